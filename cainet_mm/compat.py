@@ -1,0 +1,199 @@
+"""What must hold before MMagic and MMPretrain can be imported on today's stacks; nothing else.
+
+Every measure answers one symptom, applies only where that symptom would occur, and leaves installed packages
+untouched on disk. ``import cainet_mm`` applies them all, so it must come before ``import mmagic``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
+from pickle import UnpicklingError
+from types import ModuleType
+
+import numpy as np
+import torch
+from packaging.version import Version
+
+_MMCV_EXTENSION = 'mmcv._ext'
+
+# A Library takes its schemas back when it is collected, so it has to live as long as the process.
+_torchvision_library: torch.library.Library | None = None
+
+# torchvision registers fake implementations for these two even where its own extension did not load.
+_TORCHVISION_SCHEMAS = {
+    'nms': 'nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor',
+    'qnms': 'qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor',
+}
+
+
+def apply() -> None:
+    """Applies every measure that this environment needs; a second call changes nothing."""
+    define_missing_torchvision_operators()
+    alias_numpy_bool8()
+    answer_for_missing_mmcv_operators()
+    allow_training_checkpoint_types()
+
+
+def define_missing_torchvision_operators() -> None:
+    """Declares ``torchvision::nms`` and ``torchvision::qnms`` where torchvision's extension cannot load.
+
+    Symptom: ``RuntimeError: operator torchvision::nms does not exist`` on ``import torchvision``.
+    Cause: a torchvision wheel built for CUDA beside a CPU-only torch. Its extension does not load, but its Python
+    code attaches fake implementations to operators that the extension would have declared.
+    Only the schemas are declared: calling such an operator still raises torchvision's own error.
+    """
+    global _torchvision_library
+    if 'torchvision' in sys.modules or _torchvision_extension_loads():
+        return
+    missing = [name for name in _TORCHVISION_SCHEMAS if not hasattr(torch.ops.torchvision, name)]
+    if not missing:
+        return
+    _torchvision_library = torch.library.Library('torchvision', 'DEF')
+    for name in missing:
+        _torchvision_library.define(_TORCHVISION_SCHEMAS[name])
+
+
+def _torchvision_extension_loads() -> bool:
+    extension = _find_submodule('torchvision', '_C')
+    if extension is None or extension.origin is None:
+        return False
+    try:
+        torch.ops.load_library(extension.origin)
+    except (ImportError, OSError):
+        return False
+    return True
+
+
+def alias_numpy_bool8() -> None:
+    """Gives NumPy 2 back the name ``np.bool8``.
+
+    Symptom: ``AttributeError: module 'numpy' has no attribute 'bool8'`` on ``import mmagic.models``.
+    Cause: MMagic 1.2.0 was written against NumPy 1, where the name stood for ``np.bool_``.
+    """
+    # Under NumPy 1 even asking for the attribute warns.
+    if Version(np.__version__).major >= 2 and not hasattr(np, 'bool8'):
+        np.bool8 = np.bool_
+
+
+def answer_for_missing_mmcv_operators() -> None:
+    """Lets ``mmcv.ops`` be imported where mmcv has no compiled operators.
+
+    Symptom: ``ModuleNotFoundError: No module named 'mmcv._ext'`` on ``import mmagic.models`` and
+    ``import mmpretrain.models``.
+    Cause: both import ``mmcv.ops`` while loading, and mmcv-lite does not contain the compiled part. Nothing in
+    inpainting calls one of these operators, so a placeholder that raises when *called* is enough.
+    With a full mmcv no finder is installed, and a full mmcv that fails to load still reports its own error.
+    """
+    if any(isinstance(finder, _MissingOperatorsFinder) for finder in sys.meta_path):
+        return
+    if _MMCV_EXTENSION in sys.modules or _find_submodule('mmcv', '_ext') is not None:
+        return
+    # Last in the line: any finder that knows a real extension is asked first.
+    sys.meta_path.append(_MissingOperatorsFinder())
+
+
+class _MissingOperatorsFinder(MetaPathFinder):
+    """Finds ``mmcv._ext`` when nobody else does. A spec with a loader is needed: MMEngine asks pkgutil for one."""
+
+    def find_spec(self, fullname, path=None, target=None):
+        if fullname != _MMCV_EXTENSION:
+            return None
+        return ModuleSpec(fullname, _MissingOperatorsLoader(), origin='placeholder of cainet_mm.compat')
+
+
+class _MissingOperatorsLoader(Loader):
+    """Makes the placeholder module."""
+
+    def create_module(self, spec):
+        return _MissingOperators(spec.name)
+
+    def exec_module(self, module):
+        """Does nothing: the placeholder makes its attributes on demand."""
+
+
+class _MissingOperators(ModuleType):
+    """Stands for mmcv's compiled operators: any name is there, and raises when called."""
+
+    # mmcv reports these two in its description of the environment; without operators it says the same.
+    @staticmethod
+    def get_compiler_version() -> str:
+        return 'n/a'
+
+    @staticmethod
+    def get_compiling_cuda_version() -> str:
+        return 'n/a'
+
+    def __getattr__(self, name):
+        if name.startswith('__'):
+            raise AttributeError(f'module {self.__name__!r} has no attribute {name!r}')
+
+        def raise_missing_operator(*args, **kwargs):
+            raise RuntimeError(
+                f'The compiled operator {name!r} was called, but the installed mmcv-lite has no compiled operators; '
+                'install the full mmcv, >=2.0.0,<2.2.0, as requirements/optional.txt says.'
+            )
+
+        raise_missing_operator.__name__ = name
+        setattr(self, name, raise_missing_operator)
+        return raise_missing_operator
+
+
+def allow_training_checkpoint_types() -> None:
+    """Lets ``torch.load`` read MMEngine's training checkpoints in its restricted mode.
+
+    Symptom: ``UnpicklingError: Weights only load failed`` when a run is resumed or tested.
+    Cause: from 2.6 on, torch builds only types that it knows. MMEngine's checkpoints also hold the log
+    (``HistoryBuffer``, NumPy arrays) and best scores (NumPy scalars). Exactly those are allowed, under the names
+    that NumPy 1 and NumPy 2 write, so that a checkpoint can move between the two. Any other type is still refused.
+    """
+    if Version(torch.__version__).release < (2, 6):
+        return
+    torch.serialization.add_safe_globals(_training_checkpoint_types())
+
+
+def _training_checkpoint_types() -> list:
+    numpy_core = importlib.import_module('numpy._core.multiarray' if _numpy_2() else 'numpy.core.multiarray')
+    functions = [
+        (getattr(numpy_core, function), f'{module}.{function}')
+        for function in ('_reconstruct', 'scalar')
+        for module in ('numpy.core.multiarray', 'numpy._core.multiarray')
+    ]
+    dtypes = [type(np.dtype(kind)) for kind in ('bool', 'int64', 'float32', 'float64')]
+    # A HistoryBuffer stores its statistics as "getattr of HistoryBuffer, 'min'". To allow the real getattr would
+    # open every attribute of every allowed type to a crafted file.
+    statistic = (_history_buffer_statistic, 'builtins.getattr')
+    return [_history_buffer(), statistic, np.ndarray, np.dtype, *functions, *dtypes]
+
+
+def _history_buffer_statistic(owner, name):
+    history_buffer = _history_buffer()
+    # The class registers its statistics when the first buffer is made.
+    statistics = history_buffer()._statistics_methods
+    if owner is not history_buffer or name not in statistics:
+        raise UnpicklingError(
+            f'The checkpoint asks for the attribute {name!r} of {owner!r}; only the statistics '
+            f'{sorted(statistics)} of {history_buffer.__name__} are allowed. If you trust the file, read it '
+            f'with `torch.load(path, weights_only=False)` and save the part that you need.'
+        )
+    return statistics[name]
+
+
+def _history_buffer() -> type:
+    # MMEngine can be imported only once torchvision can.
+    return importlib.import_module('mmengine.logging').HistoryBuffer
+
+
+def _numpy_2() -> bool:
+    return Version(np.__version__).major >= 2
+
+
+def _find_submodule(package: str, submodule: str) -> ModuleSpec | None:
+    """Finds a submodule without importing its package, which may be what fails."""
+    parent = importlib.util.find_spec(package)
+    if parent is None or parent.submodule_search_locations is None:
+        return None
+    return PathFinder.find_spec(f'{package}.{submodule}', parent.submodule_search_locations)

@@ -1,0 +1,8 @@
+"""What is wrong with one image."""
+
+
+class BadImageError(ValueError):
+    """An image that cannot be used; the message names the file, what was found and what is accepted.
+
+    A data set skips such an image with a warning and goes on, up to a share of bad images.
+    """

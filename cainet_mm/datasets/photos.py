@@ -1,0 +1,100 @@
+"""Folders and lists of photographs."""
+
+from logging import WARNING
+from pathlib import Path
+
+from mmagic.datasets import BasicImageDataset
+from mmengine.logging import print_log
+from mmengine.registry import DATASETS
+from PIL import Image
+
+from .errors import BadImageError
+
+
+@DATASETS.register_module()
+class PhotoDataset(BasicImageDataset):
+    """MMagic's ``BasicImageDataset`` that stands bad files and says what is wrong with the data.
+
+    A missing folder or list and an empty one stop the run at its start. A bad image is skipped with a warning that
+    names it; beyond a share of bad images the run stops. In test mode, where each image counts, all headers are
+    looked at in the beginning and the bad ones left out, so every model sees the same images. The order is that of
+    the sorted names, on every file system.
+
+    Args:
+        data_prefix: Folders below ``data_root``; the photographs are under ``gt``.
+        max_bad_share: Share of the images that may be bad. One bad image is always tolerated.
+        kwargs: As MMagic's ``BasicImageDataset``: ``ann_file``, ``data_root``, ``pipeline``, ``test_mode``,
+            ``recursive``, ...
+
+    Raises:
+        FileNotFoundError: A folder or the list does not exist.
+        ValueError: There are no images, or too many bad ones.
+    """
+
+    def __init__(
+        self,
+        data_prefix: dict[str, str] = dict(gt=''),  # noqa: B006 (copied below)
+        max_bad_share: float = 0.05,
+        **kwargs,
+    ) -> None:
+        self.max_bad_share = max_bad_share
+        self._bad: set[str] = set()
+        super().__init__(data_prefix=dict(data_prefix), filename_tmpl={}, **kwargs)
+
+    def load_data_list(self) -> list[dict]:
+        """List the images, after making sure that there are some."""
+        for folder in self.data_prefix.values():
+            if self.backend_args is None and not Path(folder).is_dir():
+                raise FileNotFoundError(
+                    f'The data folder {folder!r} does not exist. Put or link the photographs there, or set data_root '
+                    f'(now {self.data_root!r}) and data_prefix of the data set to where they are.'
+                )
+        if self.use_ann_file and self.backend_args is None and not Path(self.ann_file).is_file():
+            raise FileNotFoundError(
+                f'The image list {self.ann_file!r} does not exist. Write one file name per line, relative to the '
+                "data folder, or set ann_file='' to take every image in the folder."
+            )
+        images = sorted(super().load_data_list(), key=lambda info: info['key'])
+        where = self.ann_file if self.use_ann_file else self.data_prefix[self.search_key]
+        if not images:
+            raise ValueError(
+                f'{where!r} names no images. Accepted are the endings {", ".join(sorted(set(self.img_suffix)))}; for '
+                'folders in folders set recursive=True.'
+            )
+        if self.test_mode:
+            images = [info for info in images if self._opens(info['gt_path'], len(images))]
+            if not images:
+                raise ValueError(f'None of the files that {where!r} names can be opened as an image.')
+        return images
+
+    def _opens(self, path: str, total: int) -> bool:
+        if self.backend_args is not None:
+            return True
+        try:
+            with Image.open(path):
+                return True
+        except OSError as error:
+            self._skip(f'{path} cannot be opened as an image ({error}).', path, total)
+            return False
+
+    def _skip(self, message: str, path: str, total: int) -> None:
+        """Count a bad image and warn of it, or stop when there are too many."""
+        if path in self._bad:
+            return
+        self._bad.add(path)
+        if len(self._bad) > max(1, self.max_bad_share * total):
+            raise ValueError(
+                f'{len(self._bad)} of {total} images are bad, more than max_bad_share={self.max_bad_share:g} allows. '
+                f'The last one: {message} Repair the data, or raise max_bad_share of the data set.'
+            )
+        print_log(f'Skipped: {message}', 'current', WARNING)
+
+    def prepare_data(self, idx: int) -> dict | None:
+        """Run the pipeline; ``None``, which makes MMEngine take another image, where the image is bad."""
+        try:
+            return super().prepare_data(idx)
+        except BadImageError as error:
+            if self.test_mode:
+                raise
+            self._skip(str(error), self.get_data_info(idx)['gt_path'], len(self))
+            return None

@@ -1,0 +1,104 @@
+"""The embedded default: photographs that ship with scikit-image."""
+
+import cv2
+import mmcv
+import numpy as np
+import skimage.data
+from mmengine.dataset import BaseDataset
+from mmengine.registry import DATASETS
+
+TRAIN_PHOTOS = (
+    'astronaut',
+    'brick',
+    'camera',
+    'clock',
+    'coins',
+    'grass',
+    'gravel',
+    'hubble_deep_field',
+    'immunohistochemistry',
+    'moon',
+    'retina',
+    'stereo_motorcycle',
+)
+TEST_PHOTOS = ('chelsea', 'coffee', 'rocket')
+
+
+@DATASETS.register_module()
+class SamplePhotos(BaseDataset):
+    """Photographs from the scikit-image wheel, without any download; whole photographs are held out for test.
+
+    The train split has the whole photographs, to be cropped at random by the pipeline. The test split has fixed
+    square crops of the held-out ones, evenly spaced along their longer side. Entries come with the image in memory
+    (``gt``, (H, W, 3), uint8, BGR) and a ``key`` that names them, so a pipeline starts without a loading transform.
+
+    Args:
+        split: ``'train'`` or ``'test'``.
+        short_side: The photographs are reduced to this many pixels along their shorter side.
+        crops_per_photo: Square crops of each test photograph.
+        kwargs: ``pipeline``, ``test_mode`` and the rest of MMEngine's ``BaseDataset``.
+
+    Raises:
+        ValueError: An unknown split, or a number below 1.
+    """
+
+    METAINFO = dict(dataset_type='sample_photos', task_name='inpainting')
+
+    def __init__(self, split: str = 'train', short_side: int = 128, crops_per_photo: int = 4, **kwargs) -> None:
+        if split not in ('train', 'test'):
+            raise ValueError(f"SamplePhotos has the splits 'train' and 'test', got {split!r}.")
+        if short_side < 1 or crops_per_photo < 1:
+            raise ValueError(
+                f'SamplePhotos needs short_side and crops_per_photo of at least 1, got {short_side} and '
+                f'{crops_per_photo}.'
+            )
+        self.split = split
+        self.short_side = short_side
+        self.crops_per_photo = crops_per_photo
+        super().__init__(ann_file='', **kwargs)
+
+    def load_data_list(self) -> list[dict]:
+        """Load and reduce the photographs of the split."""
+        entries = []
+        for name in TRAIN_PHOTOS if self.split == 'train' else TEST_PHOTOS:
+            pieces = [shrink(photo, self.short_side) for photo in load_photos(name)]
+            if self.split == 'test':
+                pieces = [crop for photo in pieces for crop in square_crops(photo, self.crops_per_photo)]
+            entries += [self._entry(f'{name}_{number}', piece) for number, piece in enumerate(pieces)]
+        return entries
+
+    @staticmethod
+    def _entry(key: str, image: np.ndarray) -> dict:
+        return dict(
+            key=key,
+            gt=image,
+            gt_path=f'{key}.png',  # names the pictures that MMagic's visualiser writes
+            gt_channel_order='bgr',
+            gt_color_type='color',
+            ori_gt_shape=image.shape,
+        )
+
+
+def load_photos(name: str) -> list[np.ndarray]:
+    """Load the photographs that a function of ``skimage.data`` gives, each (H, W, 3), uint8, BGR.
+
+    Args:
+        name: Name of the function. ``stereo_motorcycle`` gives two photographs (and a disparity map, left out).
+    """
+    loaded = getattr(skimage.data, name)()
+    photos = loaded[:2] if isinstance(loaded, tuple) else [loaded]
+    return [mmcv.gray2bgr(photo) if photo.ndim == 2 else mmcv.rgb2bgr(photo) for photo in photos]
+
+
+def shrink(photo: np.ndarray, short_side: int) -> np.ndarray:
+    """Reduce a photograph to ``short_side`` pixels along its shorter side, averaging over areas."""
+    factor = short_side / min(photo.shape[:2])
+    height, width = (max(short_side, round(length * factor)) for length in photo.shape[:2])
+    return cv2.resize(photo, (width, height), interpolation=cv2.INTER_AREA)
+
+
+def square_crops(photo: np.ndarray, count: int) -> list[np.ndarray]:
+    """Cut ``count`` squares of the full shorter side, evenly spaced along the longer one."""
+    side = min(photo.shape[:2])
+    rows, columns = (np.linspace(0, length - side, count).round().astype(int) for length in photo.shape[:2])
+    return [photo[top : top + side, left : left + side] for top, left in zip(rows, columns, strict=True)]

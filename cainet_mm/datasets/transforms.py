@@ -1,0 +1,130 @@
+"""Transforms that MMagic and MMCV lack."""
+
+import os
+import random
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from logging import WARNING
+
+import numpy as np
+from mmagic.datasets.transforms import LoadImageFromFile
+from mmcv.transforms import BaseTransform, Compose
+from mmengine.logging import print_log
+from mmengine.registry import TRANSFORMS
+from PIL import Image
+
+from .errors import BadImageError
+
+# what becomes of an image mode that is not plain RGB
+MODE_NOTES = {
+    '1': 'black and white: taken as grey in all three channels',
+    'L': 'grey: taken as grey in all three channels',
+    'LA': 'grey with an alpha channel: the alpha channel is dropped',
+    'I;16': '16-bit grey: reduced to 8 bits and taken as grey in all three channels',
+    'P': 'palette colours: expanded to RGB',
+    'PA': 'palette colours with an alpha channel: expanded to RGB, the alpha channel is dropped',
+    'RGBA': 'RGB with an alpha channel: the alpha channel is dropped',
+    'CMYK': 'CMYK: converted to RGB',
+}
+
+
+@TRANSFORMS.register_module()
+class LoadPhoto(LoadImageFromFile):
+    """MMagic's ``LoadImageFromFile`` for three-channel photographs, which says what is wrong with a file.
+
+    Grey, palette and RGBA files are accepted and become three channels; the first file of each kind is logged.
+
+    Args:
+        key: Loads ``results[f'{key}_path']`` into ``results[key]``, (H, W, 3), uint8, BGR.
+        min_size: Smallest accepted height and width, those of the crop that follows.
+        kwargs: As MMagic's.
+
+    Raises:
+        BadImageError: The file is missing, empty, no image, cut off, or too small. A data set of this package
+            catches it.
+    """
+
+    def __init__(self, key: str = 'gt', min_size: tuple[int, int] = (1, 1), **kwargs) -> None:
+        super().__init__(key=key, color_type='color', **kwargs)
+        self.min_size = tuple(min_size)
+        self._noted_modes: set[str] = set()
+
+    def _load_image(self, filename: str) -> np.ndarray:
+        try:
+            image = super()._load_image(filename)
+        except OSError as error:
+            raise BadImageError(f'{filename} cannot be read ({error.strerror or error}).') from error
+        except Exception as error:  # each decoding back end raises its own kind on damaged bytes
+            raise BadImageError(f'{filename} cannot be decoded as an image ({error}).') from error
+        if image is None:
+            raise BadImageError(f'{filename} is no image that can be decoded (JPEG, PNG, BMP, TIFF, WebP are).')
+        height, width = image.shape[:2]
+        if height < self.min_size[0] or width < self.min_size[1]:
+            raise BadImageError(
+                f'{filename} is {height}x{width} pixels, smaller than the crop of '
+                f'{self.min_size[0]}x{self.min_size[1]}. Enlarge it, take it out, or use a smaller crop.'
+            )
+        self._note_mode(filename)
+        return image
+
+    def _note_mode(self, filename: str) -> None:
+        try:
+            # reads the header alone, of local files; the decoder has turned whatever it was into BGR
+            with Image.open(filename) as header:
+                mode = header.mode
+        except OSError:
+            return
+        if mode in MODE_NOTES and mode not in self._noted_modes:
+            self._noted_modes.add(mode)
+            print_log(f'{filename} is {MODE_NOTES[mode]} (said once for each kind).', 'current', WARNING)
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Run a block with Python's and NumPy's global random state seeded, and put the states back after it."""
+    states = random.getstate(), np.random.get_state()
+    random.seed(seed)
+    np.random.seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])
+
+
+@TRANSFORMS.register_module()
+class SeededByImage(BaseTransform):
+    """Runs transforms with the random state seeded by the image's name.
+
+    Around the mask generators it gives each image of a validation or test set a mask of its own that is the same in
+    every run, in every worker and for every model. The random state outside is left as it was.
+
+    Args:
+        transforms: Configs of the transforms.
+        name_key: The entry of the results that names the image: a name that does not depend on where the data
+            lies. MMagic's ``BasicImageDataset`` and :class:`SamplePhotos` put it into ``key``.
+        seed: Another seed gives another set of masks.
+
+    Raises:
+        KeyError: The results have no ``name_key``.
+    """
+
+    def __init__(self, transforms: list[dict | Callable[[dict], dict]], name_key: str = 'key', seed: int = 0) -> None:
+        self.transforms = Compose(transforms)
+        self.name_key = name_key
+        self.seed = seed
+
+    def transform(self, results: dict) -> dict | None:
+        """Run the transforms."""
+        if self.name_key not in results:
+            raise KeyError(
+                f'SeededByImage seeds by results[{self.name_key!r}], but the results have {sorted(results)}. Set '
+                'name_key to an entry that names the image.'
+            )
+        name = str(results[self.name_key]).replace(os.sep, '/')
+        with seeded(zlib.crc32(f'{self.seed}/{name}'.encode())):
+            return self.transforms(results)
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(transforms={self.transforms}, name_key={self.name_key!r}, seed={self.seed})'

@@ -1,0 +1,29 @@
+"""Models: every part is registered with MMEngine's root registry, so any OpenMMLab scope finds it by its name."""
+
+from .baselines import ClassicalInpaintor
+from .critics import CAINetCritic
+from .decoders import CAINetDecoder
+from .encoder_decoders import CAINetEncoderDecoder
+from .encoders import CAINetEncoder
+from .fusions import ChannelAttention, DualAttentionFusion, ImageHead
+from .inpaintors import CAINetInpaintor
+from .losses import DilatedTVLoss, MultiScaleLoss, SampleGradientPenalty, TextureLoss
+from .siamese import SiameseMoCo, TwoMaskPreprocessor
+
+__all__ = [
+    'CAINetCritic',
+    'CAINetDecoder',
+    'CAINetEncoder',
+    'CAINetEncoderDecoder',
+    'CAINetInpaintor',
+    'ChannelAttention',
+    'ClassicalInpaintor',
+    'DilatedTVLoss',
+    'DualAttentionFusion',
+    'ImageHead',
+    'MultiScaleLoss',
+    'SampleGradientPenalty',
+    'SiameseMoCo',
+    'TextureLoss',
+    'TwoMaskPreprocessor',
+]

@@ -1,0 +1,5 @@
+"""Methods to compare with that MMagic does not bundle."""
+
+from .classical import ClassicalInpaintor
+
+__all__ = ['ClassicalInpaintor']

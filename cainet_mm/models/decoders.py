@@ -1,0 +1,95 @@
+"""The multi-scale decoder."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from mmagic.registry import MODELS as MMAGIC_MODELS
+from mmcv.cnn import ConvModule
+from mmengine.model import BaseModule
+from mmengine.registry import MODELS
+from torch import Tensor, nn
+
+
+@MODELS.register_module()
+class CAINetDecoder(BaseModule):
+    """Multi-scale decoder: up-sample, concatenate the skip, convolve; at the finest scales, fuse into an image.
+
+    The size of each skip decides the up-sampled size, so nothing has to be a multiple of anything.
+
+    Args:
+        skip_channels: Channels of the skips, finest first, the last being the deepest feature:
+            (channels of the input, widths of the encoder...).
+        out_channels: Channels of the decoder's layers, finest first, one fewer than ``skip_channels``. By default
+            those of the skip that the layer takes, as in DFNet.
+        num_scales: How many layers, counted from the finest, put out an image.
+        fusion: Config of the module that turns a feature into an image; ``in_channels`` is filled in.
+        kernel_size: Odd kernel size of the convolutions.
+        norm_cfg: Norm layer. ``None`` for none.
+        act_cfg: Activation.
+        init_cfg: MMEngine's initialisation.
+
+    Raises:
+        ValueError: ``num_scales`` or the length of ``out_channels`` does not match ``skip_channels``.
+    """
+
+    def __init__(
+        self,
+        skip_channels: Sequence[int],
+        out_channels: Sequence[int] | None = None,
+        num_scales: int = 6,
+        fusion: dict = dict(type='DualAttentionFusion'),  # noqa: B006 (copied before use)
+        kernel_size: int = 3,
+        norm_cfg: dict | None = dict(type='BN'),  # noqa: B006 (MMCV never writes into it)
+        act_cfg: dict | None = dict(type='LeakyReLU', negative_slope=0.2),  # noqa: B006
+        init_cfg: dict | list[dict] | None = None,
+    ) -> None:
+        super().__init__(init_cfg=init_cfg)
+        num_layers = len(skip_channels) - 1
+        out_channels = tuple(skip_channels[:-1] if out_channels is None else out_channels)
+        if len(out_channels) != num_layers:
+            raise ValueError(
+                f'CAINetDecoder has {num_layers} layers for {len(skip_channels)} skips {tuple(skip_channels)}, '
+                f'but got {len(out_channels)} out_channels {out_channels}.'
+            )
+        if not 1 <= num_scales <= num_layers:
+            raise ValueError(
+                f'CAINetDecoder has {num_layers} layers and can put out images at 1 to {num_layers} scales, got '
+                f'num_scales={num_scales}. Give the encoder more stages, or ask for fewer scales.'
+            )
+        self.num_scales = num_scales
+        deeper = (*out_channels[1:], skip_channels[-1])
+        self.layers = nn.ModuleList(
+            ConvModule(
+                below + skip,
+                width,
+                kernel_size,
+                padding=kernel_size // 2,
+                norm_cfg=norm_cfg,
+                act_cfg=act_cfg,
+            )
+            for below, skip, width in zip(deeper, skip_channels[:-1], out_channels, strict=True)
+        )
+        self.fusions = nn.ModuleList(
+            MMAGIC_MODELS.build(dict(fusion, in_channels=width)) for width in out_channels[:num_scales]
+        )
+
+    def forward(self, skips: Sequence[Tensor], masked: Tensor) -> list[Tensor]:
+        """Decode.
+
+        Args:
+            skips: The features, finest first: the encoder's input, then its stages. (N, skip_channels[i], h_i, w_i).
+            masked: The input image with its hole at 0, (N, 3, H, W).
+
+        Returns:
+            The images, finest first: (N, 3, h_i, w_i) for i < num_scales.
+        """
+        feature = skips[-1]
+        outputs = []
+        for index in reversed(range(len(self.layers))):
+            skip = skips[index]
+            feature = F.interpolate(feature, size=skip.shape[-2:], mode='nearest')
+            feature = self.layers[index](torch.cat((feature, skip), dim=1))
+            if index < self.num_scales:
+                outputs.append(self.fusions[index](feature, masked))
+        return outputs[::-1]

@@ -1,0 +1,99 @@
+"""The encoder that both stages share."""
+
+from collections.abc import Sequence
+
+from mmcv.cnn import ConvModule
+from mmengine.model import BaseModule
+from mmengine.registry import MODELS
+from torch import Tensor, nn
+
+from .checkpoints import check_pretrained_fits
+
+
+@MODELS.register_module()
+class CAINetEncoder(BaseModule):
+    """Encoder E_q of stage 1 and of the generator: a chain of stride-2 convolutions.
+
+    The default is the body that the paper takes over from DFNet: eight stages, the first one without norm and
+    activation. Every stage halves the size, rounding up, so any image of at least one pixel can be encoded.
+    It serves as a backbone in MMPretrain as it is.
+
+    Args:
+        in_channels: Channels of the input; 4 for the masked RGB image and its mask.
+        widths: Output channels of each stage, finest first.
+        kernels: Odd kernel size of each stage, as many as ``widths``.
+        out_indices: Stages whose features are returned, counted from 0; by default all. The projections of
+            MMPretrain that take a single feature want the last stage alone.
+        conv_cfg: Convolution layer of MMCV. ``None`` is a plain ``Conv2d``.
+        norm_cfg: Norm layer of all stages but the first. ``None`` for none.
+        act_cfg: Activation of all stages but the first. ``None`` for none.
+        init_cfg: MMEngine's initialisation. With ``type='Pretrained'`` the checkpoint has to fit key for key.
+
+    Raises:
+        ValueError: ``widths`` and ``kernels`` differ in length or are empty, a kernel is even, or ``out_indices`` names a stage
+            that there is not.
+    """
+
+    def __init__(
+        self,
+        in_channels: int = 4,
+        widths: Sequence[int] = (64, 128, 256, 512, 512, 512, 512, 512),
+        kernels: Sequence[int] = (7, 5, 5, 3, 3, 3, 3, 3),
+        out_indices: Sequence[int] | None = None,
+        conv_cfg: dict | None = None,
+        norm_cfg: dict | None = dict(type='BN'),  # noqa: B006 (MMCV never writes into it)
+        act_cfg: dict | None = dict(type='ReLU'),  # noqa: B006
+        init_cfg: dict | list[dict] | None = None,
+    ) -> None:
+        super().__init__(init_cfg=init_cfg)
+        if not widths or len(widths) != len(kernels):
+            raise ValueError(
+                f'CAINetEncoder needs one kernel size per width, got {len(widths)} widths {tuple(widths)} and '
+                f'{len(kernels)} kernels {tuple(kernels)}.'
+            )
+        if any(kernel % 2 == 0 for kernel in kernels):
+            raise ValueError(f'CAINetEncoder takes odd kernel sizes, got {tuple(kernels)}.')
+        self.out_indices = tuple(range(len(widths)) if out_indices is None else out_indices)
+        if not set(self.out_indices) <= set(range(len(widths))):
+            raise ValueError(
+                f'CAINetEncoder has the stages 0 to {len(widths) - 1}, but out_indices is {self.out_indices}.'
+            )
+        self.in_channels = in_channels
+        self.widths = tuple(widths)
+        stages = []
+        for index, (width, kernel) in enumerate(zip(widths, kernels, strict=True)):
+            stages.append(
+                ConvModule(
+                    in_channels if index == 0 else widths[index - 1],
+                    width,
+                    kernel,
+                    stride=2,
+                    padding=kernel // 2,
+                    conv_cfg=conv_cfg,
+                    norm_cfg=norm_cfg if index else None,
+                    act_cfg=act_cfg if index else None,
+                )
+            )
+        self.stages = nn.ModuleList(stages)
+
+    def init_weights(self) -> None:
+        """Initialise, after making sure that a pre-trained checkpoint fits."""
+        if isinstance(self.init_cfg, dict) and self.init_cfg.get('type') == 'Pretrained':
+            check_pretrained_fits(self, self.init_cfg)
+        super().init_weights()
+
+    def forward(self, inputs: Tensor) -> tuple[Tensor, ...]:
+        """Encode.
+
+        Args:
+            inputs: (N, in_channels, H, W); masked image in [-1, 1] with 0 in the hole, then the mask.
+
+        Returns:
+            The features of the stages in ``out_indices``, finest first: (N, widths[i], ceil(H / 2**(i+1)), ceil(W / 2**(i+1))).
+        """
+        features = []
+        for index, stage in enumerate(self.stages):
+            inputs = stage(inputs)
+            if index in self.out_indices:
+                features.append(inputs)
+        return tuple(features)

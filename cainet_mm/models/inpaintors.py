@@ -1,0 +1,224 @@
+"""Stage 2: the inpaintor."""
+
+from collections.abc import Sequence
+
+import torch
+from mmagic.models.base_models import OneStageInpaintor
+from mmagic.models.utils import set_requires_grad
+from mmagic.registry import MODELS as MMAGIC_MODELS
+from mmagic.structures import DataSample
+from mmengine.optim import OptimWrapper, OptimWrapperDict
+from mmengine.registry import MODELS
+from torch import Tensor, nn
+
+from .losses.multi_scale import check_scales, mean_of
+from .pyramids import Level, build_pyramid
+
+
+@MODELS.register_module()
+class CAINetInpaintor(OneStageInpaintor):
+    r"""Multi-scale inpaintor trained with losses over the output pyramid and a WGAN-GP critic, Eq. (13)-(16).
+
+    .. math::
+        \mathcal{L}_{total} = \frac{1}{|P|} \sum_{k \in P} \mathcal{L}_{struct}^k
+        + \frac{1}{|Q|} \sum_{k \in Q} \mathcal{L}_{text}^k
+
+    The sums over the scales live in the losses (:class:`MultiScaleLoss`), the weights in the losses that they wrap;
+    the adversarial term of :math:`\mathcal{L}_{text}` is summed over ``critic_scales`` here, since it needs the
+    critic. A step is one forward pass of the generator and one update each of critic and generator.
+
+    Args:
+        data_preprocessor: Config of MMagic's ``DataPreprocessor``; images come out as RGB in [-1, 1].
+        encdec: Config of the generator: (N, 4, H, W) to a list of images, finest first.
+        losses: Named configs of losses over the pyramid, called with the outputs and a list of :class:`Level`.
+            ``None`` drops a loss that a config inherits.
+        disc: Config of the critic. ``None`` trains without one.
+        loss_gan: Config of the adversarial loss; its weight is that of the generator's term.
+        loss_gp: Config of the gradient penalty.
+        critic_scales: The scales that the critic looks at.
+        downscale_mode: How the target is brought to a scale, ``'bilinear'`` or ``'area'``.
+        train_cfg: ``disc_step``: updates of the critic for one of the generator (default 1).
+        test_cfg: ``compose``: whether the known pixels are put back into the reported image ``pred_img`` (default
+            true). The raw output is reported as ``fake_res``, the composed one as ``fake_img``, either way.
+        init_cfg: MMEngine's initialisation.
+
+    Raises:
+        ValueError: A loss or the critic asks for a scale that the generator does not put out, a critic comes without
+            its losses, or ``train_cfg`` has a ``disc_step`` below 1 or unknown keys.
+    """
+
+    def __init__(
+        self,
+        data_preprocessor: dict,
+        encdec: dict,
+        losses: dict[str, dict | None],
+        disc: dict | None = None,
+        loss_gan: dict | None = None,
+        loss_gp: dict | None = None,
+        critic_scales: Sequence[int] = (1, 2, 3),
+        downscale_mode: str = 'bilinear',
+        train_cfg: dict | None = None,
+        test_cfg: dict | None = None,
+        init_cfg: dict | None = None,
+    ) -> None:
+        if disc is not None and (loss_gan is None or loss_gp is None):
+            raise ValueError('CAINetInpaintor trains a critic (disc) with loss_gan and loss_gp; give both, or no disc.')
+        train_cfg = dict(train_cfg or {})
+        disc_step = train_cfg.get('disc_step', 1)
+        if set(train_cfg) - {'disc_step'} or disc_step < 1:
+            raise ValueError(
+                f'train_cfg of CAINetInpaintor takes disc_step, a number from 1 up, got {train_cfg}. To train without '
+                'a critic, leave out disc, loss_gan and loss_gp.'
+            )
+        super().__init__(
+            data_preprocessor=data_preprocessor,
+            encdec=encdec,
+            disc=disc,
+            loss_gan=loss_gan,
+            loss_gp=loss_gp,
+            train_cfg=dict(disc_step=disc_step),
+            test_cfg=dict(test_cfg or {}),
+            init_cfg=init_cfg,
+        )
+        check_scales(critic_scales, 'critic_scales')
+        self.critic_scales = tuple(critic_scales)
+        self.downscale_mode = downscale_mode
+        self.losses = nn.ModuleDict(
+            {name: MMAGIC_MODELS.build(loss) for name, loss in losses.items() if loss is not None}
+        )
+        wanted = {name: getattr(loss, 'scales', ()) for name, loss in self.losses.items()}
+        if self.with_gan:
+            wanted['critic'] = self.critic_scales
+        for name, scales in wanted.items():
+            if scales and max(scales) > self.generator.num_scales:
+                raise ValueError(
+                    f'{name} asks for the scales {scales}, but the generator puts out {self.generator.num_scales}. '
+                    "Raise the decoder's num_scales or drop the coarsest scales."
+                )
+
+    def train_step(self, data: dict, optim_wrapper: OptimWrapper | OptimWrapperDict) -> dict[str, Tensor]:
+        """Train for one step: forward the generator, update the critic, update the generator.
+
+        Args:
+            data: A batch from the data loader.
+            optim_wrapper: Wrappers ``generator`` and ``disc``; without a critic, ``generator`` or a single wrapper.
+
+        Returns:
+            The losses for the log, still on the device.
+        """
+        if isinstance(optim_wrapper, OptimWrapperDict):
+            generator_wrapper = optim_wrapper['generator']
+        else:
+            generator_wrapper = optim_wrapper
+        data = self.data_preprocessor(data, True)
+        masked, target = data['inputs'], data['data_samples'].gt_img
+        mask = data['data_samples'].mask.to(masked.dtype)
+
+        self.disc_step_count = (self.disc_step_count + 1) % self.train_cfg['disc_step']
+        updates_generator = self.disc_step_count == 0 or not self.with_gan
+        with generator_wrapper.optim_context(self.generator), torch.set_grad_enabled(updates_generator):
+            outputs = self.generator(torch.cat((masked, mask), dim=1))
+        pyramid = build_pyramid(target, mask, [output.shape[-2:] for output in outputs], self.downscale_mode)
+
+        log_vars = {}
+        if self.with_gan:
+            log_vars.update(self._update_critic(outputs, pyramid, optim_wrapper['disc']))
+        if updates_generator:
+            log_vars.update(self._update_generator(outputs, pyramid, generator_wrapper))
+        return log_vars
+
+    def _update_critic(
+        self, outputs: Sequence[Tensor], pyramid: Sequence[Level], wrapper: OptimWrapper
+    ) -> dict[str, Tensor]:
+        """Bring the critic of Eq. (13) one step up: real images score high, the generator's low."""
+        set_requires_grad(self.disc, True)
+        with wrapper.optim_context(self.disc):
+            losses = self.critic_losses(outputs, pyramid)
+        wrapper.update_params(sum(losses.values()))
+        return {name: value.detach() for name, value in losses.items()}
+
+    def critic_losses(self, outputs: Sequence[Tensor], pyramid: Sequence[Level]) -> dict[str, Tensor]:
+        """The critic's terms of Eq. (13), as losses to be minimised, averaged over its scales.
+
+        Args:
+            outputs: The generator's images, finest first.
+            pyramid: Target and mask at the same scales.
+
+        Returns:
+            ``critic_real`` (-E D(Y)), ``critic_fake`` (E D(Y^)) and ``critic_penalty``.
+        """
+        terms = dict(critic_real=[], critic_fake=[], critic_penalty=[])
+        for scale in self.critic_scales:
+            real = pyramid[scale - 1].target
+            fake = outputs[scale - 1].detach().to(real.dtype)
+            real_scores, fake_scores = self.disc(torch.cat((real, fake))).chunk(2)
+            terms['critic_real'].append(self.loss_gan(real_scores, True, is_disc=True))
+            terms['critic_fake'].append(self.loss_gan(fake_scores, False, is_disc=True))
+            terms['critic_penalty'].append(self.loss_gp(self.disc, real, fake))
+        return {name: mean_of(values) for name, values in terms.items()}
+
+    def _update_generator(
+        self, outputs: Sequence[Tensor], pyramid: Sequence[Level], wrapper: OptimWrapper
+    ) -> dict[str, Tensor]:
+        """Bring the total of Eq. (16) one step down; the critic gets no gradient."""
+        if self.with_gan:
+            set_requires_grad(self.disc, False)
+        with wrapper.optim_context(self.generator):
+            loss, log_vars = self.parse_losses(self.generator_losses(outputs, pyramid))
+        wrapper.update_params(loss)
+        return {name: value.detach() for name, value in log_vars.items()}
+
+    def generator_losses(self, outputs: Sequence[Tensor], pyramid: Sequence[Level]) -> dict[str, Tensor]:
+        """All weighted terms of Eq. (16).
+
+        Args:
+            outputs: The generator's images, finest first.
+            pyramid: Target and mask at the same scales.
+
+        Returns:
+            ``loss_<name>`` per loss (per term, where a loss has several) and ``loss_adv``.
+        """
+        terms = {}
+        for name, loss in self.losses.items():
+            value = loss(outputs, pyramid)
+            named = value if isinstance(value, dict) else {name: value}
+            terms.update({f'loss_{term}': number for term, number in named.items()})
+        if self.with_gan:
+            terms['loss_adv'] = mean_of(
+                [self.loss_gan(self.disc(outputs[scale - 1]), True, is_disc=False) for scale in self.critic_scales]
+            )
+        return terms
+
+    def forward_tensor(self, inputs: Tensor, data_samples: DataSample) -> tuple[Tensor, Tensor]:
+        """Inpaint.
+
+        Args:
+            inputs: Masked images in [-1, 1] with 0 in the hole, (N, 3, H, W).
+            data_samples: Stacked samples with ``mask``, 1 in the hole, (N, 1, H, W).
+
+        Returns:
+            The raw output at full size and the same with the known pixels put back, both (N, 3, H, W).
+        """
+        mask = data_samples.mask.to(inputs.dtype)
+        raw = self.generator(torch.cat((inputs, mask), dim=1))[0].to(inputs.dtype)
+        return raw, torch.where(mask > 0, raw, inputs)
+
+    def forward_test(self, inputs: Tensor, data_samples: DataSample) -> DataSample:
+        """Inpaint and bring the images to [0, 255], BGR.
+
+        Args:
+            inputs: Masked images, as in :meth:`forward_tensor`.
+            data_samples: Stacked samples with ``mask``.
+
+        Returns:
+            Stacked predictions ``fake_res`` (raw), ``fake_img`` (composed) and ``pred_img``, which is one of the two.
+        """
+        raw, composed = (
+            self.data_preprocessor.destruct(images, data_samples) for images in self.forward_tensor(inputs, data_samples)
+        )
+        reported = composed if self.test_cfg.get('compose', True) else raw
+        return DataSample(fake_res=raw, fake_img=composed, pred_img=reported)
+
+    def forward_dummy(self, x: Tensor) -> Tensor:
+        """The finest output of the generator for (N, 4, H, W); what MMEngine's complexity counters call."""
+        return self.generator(x)[0]

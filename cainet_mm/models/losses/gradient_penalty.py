@@ -1,0 +1,43 @@
+"""The penalty that keeps a WGAN critic 1-Lipschitz."""
+
+import torch
+from mmengine.registry import MODELS
+from torch import Tensor, nn
+
+
+@MODELS.register_module()
+class SampleGradientPenalty(nn.Module):
+    r"""Gradient penalty of WGAN-GP with one norm per sample, the last term of Eq. (13).
+
+    .. math::
+        \lambda\, \mathbb{E}_{Y'} (\|\nabla_{Y'} D(Y')\|_2 - 1)^2, \qquad
+        Y' = t Y + (1 - t) \hat Y, \; t \sim U(0, 1) \text{ per sample}
+
+    The norm is over all pixels and channels of a sample. The call has the form of MMagic's
+    ``GradientPenaltyLoss``, so that one can stand in the other's place; that one takes a norm at every pixel.
+
+    Args:
+        loss_weight: :math:`\lambda`.
+    """
+
+    def __init__(self, loss_weight: float = 10.0) -> None:
+        super().__init__()
+        self.loss_weight = loss_weight
+
+    def forward(self, critic: nn.Module, real: Tensor, fake: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Compute the penalty, in float32 whatever the surrounding autocast is.
+
+        Args:
+            critic: D; scores (N, C, H, W) as (N, ...), a sample's score not depending on the other samples.
+            real: True images, (N, C, H, W).
+            fake: Images of the generator, (N, C, H, W). No gradient flows into them.
+            mask: Handed over by MMagic's inpaintors; Eq. (13) looks at the whole image.
+        """
+        real, fake = real.detach().float(), fake.detach().float()
+        share = torch.rand(len(real), 1, 1, 1, device=real.device)
+        between = torch.lerp(fake, real, share).requires_grad_()
+        with torch.autocast(between.device.type, enabled=False):
+            scores = critic(between)
+            (gradient,) = torch.autograd.grad(scores.sum(), between, create_graph=True)
+        norms = torch.linalg.vector_norm(gradient.flatten(1), dim=1)
+        return self.loss_weight * (norms - 1).square().mean()

@@ -1,0 +1,53 @@
+"""The images and masks of a step at the scales of the decoder's outputs."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch.nn.functional as F
+from torch import Tensor
+
+
+class Level(NamedTuple):
+    """What an output of one scale is compared with.
+
+    Attributes:
+        target: The true image, (N, 3, h, w), in [-1, 1].
+        mask: 1 in the hole, (N, 1, h, w).
+    """
+
+    target: Tensor
+    mask: Tensor
+
+
+def downscale(image: Tensor, size: Sequence[int], mode: str = 'bilinear') -> Tensor:
+    """Resize (N, C, H, W) to ``size`` = (h, w); returned as it is where it has that size already.
+
+    Args:
+        image: The image.
+        size: Height and width.
+        mode: ``'bilinear'``, with pixel centres aligned, or ``'area'``, the mean over each target pixel.
+
+    Raises:
+        ValueError: Another mode.
+    """
+    if mode not in ('bilinear', 'area'):
+        raise ValueError(f"The down-scaling mode is 'bilinear' or 'area', got {mode!r}.")
+    if tuple(image.shape[-2:]) == tuple(size):
+        return image
+    return F.interpolate(image, size=tuple(size), mode=mode, align_corners=False if mode == 'bilinear' else None)
+
+
+def build_pyramid(
+    target: Tensor, mask: Tensor, sizes: Sequence[Sequence[int]], mode: str = 'bilinear'
+) -> list[Level]:
+    """Bring the true image and the mask to every scale, once per step.
+
+    A pixel of a coarse mask is hole where any pixel that it covers is.
+
+    Args:
+        target: (N, 3, H, W).
+        mask: (N, 1, H, W), 1 in the hole.
+        sizes: Height and width of each scale.
+        mode: How the image is down-scaled, see :func:`downscale`.
+    """
+    return [Level(downscale(target, size, mode), F.adaptive_max_pool2d(mask, tuple(size))) for size in sizes]

@@ -1,0 +1,136 @@
+"""Stage 1: contrastive pre-training of the encoder on differently masked views."""
+
+import torch
+import torch.nn.functional as F
+from mmagic.models.data_preprocessors import DataPreprocessor
+from mmagic.structures import DataSample
+from mmengine.dist import all_gather, get_world_size
+from mmengine.registry import MODELS
+from mmpretrain.models.selfsup import MoCo
+from mmpretrain.models.utils import batch_shuffle_ddp, batch_unshuffle_ddp
+from torch import Tensor, nn
+
+
+@MODELS.register_module()
+class TwoMaskPreprocessor(DataPreprocessor):
+    """Builds the two 4-channel views of each image from the image and its two masks.
+
+    The image travels once, as MMagic's pipelines load it, and is masked on the device: each view is the normalised
+    image with 0 in the hole, then the mask, exactly as the generator of stage 2 sees its input.
+
+    Args:
+        mask_keys: Fields of the data samples that hold the masks of the query and of the key.
+        kwargs: Those of MMagic's ``DataPreprocessor``.
+    """
+
+    def __init__(self, mask_keys: tuple[str, str] = ('mask_q', 'mask_k'), **kwargs) -> None:
+        super().__init__(data_keys=None, **kwargs)
+        self.mask_keys = tuple(mask_keys)
+
+    def forward(self, data: dict, training: bool = False) -> dict:
+        """Turn images (N, 3, H, W) and masks (N, 1, H, W) into ``inputs``: [query view, key view], (N, 4, H, W)."""
+        data = super().forward(data, training)
+        images, samples = data['inputs'], data['data_samples']
+        views = []
+        for key in self.mask_keys:
+            mask = samples.get(key).to(images.dtype)
+            views.append(torch.cat((images * (1 - mask), mask), dim=1))
+        return dict(inputs=views, data_samples=samples)
+
+
+@MODELS.register_module()
+class SiameseMoCo(MoCo):
+    r"""Siamese inference network: a query encoder and a momentum key encoder over two maskings, Eq. (1) and (2).
+
+    .. math::
+        \mathcal{L} = -\log \frac{\exp(z_q \cdot z_k^+ / \tau)}{\sum_{i=0}^{K} \exp(z_q \cdot z_{k_i} / \tau)},
+        \qquad \theta_k \leftarrow m \theta_k + (1 - m) \theta_q
+
+    It is MMPretrain's ``MoCo`` (config keys, checkpoints, queue) with a step that neither copies the queue nor waits
+    for the device, and that also reports how often the positive ranks first. MMEngine's momentum is 1 - m: the
+    paper's m = 0.9 is ``momentum=0.1``.
+
+    Args:
+        backbone: Config of the encoder.
+        neck: Config of the projection to z.
+        head: Config of MMPretrain's ``ContrastiveHead``, with the temperature.
+        kwargs: ``queue_len``, ``feat_dim``, ``momentum``, ``data_preprocessor``, ``init_cfg``, as MMPretrain's.
+
+    Raises:
+        ValueError: ``momentum`` is outside (0, 1] or, at the first step, the batch does not divide the queue.
+    """
+
+    def __init__(self, backbone: dict, neck: dict, head: dict, momentum: float = 0.1, **kwargs) -> None:
+        if not 0 < momentum <= 1:
+            raise ValueError(
+                f'SiameseMoCo takes the momentum of the key encoder as 1 - m, above 0 and up to 1, got {momentum}.'
+            )
+        super().__init__(backbone=backbone, neck=neck, head=head, momentum=momentum, **kwargs)
+        self._key_encoder_started = False
+
+    def loss(self, inputs: list[Tensor], data_samples: list[DataSample] | DataSample, **kwargs) -> dict[str, Tensor]:
+        """Compute InfoNCE of a batch; its keys enter the queue once the gradient has been computed.
+
+        Args:
+            inputs: Query view and key view, (N, C, H, W) each.
+            data_samples: Not looked at.
+
+        Returns:
+            ``loss``, and ``positive_first``: the share of queries whose positive beats every key in the queue.
+        """
+        query_view, key_view = inputs
+        query = F.normalize(self.neck(self.backbone(query_view))[0], dim=1)
+        key = self._encode_keys(key_view)
+        all_keys = torch.cat(all_gather(key), dim=0)
+        self._check_batch(len(all_keys))
+
+        positive = (query * key).sum(dim=1, keepdim=True)
+        negative = query @ self.queue
+        loss = self.head.loss(positive, negative)
+        positive_first = (positive > negative.amax(dim=1, keepdim=True)).float().mean()
+        if query.requires_grad:
+            # The gradient of the negatives needs the queue as it was, so the keys enter after it. The alternative,
+            # to copy the queue on every step, costs more than the product with it.
+            query.register_hook(lambda gradient: self._enqueue(all_keys))
+        else:
+            self._enqueue(all_keys)
+        return dict(loss=loss, positive_first=positive_first)
+
+    @torch.no_grad()
+    def _encode_keys(self, view: Tensor) -> Tensor:
+        """Update E_k by Eq. (2) and compute the normalised keys of the view."""
+        self._update_key_encoder()
+        # between processes the samples change places, so that a query and its key share no batch-norm statistics
+        shuffled = get_world_size() > 1
+        if shuffled:
+            view, order = batch_shuffle_ddp(view)
+        key = F.normalize(self.encoder_k(view)[0], dim=1)
+        return batch_unshuffle_ddp(key, order) if shuffled else key
+
+    @torch.no_grad()
+    def _update_key_encoder(self) -> None:
+        """Eq. (2); at the very first step of a training E_k becomes a copy of E_q."""
+        source = nn.ModuleList((self.backbone, self.neck))
+        target = self.encoder_k.module
+        if not self._key_encoder_started:
+            # the only look at the device-side counter; later steps do not wait for it
+            self._key_encoder_started = True
+            if self.encoder_k.steps == 0:
+                target.load_state_dict(source.state_dict())
+        torch._foreach_lerp_(list(target.parameters()), list(source.parameters()), self.encoder_k.momentum)
+        self.encoder_k.steps += 1
+
+    def _check_batch(self, batch_size: int) -> None:
+        if self.queue_len % batch_size:
+            raise ValueError(
+                f'The queue of {self.queue_len} keys is not divided by the batch of {batch_size} (all processes '
+                'together), so the oldest keys would leave it unevenly. Choose a queue_len that is a multiple of the '
+                'global batch size, and drop the last, smaller batch of an epoch (drop_last=True).'
+            )
+
+    @torch.no_grad()
+    def _enqueue(self, keys: Tensor) -> None:
+        """Replace the oldest keys by (N, feat_dim) new ones; the pointer stays on the device."""
+        places = (self.queue_ptr + torch.arange(len(keys), device=keys.device)) % self.queue_len
+        self.queue.index_copy_(1, places, keys.t().to(self.queue.dtype))
+        self.queue_ptr.add_(len(keys)).remainder_(self.queue_len)

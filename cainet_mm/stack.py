@@ -1,0 +1,114 @@
+"""Which versions of the packages below this one are accepted, and the check that they are installed.
+
+This file is the only place where the ranges are written for Python code. It imports nothing but the standard
+library and ``packaging``, because it must be able to speak when everything else is missing or broken.
+"""
+
+from __future__ import annotations
+
+from importlib import metadata
+
+from packaging.specifiers import SpecifierSet
+from packaging.version import Version
+
+_RUNTIME = 'requirements/runtime.txt'
+_OPENMMLAB = 'requirements/mminstall.txt'
+_MMCV_LITE = 'requirements/mmcv-lite.txt'
+_CONSTRAINTS = 'requirements/constraints.txt'
+
+# Distribution name -> (accepted versions, the requirements file that installs it).
+ACCEPTED = {
+    'torch': ('>=2.1,<3', _RUNTIME),
+    'torchvision': ('>=0.16,<1', _RUNTIME),
+    'numpy': ('>=1.26,<3', _RUNTIME),
+    # MMEngine imports pkg_resources, which setuptools 81 no longer ships.
+    'setuptools': ('<81', _RUNTIME),
+    # MMagic imports its diffusion editors while loading; later releases of these three lack what they ask for.
+    'diffusers': ('>=0.28,<0.29', _RUNTIME),
+    'transformers': ('>=4.41,<4.50', _RUNTIME),
+    'huggingface-hub': ('>=0.23,<0.26', _RUNTIME),
+    # Imported by MMagic without being declared by it.
+    'albumentations': ('>=1.4,<3', _RUNTIME),
+    'imageio': ('>=2.30,<3', _RUNTIME),
+    'mmengine': ('>=0.10.4,<1', _OPENMMLAB),
+    'mmagic': ('>=1.2.0,<1.3', _OPENMMLAB),
+    'mmpretrain': ('>=1.2.0,<1.3', _OPENMMLAB),
+}
+
+# MMagic asserts this range while loading. Two distributions supply the module ``mmcv``: the full one, and one
+# without compiled operators, which is all that inpainting needs.
+MMCV_ACCEPTED = '>=2.0.0,<2.2.0'
+MMCV_DISTRIBUTIONS = ('mmcv', 'mmcv-lite')
+
+
+def installed_version(distribution: str) -> str | None:
+    """Returns the installed version of a distribution, or None where it is absent."""
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def is_accepted(version: str, accepted: str) -> bool:
+    """Says whether a version lies in a range; development builds of an accepted release count as accepted."""
+    return SpecifierSet(accepted).contains(Version(version), prereleases=True)
+
+
+def find_problems() -> list[str]:
+    """Compares what is installed with what is accepted.
+
+    Returns:
+        list[str]: One sentence per problem: what was found, what is accepted, what to run. Empty if all is well.
+    """
+    problems = []
+    for distribution, (accepted, requirements) in ACCEPTED.items():
+        found = installed_version(distribution)
+        if found is None or not is_accepted(found, accepted):
+            problems.append(_sentence(distribution, found, accepted, requirements))
+    problems.extend(_find_mmcv_problems())
+    return problems
+
+
+def check() -> None:
+    """Raises an ImportError that lists every problem at once, so that one round of installing mends them all."""
+    problems = find_problems()
+    if problems:
+        listed = '\n'.join(f'  - {problem}' for problem in problems)
+        raise ImportError(f'cainet_mm cannot run on the installed packages:\n{listed}')
+
+
+def _find_mmcv_problems() -> list[str]:
+    found = {name: installed_version(name) for name in MMCV_DISTRIBUTIONS}
+    present = {name: version for name, version in found.items() if version is not None}
+    if len(present) > 1:
+        both = ' and '.join(f'{name} {version}' for name, version in present.items())
+        return [
+            f'{both} are both installed and own the same files; exactly one of them, {MMCV_ACCEPTED}, is accepted: '
+            f'run `pip uninstall -y mmcv mmcv-lite`, then install the one you want '
+            f'(`{_install_command(_MMCV_LITE)}`, or the full mmcv as requirements/optional.txt says).'
+        ]
+    if not present:
+        return [
+            f'Neither mmcv nor mmcv-lite is installed; one of them, {MMCV_ACCEPTED}, is accepted: '
+            f'run `{_install_command(_MMCV_LITE)}`, or install the full mmcv as requirements/optional.txt says.'
+        ]
+    name, version = present.popitem()
+    if is_accepted(version, MMCV_ACCEPTED):
+        return []
+    if name == 'mmcv':
+        return [
+            f'mmcv {version} is installed, but {MMCV_ACCEPTED} is accepted: install the full mmcv 2.1.0 as '
+            f'requirements/optional.txt says, or run `pip uninstall -y mmcv` and then '
+            f'`{_install_command(_MMCV_LITE)}`.'
+        ]
+    return [_sentence(name, version, MMCV_ACCEPTED, _MMCV_LITE)]
+
+
+def _sentence(distribution: str, found: str | None, accepted: str, requirements: str) -> str:
+    state = 'is not installed' if found is None else f'{found} is installed'
+    joint = ';' if found is None else ', but'
+    return f'{distribution} {state}{joint} {accepted} is accepted: run `{_install_command(requirements)}`.'
+
+
+def _install_command(requirements: str) -> str:
+    return f'pip install -r {requirements} -c {_CONSTRAINTS}'

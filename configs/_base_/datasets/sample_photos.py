@@ -1,0 +1,52 @@
+# Stage 2 on the embedded photographs; whole photographs are held out for validation and test.
+_base_ = ['../masks/free_form_128.py']
+
+train_dataloader = dict(
+    batch_size=8,
+    num_workers=2,
+    persistent_workers=True,
+    drop_last=True,
+    sampler=dict(type='InfiniteSampler', shuffle=True),
+    dataset=dict(
+        type='SamplePhotos',
+        split='train',
+        short_side=192,
+        pipeline=[
+            dict(type='Crop', keys=['gt'], crop_size=_base_.image_size, random_crop=True),
+            dict(type='Flip', keys=['gt'], direction='horizontal'),
+            _base_.draw_mask,
+            dict(type='GetMaskedImage'),
+            dict(type='PackInputs'),
+        ],
+    ),
+)
+
+val_dataloader = dict(
+    batch_size=4,
+    num_workers=1,
+    persistent_workers=True,
+    drop_last=False,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type='SamplePhotos',
+        split='test',
+        short_side=128,
+        test_mode=True,
+        pipeline=[
+            _base_.draw_fixed_mask,
+            dict(type='GetMaskedImage'),
+            dict(type='PackInputs'),
+        ],
+    ),
+)
+test_dataloader = val_dataloader
+
+val_evaluator = [
+    dict(type='MAE'),
+    dict(type='PSNR'),
+    dict(type='SSIM'),
+    dict(type='HolePSNR'),
+]
+test_evaluator = val_evaluator
+val_cfg = dict(type='MultiValLoop')
+test_cfg = dict(type='MultiTestLoop')

@@ -1,0 +1,30 @@
+# Rectangular and irregular holes for 256x256 images, half and half; the strokes are those of DeepFillv2's generator.
+image_size = (256, 256)
+
+rectangles = [
+    dict(
+        type='LoadMask',
+        mask_mode='bbox',
+        mask_config=dict(img_shape=image_size, max_bbox_shape=128, max_bbox_delta=40, min_margin=20),
+    )
+]
+strokes = [
+    dict(
+        type='LoadMask',
+        mask_mode='ff',
+        mask_config=dict(
+            img_shape=image_size, num_vertices=(4, 12), mean_angle=1.2, angle_range=0.4, brush_width=(12, 40)
+        ),
+    ),
+    # the generator draws its strokes in one direction; MMagic's drops the flips that belong to it
+    dict(type='Flip', keys=['mask'], direction='horizontal'),
+    dict(type='Flip', keys=['mask'], direction='vertical'),
+]
+mask_mixture = dict(type='RandomChoice', transforms=[rectangles, strokes], prob=[0.5, 0.5])
+
+# Nothing but the mask leaves the mixture: the notes that only one of its branches makes would differ within a batch.
+draw_mask = dict(type='KeyMapper', transforms=[mask_mixture], remapping=dict(mask='mask'))
+draw_query_mask = dict(type='KeyMapper', transforms=[mask_mixture], remapping=dict(mask='mask_q'))
+draw_key_mask = dict(type='KeyMapper', transforms=[mask_mixture], remapping=dict(mask='mask_k'))
+# validation and test: each image has its own mask, the same in every run
+draw_fixed_mask = dict(type='SeededByImage', transforms=[draw_mask])
