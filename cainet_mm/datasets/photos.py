@@ -33,7 +33,7 @@ class PhotoDataset(BasicImageDataset):
 
     def __init__(
         self,
-        data_prefix: dict[str, str] = dict(gt=''),  # noqa: B006 (copied below)
+        data_prefix: dict[str, str] = dict(gt=''),
         max_bad_share: float = 0.05,
         **kwargs,
     ) -> None:

@@ -1,5 +1,6 @@
 """What the training loop needs and MMEngine lacks."""
 
 from .hooks import QueueFitsBatchHook
+from .optim_wrappers import CPUAmpOptimWrapper
 
-__all__ = ['QueueFitsBatchHook']
+__all__ = ['CPUAmpOptimWrapper', 'QueueFitsBatchHook']

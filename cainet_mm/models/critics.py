@@ -28,7 +28,7 @@ class CAINetCritic(BaseModule):
         in_channels: int = 3,
         widths: Sequence[int] = (64, 128, 256, 256),
         kernel_size: int = 5,
-        act_cfg: dict = dict(type='LeakyReLU', negative_slope=0.2),  # noqa: B006 (MMCV never writes into it)
+        act_cfg: dict = dict(type='LeakyReLU', negative_slope=0.2),
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)

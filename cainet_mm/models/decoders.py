@@ -38,10 +38,10 @@ class CAINetDecoder(BaseModule):
         skip_channels: Sequence[int],
         out_channels: Sequence[int] | None = None,
         num_scales: int = 6,
-        fusion: dict = dict(type='DualAttentionFusion'),  # noqa: B006 (copied before use)
+        fusion: dict = dict(type='DualAttentionFusion'),
         kernel_size: int = 3,
-        norm_cfg: dict | None = dict(type='BN'),  # noqa: B006 (MMCV never writes into it)
-        act_cfg: dict | None = dict(type='LeakyReLU', negative_slope=0.2),  # noqa: B006
+        norm_cfg: dict | None = dict(type='BN'),
+        act_cfg: dict | None = dict(type='LeakyReLU', negative_slope=0.2),
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)

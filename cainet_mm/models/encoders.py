@@ -30,8 +30,8 @@ class CAINetEncoder(BaseModule):
         init_cfg: MMEngine's initialisation. With ``type='Pretrained'`` the checkpoint has to fit key for key.
 
     Raises:
-        ValueError: ``widths`` and ``kernels`` differ in length or are empty, a kernel is even, or ``out_indices`` names a stage
-            that there is not.
+        ValueError: ``widths`` and ``kernels`` differ in length or are empty, a kernel is even, or ``out_indices``
+            names a stage that there is not.
     """
 
     def __init__(
@@ -41,8 +41,8 @@ class CAINetEncoder(BaseModule):
         kernels: Sequence[int] = (7, 5, 5, 3, 3, 3, 3, 3),
         out_indices: Sequence[int] | None = None,
         conv_cfg: dict | None = None,
-        norm_cfg: dict | None = dict(type='BN'),  # noqa: B006 (MMCV never writes into it)
-        act_cfg: dict | None = dict(type='ReLU'),  # noqa: B006
+        norm_cfg: dict | None = dict(type='BN'),
+        act_cfg: dict | None = dict(type='ReLU'),
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
@@ -89,7 +89,8 @@ class CAINetEncoder(BaseModule):
             inputs: (N, in_channels, H, W); masked image in [-1, 1] with 0 in the hole, then the mask.
 
         Returns:
-            The features of the stages in ``out_indices``, finest first: (N, widths[i], ceil(H / 2**(i+1)), ceil(W / 2**(i+1))).
+            The features of the stages in ``out_indices``, finest first:
+            (N, widths[i], ceil(H / 2**(i+1)), ceil(W / 2**(i+1))).
         """
         features = []
         for index, stage in enumerate(self.stages):

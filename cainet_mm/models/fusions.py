@@ -82,8 +82,8 @@ class DualAttentionFusion(BaseModule):
         alpha_channels: int = 3,
         hidden_channels: int = 32,
         downscale_mode: str = 'bilinear',
-        norm_cfg: dict | None = dict(type='BN'),  # noqa: B006 (MMCV never writes into it)
-        act_cfg: dict | None = dict(type='LeakyReLU', negative_slope=0.2),  # noqa: B006
+        norm_cfg: dict | None = dict(type='BN'),
+        act_cfg: dict | None = dict(type='LeakyReLU', negative_slope=0.2),
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
@@ -144,9 +144,7 @@ class ImageHead(BaseModule):
         init_cfg: MMEngine's initialisation.
     """
 
-    def __init__(
-        self, in_channels: int, image_channels: int = 3, init_cfg: dict | list[dict] | None = None
-    ) -> None:
+    def __init__(self, in_channels: int, image_channels: int = 3, init_cfg: dict | list[dict] | None = None) -> None:
         super().__init__(init_cfg=init_cfg)
         self.to_image = nn.Conv2d(in_channels, image_channels, 1)
 

@@ -106,10 +106,7 @@ class CAINetInpaintor(OneStageInpaintor):
         Returns:
             The losses for the log, still on the device.
         """
-        if isinstance(optim_wrapper, OptimWrapperDict):
-            generator_wrapper = optim_wrapper['generator']
-        else:
-            generator_wrapper = optim_wrapper
+        generator_wrapper = optim_wrapper['generator'] if isinstance(optim_wrapper, OptimWrapperDict) else optim_wrapper
         data = self.data_preprocessor(data, True)
         masked, target = data['inputs'], data['data_samples'].gt_img
         mask = data['data_samples'].mask.to(masked.dtype)
@@ -214,7 +211,8 @@ class CAINetInpaintor(OneStageInpaintor):
             Stacked predictions ``fake_res`` (raw), ``fake_img`` (composed) and ``pred_img``, which is one of the two.
         """
         raw, composed = (
-            self.data_preprocessor.destruct(images, data_samples) for images in self.forward_tensor(inputs, data_samples)
+            self.data_preprocessor.destruct(images, data_samples)
+            for images in self.forward_tensor(inputs, data_samples)
         )
         reported = composed if self.test_cfg.get('compose', True) else raw
         return DataSample(fake_res=raw, fake_img=composed, pred_img=reported)

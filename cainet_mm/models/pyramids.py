@@ -37,9 +37,7 @@ def downscale(image: Tensor, size: Sequence[int], mode: str = 'bilinear') -> Ten
     return F.interpolate(image, size=tuple(size), mode=mode, align_corners=False if mode == 'bilinear' else None)
 
 
-def build_pyramid(
-    target: Tensor, mask: Tensor, sizes: Sequence[Sequence[int]], mode: str = 'bilinear'
-) -> list[Level]:
+def build_pyramid(target: Tensor, mask: Tensor, sizes: Sequence[Sequence[int]], mode: str = 'bilinear') -> list[Level]:
     """Bring the true image and the mask to every scale, once per step.
 
     A pixel of a coarse mask is hole where any pixel that it covers is.

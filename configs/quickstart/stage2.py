@@ -5,7 +5,7 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 
-stage1_checkpoint = 'work_dirs/quickstart/stage1/iter_120.pth'
+stage1_checkpoint = 'work_dirs/quickstart/stage1/iter_120.pth'  # where tools/quickstart.sh puts it
 
 model = dict(
     encdec=dict(
@@ -35,6 +35,6 @@ param_scheduler = dict(type='CosineAnnealingLR', by_epoch=False, T_max=max_iters
 
 default_hooks = dict(
     logger=dict(interval=20),
-    checkpoint=dict(interval=max_iters // 2, save_best='HolePSNR', rule='greater'),
+    checkpoint=dict(interval=max_iters // 2),
 )
 randomness = dict(seed=0)

@@ -69,7 +69,9 @@ def read_vgg16_features(source: str, features: nn.Module) -> dict[str, Tensor]:
     wanted = features.state_dict()
     wrong = [key for key in wanted if key not in weights or weights[key].shape != wanted[key].shape]
     if wrong:
-        raise ValueError(f'{source!r} is no checkpoint of a VGG-16: features.{wrong[0]} is missing or of another shape. {advice}')
+        raise ValueError(
+            f'{source!r} is no checkpoint of a VGG-16: features.{wrong[0]} is missing or of another shape. {advice}'
+        )
     return {key: weights[key] for key in wanted}
 
 

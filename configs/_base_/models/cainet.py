@@ -16,9 +16,7 @@ model = dict(
         texture=dict(
             type='MultiScaleLoss',
             scales=(1, 2, 3),
-            loss=dict(
-                type='TextureLoss', vgg='torchvision://vgg16', perceptual_weight=0.1, style_weight=240.0
-            ),
+            loss=dict(type='TextureLoss', vgg='torchvision://vgg16', perceptual_weight=0.1, style_weight=240.0),
         ),
         tv=dict(
             type='MultiScaleLoss',

@@ -1,9 +1,7 @@
 # Stage 1. MMPretrain's parts carry their scope, since the default scope is MMagic's.
 model = dict(
     type='SiameseMoCo',
-    data_preprocessor=dict(
-        type='TwoMaskPreprocessor', mean=[127.5] * 3, std=[127.5] * 3, output_channel_order='RGB'
-    ),
+    data_preprocessor=dict(type='TwoMaskPreprocessor', mean=[127.5] * 3, std=[127.5] * 3, output_channel_order='RGB'),
     backbone=dict(type='CAINetEncoder'),
     neck=dict(type='mmpretrain.LinearNeck', in_channels=512, out_channels=128, gap_dim=2, norm_cfg=None),
     head=dict(

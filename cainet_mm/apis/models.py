@@ -1,0 +1,77 @@
+"""From config and checkpoint to a model."""
+
+from pathlib import Path
+
+import torch
+from mmagic.registry import MODELS
+from mmengine.config import Config, ConfigDict
+from mmengine.model import BaseModel
+from mmengine.registry import init_default_scope
+from mmengine.runner.checkpoint import CheckpointLoader
+
+
+def load_model(config: str | Path | Config, checkpoint: str | Path | None = None, device: str = 'cpu') -> BaseModel:
+    """Build the model of a config for inference and load its weights, which have to fit key for key.
+
+    Args:
+        config: Path of a config, or the config.
+        checkpoint: Path or URL of the checkpoint. ``None`` for models without weights.
+        device: Where the model goes.
+
+    Returns:
+        The model, in eval mode.
+
+    Raises:
+        FileNotFoundError: The config or the checkpoint does not exist.
+        ValueError: The checkpoint does not fit the model.
+    """
+    if not isinstance(config, Config):
+        if '::' not in str(config) and not Path(config).is_file():
+            raise FileNotFoundError(f'The config {str(config)!r} does not exist.')
+        config = Config.fromfile(config)
+    init_default_scope(config.get('default_scope', 'mmagic'))
+    model = MODELS.build(without_pretrained(config.model))
+    if checkpoint is not None:
+        load_weights(model, str(checkpoint))
+    return model.to(torch.device(device)).eval()
+
+
+def without_pretrained(model: ConfigDict) -> ConfigDict:
+    """Copy a model config without the ``Pretrained`` init configs: the weights to come replace those anyway."""
+    if isinstance(model, dict):
+        return type(model)(
+            {
+                key: None if key == 'init_cfg' and is_pretrained(value) else without_pretrained(value)
+                for key, value in model.items()
+            }
+        )
+    if isinstance(model, list | tuple):
+        return type(model)(without_pretrained(part) for part in model)
+    return model
+
+
+def is_pretrained(init_cfg: object) -> bool:
+    """Whether an init config loads a checkpoint."""
+    return isinstance(init_cfg, dict) and init_cfg.get('type') == 'Pretrained'
+
+
+def load_weights(model: BaseModel, checkpoint: str) -> None:
+    """Load a checkpoint whose keys and shapes have to be those of the model.
+
+    Args:
+        model: The model.
+        checkpoint: Path or URL.
+
+    Raises:
+        FileNotFoundError: A local checkpoint does not exist.
+        ValueError: Keys are missing, left over, or of another shape.
+    """
+    if '://' not in checkpoint and not Path(checkpoint).is_file():
+        raise FileNotFoundError(f'The checkpoint {checkpoint!r} does not exist.')
+    loaded = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
+    try:
+        model.load_state_dict(loaded.get('state_dict', loaded))
+    except RuntimeError as error:
+        raise ValueError(
+            f'The checkpoint {checkpoint!r} does not fit the {type(model).__name__} of the config. {error}'
+        ) from error

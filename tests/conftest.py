@@ -1,0 +1,66 @@
+"""What all tests share."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+
+import cainet_mm  # noqa: F401 (first: MMagic imports only after it)
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(autouse=True)
+def mmagic_scope():
+    """Each test starts in MMagic's scope, as the configs do."""
+    init_default_scope('mmagic')
+
+
+def without_vgg_weights(config: dict) -> None:
+    """Give every texture loss in a config random VGG weights, since no test can download the real ones."""
+    for value in config.values():
+        if isinstance(value, dict):
+            if value.get('type') == 'TextureLoss':
+                value['vgg'] = None
+            without_vgg_weights(value)
+
+
+def tiny(name: str, work_dir: Path, iters: int = 2) -> Config:
+    """A quickstart config cut down to seconds: thin network, batches of 4, no worker processes."""
+    config = Config.fromfile(ROOT / 'configs' / 'quickstart' / f'{name}.py')
+    config.work_dir = str(work_dir)
+    thin = dict(widths=(8, 8, 8, 8, 8, 8), kernels=(3, 3, 3, 3, 3, 3))
+    if name == 'stage1':
+        config.model.backbone.update(thin)
+        config.model.neck.update(in_channels=8, out_channels=16)
+        config.model.update(feat_dim=16, queue_len=16)
+    else:
+        config.model.encdec.encoder.update(thin)
+        config.model.encdec.encoder.init_cfg = None
+        config.model.encdec.decoder.out_channels = (8, 8, 8, 8, 8, 8)
+        config.model.encdec.decoder.fusion.hidden_channels = 4
+        config.model.disc.widths = (4, 4)
+        for loader in (config.val_dataloader, config.test_dataloader):
+            loader.update(num_workers=0, persistent_workers=False)
+            loader.dataset.crops_per_photo = 1
+    config.train_dataloader.update(batch_size=4, num_workers=0, persistent_workers=False)
+    config.train_cfg.max_iters = iters
+    if 'val_interval' in config.train_cfg:
+        config.train_cfg.val_interval = iters
+    config.default_hooks.checkpoint.interval = 1
+    config.default_hooks.logger.interval = 1
+    return config
+
+
+@pytest.fixture
+def photo_folder(tmp_path):
+    """A folder with eight small photographs of different colours and textures."""
+    folder = tmp_path / 'photos'
+    folder.mkdir()
+    random = np.random.default_rng(0)
+    for number in range(8):
+        cv2.imwrite(str(folder / f'photo_{number}.png'), random.integers(0, 256, (48, 40, 3), np.uint8))
+    return folder

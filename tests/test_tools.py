@@ -1,0 +1,368 @@
+"""How the tools read their arguments: what reaches the runner, and what bad input is told."""
+
+import importlib.util
+import json
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config, ConfigDict
+
+ROOT = Path(__file__).resolve().parents[1]
+TOOLS = ROOT / 'tools'
+
+CONFIG = """
+default_scope = 'mmagic'
+model = dict(type='SomeModel', width=8)
+train_dataloader = dict(batch_size=4)
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=10)
+optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=0.1), accumulative_counts=2)
+test_dataloader = dict(batch_size=1)
+test_evaluator = [dict(type='PSNR')]
+"""
+
+
+def load_tool(name, monkeypatch):
+    monkeypatch.syspath_prepend(TOOLS)
+    spec = importlib.util.spec_from_file_location(f'tool_{name}', TOOLS / f'{name}.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A working directory with a config and a checkpoint file in it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv('LOCAL_RANK', '0')
+    (tmp_path / 'config.py').write_text(CONFIG)
+    (tmp_path / 'weights.pth').write_bytes(b'')
+    return tmp_path
+
+
+@pytest.fixture
+def run_tool(folder, monkeypatch):
+    """Runs a tool up to where it would build the runner, and returns the config that the runner would get."""
+
+    def run(name, *arguments):
+        built = []
+
+        class NoRunner:
+            def train(self):
+                pass
+
+            test = train
+
+        def build_runner(command, config):
+            built.append(config)
+            return NoRunner()
+
+        tool = load_tool(name, monkeypatch)
+        monkeypatch.setattr(tool, 'build_runner', build_runner)
+        monkeypatch.setattr(sys, 'argv', [f'{name}.py', *arguments])
+        tool.main()
+        (config,) = built
+        return config
+
+    return run
+
+
+@pytest.fixture
+def refusal(run_tool, capsys):
+    """Runs a tool that must refuse, and returns the one sentence that it says."""
+
+    def run(name, *arguments):
+        with pytest.raises(SystemExit) as stopped:
+            run_tool(name, *arguments)
+        assert stopped.value.code == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith(f'{name}.py: error: ')
+        return line
+
+    return run
+
+
+class TestBadInput:
+    @pytest.mark.parametrize(('name', 'more'), [('train', []), ('test', ['weights.pth'])])
+    def test_an_absent_config(self, refusal, name, more):
+        assert 'absent.py' in refusal(name, 'absent.py', *more)
+
+    @pytest.mark.parametrize(('name', 'more'), [('train', []), ('test', ['weights.pth'])])
+    def test_a_config_of_another_kind(self, refusal, name, more):
+        line = refusal(name, 'weights.pth', *more)
+        assert 'weights.pth' in line
+        assert '.py, .yaml' in line
+
+    @pytest.mark.parametrize(('name', 'more'), [('train', []), ('test', ['weights.pth'])])
+    def test_a_config_whose_base_is_absent(self, refusal, folder, name, more):
+        (folder / 'child.py').write_text("_base_ = 'parent.py'\n")
+        line = refusal(name, 'child.py', *more)
+        assert 'child.py' in line
+        assert 'parent.py' in line
+
+    @pytest.mark.parametrize('option', ['max_iters', 'model.width.depth=3', 'test_evaluator.5.type=SSIM'])
+    def test_options_that_do_not_fit(self, refusal, option):
+        assert '--cfg-options' in refusal('train', 'config.py', '--cfg-options', option)
+
+    def test_an_absent_checkpoint(self, refusal):
+        assert 'checkpoint absent.pth' in refusal('test', 'config.py', 'absent.pth')
+
+    def test_an_absent_file_to_resume_from(self, refusal):
+        assert '--resume absent.pth' in refusal('train', 'config.py', '--resume', 'absent.pth')
+
+    def test_a_latest_checkpoint_that_was_deleted(self, refusal, folder):
+        (folder / 'last_checkpoint').write_text(str(folder / 'iter_10.pth'))
+        line = refusal('train', 'config.py', '--work-dir', str(folder), '--resume')
+        assert 'iter_10.pth' in line
+
+    def test_metrics_in_an_unknown_format(self, refusal):
+        line = refusal('test', 'config.py', 'weights.pth', '--out', 'metrics.csv')
+        assert 'metrics.csv' in line
+        assert '.json' in line
+
+    def test_training_a_config_without_training(self, refusal, folder):
+        (folder / 'config.py').write_text('train_dataloader = None\n')
+        assert 'train_dataloader' in refusal('train', 'config.py')
+
+    def test_testing_a_config_without_test(self, refusal, folder):
+        (folder / 'config.py').write_text('test_evaluator = dict()\n')
+        assert 'test_dataloader' in refusal('test', 'config.py', 'weights.pth')
+
+    def test_mixed_precision_of_an_unknown_wrapper(self, refusal):
+        line = refusal('train', 'config.py', '--amp', '--cfg-options', 'optim_wrapper.type=ApexOptimWrapper')
+        assert 'ApexOptimWrapper' in line
+
+    def test_scaling_without_a_base_batch_size(self, refusal):
+        assert 'base_batch_size' in refusal('train', 'config.py', '--auto-scale-lr')
+
+    @pytest.mark.parametrize('name', ['train', 'test'])
+    def test_the_real_command_answers_from_any_directory_without_a_traceback(self, folder, name):
+        command = [sys.executable, TOOLS / f'{name}.py', 'absent.py', 'weights.pth'][: 3 if name == 'train' else 4]
+        run = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+        assert run.returncode == 2
+        assert run.stderr.count('\n') == 1
+        assert 'absent.py is not a file' in run.stderr
+
+
+class TestWhatReachesTheRunner:
+    def test_options_replace_values_of_the_config(self, run_tool):
+        config = run_tool('train', 'config.py', '--cfg-options', 'train_cfg.max_iters=3', 'model.width=16')
+        assert (config.train_cfg.max_iters, config.model.width, config.train_dataloader.batch_size) == (3, 16, 4)
+
+    @pytest.mark.parametrize(('name', 'more'), [('train', []), ('test', ['weights.pth'])])
+    def test_the_work_directory_comes_from_the_option_the_config_or_its_name(self, run_tool, folder, name, more):
+        assert run_tool(name, 'config.py', *more).work_dir == 'work_dirs/config'
+        (folder / 'config.py').write_text(CONFIG + "work_dir = 'of_config'\n")
+        assert run_tool(name, 'config.py', *more).work_dir == 'of_config'
+        assert run_tool(name, 'config.py', *more, '--work-dir', 'of_option').work_dir == 'of_option'
+
+    @pytest.mark.parametrize(('name', 'more'), [('train', []), ('test', ['weights.pth'])])
+    def test_the_launcher(self, run_tool, name, more):
+        assert run_tool(name, 'config.py', *more).launcher == 'none'
+        assert run_tool(name, 'config.py', *more, '--launcher', 'slurm').launcher == 'slurm'
+
+    @pytest.mark.parametrize('option', ['--local_rank=3', '--local-rank=3'])
+    def test_the_rank_is_handed_on_unless_the_launcher_has_set_it(self, run_tool, monkeypatch, option):
+        run_tool('train', 'config.py', option)
+        assert os.environ['LOCAL_RANK'] == '0'
+        monkeypatch.delenv('LOCAL_RANK')
+        run_tool('train', 'config.py', option)
+        assert os.environ['LOCAL_RANK'] == '3'
+
+    def test_no_resuming_by_default(self, run_tool):
+        config = run_tool('train', 'config.py')
+        assert not config.get('resume')
+        assert config.get('load_from') is None
+
+    def test_resuming_from_the_latest_ignores_the_initial_weights(self, run_tool, folder):
+        (folder / 'config.py').write_text(CONFIG + "load_from = 'initial.pth'\n")
+        config = run_tool('train', 'config.py', '--resume')
+        assert (config.resume, config.load_from) == (True, None)
+
+    def test_resuming_from_a_file(self, run_tool):
+        config = run_tool('train', 'config.py', '--resume', 'weights.pth')
+        assert (config.resume, config.load_from) == (True, 'weights.pth')
+
+    def test_scaling_the_learning_rate(self, run_tool, folder):
+        (folder / 'config.py').write_text(CONFIG + 'auto_scale_lr = dict(enable=False, base_batch_size=16)\n')
+        config = run_tool('train', 'config.py', '--auto-scale-lr')
+        assert config.auto_scale_lr == dict(enable=True, base_batch_size=16)
+
+    @pytest.mark.parametrize('checkpoint', ['weights.pth', 'https://example.org/weights.pth'])
+    def test_the_checkpoint_to_test(self, run_tool, folder, checkpoint):
+        (folder / 'config.py').write_text(CONFIG + "load_from = 'initial.pth'\nresume = True\n")
+        config = run_tool('test', 'config.py', checkpoint)
+        assert (config.load_from, config.resume) == (checkpoint, False)
+
+
+class TestMixedPrecision:
+    def convert(self, monkeypatch, on_cuda, **optim_wrapper):
+        config = ConfigDict(optim_wrapper)
+        load_tool('train', monkeypatch).use_mixed_precision(config, on_cuda)
+        return config
+
+    def test_a_single_wrapper_keeps_its_settings(self, run_tool, monkeypatch):
+        monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+        assert run_tool('train', 'config.py', '--amp').optim_wrapper == dict(
+            type='CPUAmpOptimWrapper', dtype='bfloat16', optimizer=dict(type='Adam', lr=0.1), accumulative_counts=2
+        )
+
+    @pytest.mark.parametrize(
+        ('on_cuda', 'expected'),
+        [
+            (True, dict(type='AmpOptimWrapper', loss_scale='dynamic')),
+            (False, dict(type='CPUAmpOptimWrapper', dtype='bfloat16')),
+        ],
+    )
+    def test_every_one_of_several_wrappers_is_converted(self, monkeypatch, on_cuda, expected):
+        adam = dict(type='Adam', lr=1e-4)
+        config = self.convert(
+            monkeypatch,
+            on_cuda,
+            constructor='MultiOptimWrapperConstructor',
+            generator=dict(type='OptimWrapper', optimizer=adam),
+            disc=dict(optimizer=adam, clip_grad=dict(max_norm=1)),
+        )
+        assert config == dict(
+            constructor='MultiOptimWrapperConstructor',
+            generator=dict(**expected, optimizer=adam),
+            disc=dict(**expected, optimizer=adam, clip_grad=dict(max_norm=1)),
+        )
+
+    def test_a_wrapper_that_is_mixed_already_keeps_its_scale(self, monkeypatch):
+        wrapper = dict(type='AmpOptimWrapper', loss_scale=512.0, optimizer=dict(type='Adam'))
+        assert self.convert(monkeypatch, True, **wrapper) == wrapper
+        assert 'loss_scale' not in self.convert(monkeypatch, False, **wrapper)
+
+    def test_a_config_without_optimizer_is_refused(self, monkeypatch):
+        with pytest.raises(ValueError, match='optimizer'):
+            self.convert(monkeypatch, True, constructor='MultiOptimWrapperConstructor')
+
+
+class TestSeveralProcessesWithoutAccelerator:
+    @pytest.fixture
+    def command(self, folder, monkeypatch):
+        tool = load_tool('_command', monkeypatch)
+        monkeypatch.setattr('mmengine.device.get_device', lambda: 'cpu')
+        monkeypatch.setattr(sys, 'argv', ['train.py'])
+        return tool, tool.Command('')
+
+    @pytest.mark.parametrize(('launcher', 'said'), [('slurm', 'GPU'), ('mpi', 'GPU'), ('pytorch', 'torchrun')])
+    def test_what_cannot_work_is_refused(self, command, monkeypatch, capsys, launcher, said):
+        monkeypatch.delenv('RANK', raising=False)
+        tool, parser = command
+        with pytest.raises(SystemExit) as stopped:
+            tool.run_without_accelerator(parser, Config(dict(launcher=launcher)))
+        assert stopped.value.code == 2
+        assert said in capsys.readouterr().err
+
+    @pytest.mark.parametrize('wrapper', [None, dict(type='MMSeparateDistributedDataParallel')])
+    def test_the_model_wrapper_gets_no_gpu_number(self, command, monkeypatch, wrapper):
+        started = []
+        monkeypatch.setenv('RANK', '0')
+        monkeypatch.setattr('torch.distributed.init_process_group', started.append)
+        config = Config(dict(launcher='pytorch') | (dict(model_wrapper_cfg=wrapper) if wrapper else {}))
+        tool, parser = command
+        tool.run_without_accelerator(parser, config)
+        assert started == ['gloo']
+        assert config.model_wrapper_cfg.device_ids is None
+        assert config.model_wrapper_cfg.type == (wrapper or dict(type='MMDistributedDataParallel'))['type']
+
+
+def test_metrics_are_written_as_numbers(folder, monkeypatch):
+    hook = load_tool('test', monkeypatch).write_metrics_to(str(folder / 'new' / 'metrics.json'))
+    hook.after_test_epoch(None, {'PSNR': torch.tensor(20.5), 'SSIM': np.float32(0.5), 'MAE': 0.25})
+    assert json.loads((folder / 'new' / 'metrics.json').read_text()) == {'PSNR': 20.5, 'SSIM': 0.5, 'MAE': 0.25}
+
+
+class TestLaunchers:
+    """The shell scripts, with the program that they start replaced by one that prints its arguments."""
+
+    @pytest.fixture
+    def run_script(self, tmp_path):
+        for name in ('srun', 'some-python'):
+            program = tmp_path / name
+            program.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+            program.chmod(program.stat().st_mode | stat.S_IXUSR)
+
+        def run(name, *arguments, **variables):
+            path = os.pathsep.join([str(tmp_path), os.environ['PATH']])
+            known = {key: value for key, value in os.environ.items() if key not in ('GPUS', 'PORT', 'NNODES')}
+            return subprocess.run(
+                ['bash', TOOLS / name, *arguments],
+                cwd=tmp_path,
+                env={**known, 'PATH': path, 'PYTHON': 'some-python', **variables},
+                capture_output=True,
+                text=True,
+            )
+
+        return run
+
+    @pytest.mark.parametrize('name', ['dist_train.sh', 'dist_test.sh', 'slurm_train.sh', 'slurm_test.sh'])
+    def test_too_few_arguments_get_the_usage(self, run_script, name):
+        run = run_script(name, 'config.py')
+        assert run.returncode == 2
+        assert run.stderr.startswith(f'Usage: bash tools/{name} ')
+
+    def test_dist_train(self, run_script):
+        run = run_script('dist_train.sh', 'my config.py', '2', '--amp', NNODES='3', NODE_RANK='1', PORT='29600')
+        arguments = run.stdout.splitlines()
+        assert arguments[:2] == ['-m', 'torch.distributed.run']
+        assert {'--nnodes=3', '--node_rank=1', '--nproc_per_node=2', '--master_port=29600'} <= set(arguments)
+        assert arguments[-5:] == [str(TOOLS / 'train.py'), 'my config.py', '--launcher', 'pytorch', '--amp']
+
+    def test_dist_test(self, run_script):
+        arguments = run_script('dist_test.sh', 'config.py', 'weights.pth', '4').stdout.splitlines()
+        assert {'--nnodes=1', '--node_rank=0', '--nproc_per_node=4', '--master_addr=127.0.0.1'} <= set(arguments)
+        assert arguments[-5:] == [str(TOOLS / 'test.py'), 'config.py', 'weights.pth', '--launcher', 'pytorch']
+
+    def test_slurm_train(self, run_script):
+        arguments = run_script(
+            'slurm_train.sh', 'part', 'job', 'config.py', 'out dir', '--amp', GPUS='4', SRUN_ARGS='-x a -t 9'
+        ).stdout.splitlines()
+        assert arguments[:2] == ['--partition=part', '--job-name=job']
+        assert {'--gres=gpu:4', '--ntasks=4', '--ntasks-per-node=4'} <= set(arguments)
+        assert arguments[arguments.index('-x') :] == [
+            *('-x', 'a', '-t', '9', 'some-python', '-u', str(TOOLS / 'train.py'), 'config.py'),
+            *('--work-dir', 'out dir', '--launcher', 'slurm', '--amp'),
+        ]
+
+    def test_slurm_test(self, run_script):
+        arguments = run_script(
+            'slurm_test.sh', 'part', 'job', 'config.py', 'weights.pth', GPUS='16', CPUS_PER_TASK='2'
+        ).stdout.splitlines()
+        assert {'--gres=gpu:8', '--ntasks=16', '--ntasks-per-node=8', '--cpus-per-task=2'} <= set(arguments)
+        assert arguments[-5:] == [str(TOOLS / 'test.py'), 'config.py', 'weights.pth', '--launcher', 'slurm']
+
+
+class TestSetup:
+    def run(self, tmp_path, **variables):
+        return subprocess.run(
+            ['bash', TOOLS / 'setup_env.sh'],
+            cwd=tmp_path,
+            env={**os.environ, 'VENV': str(tmp_path / 'venv'), **variables},
+            capture_output=True,
+            text=True,
+        )
+
+    def test_an_old_python_gets_a_sentence(self, tmp_path):
+        old = tmp_path / 'python3.8'
+        old.write_text('#!/bin/sh\n[ "$1" = --version ] && echo "Python 3.8.20" && exit\nexit 1\n')
+        old.chmod(0o755)
+        run = self.run(tmp_path, PYTHON=str(old))
+        assert run.returncode == 1
+        assert 'Python 3.8.20, but 3.10 or later is accepted' in run.stderr
+        assert not (tmp_path / 'venv').exists()
+
+    @pytest.mark.parametrize(('variable', 'said'), [('PYTHON', 'was not found'), ('CONSTRAINTS', 'is not a file')])
+    def test_what_is_absent_gets_a_sentence(self, tmp_path, variable, said):
+        run = self.run(tmp_path, **{variable: 'absent'})
+        assert run.returncode == 1
+        (line,) = run.stderr.splitlines()
+        assert 'absent' in line
+        assert said in line

@@ -1,0 +1,109 @@
+"""What train.py and test.py share: arguments, sentences for bad input, and loading of the config."""
+
+import argparse
+import importlib.util
+import os
+import sys
+from pathlib import Path
+
+# Fast to import and free of torch, so that bad arguments are answered at once.
+from mmengine.config import Config, DictAction
+
+CONFIG_SUFFIXES = ('.py', '.yaml', '.yml', '.json')
+
+
+class Command(argparse.ArgumentParser):
+    """An argument parser with the options of every tool that runs a config."""
+
+    def __init__(self, description):
+        super().__init__(description=description)
+        self.add_argument('config', help='config file')
+        self.add_argument(
+            '--work-dir', help='where logs and checkpoints go; else work_dir of the config, else work_dirs/CONFIG_NAME'
+        )
+        self.add_argument(
+            '--cfg-options',
+            nargs='+',
+            action=DictAction,
+            metavar='KEY=VALUE',
+            help='values that replace those of the config: train_cfg.max_iters=100 model.disc.widths="[16,32]"; '
+            'quote lists, and write no blanks in them',
+        )
+        self.add_argument(
+            '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='what started the processes'
+        )
+        # torchrun sets LOCAL_RANK instead; older launchers pass one of these.
+        self.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+
+    def refuse(self, sentence):
+        """Ends the program on bad input, without a traceback."""
+        self.exit(2, f'{self.prog}: error: {sentence}\n')
+
+    def require_file(self, path, name):
+        """Refuses a local path at which there is no file; URLs and other storage schemes are left to MMEngine."""
+        if '://' not in path and not Path(path).is_file():
+            self.refuse(f'{name} {path} is not a file (looked in {os.getcwd()}); give the path of an existing one.')
+
+    def parse(self):
+        """Parses the command line and refuses what cannot work before anything slow is imported."""
+        try:
+            args = self.parse_args()
+        except ValueError:
+            self.refuse('--cfg-options takes pairs KEY=VALUE, such as train_cfg.max_iters=100.')
+        self.require_file(args.config, 'config')
+        if Path(args.config).suffix not in CONFIG_SUFFIXES:
+            self.refuse(f'config {args.config} has an unknown ending; a config ends in {", ".join(CONFIG_SUFFIXES)}.')
+        os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+        return args
+
+    def load_config(self, args):
+        """Loads the config with the options of the command line applied."""
+        make_package_importable()
+        # Before Config.fromfile: a config may inherit from cainet_mm::, and MMagic needs the compatibility measures.
+        importlib.import_module('cainet_mm')
+        try:
+            config = Config.fromfile(args.config)
+        except FileNotFoundError as error:
+            self.refuse(f'config {args.config} inherits from a file that is absent: {error}.')
+        try:
+            config.merge_from_dict(args.cfg_options or {})
+        except (KeyError, TypeError) as error:
+            self.refuse(f'--cfg-options does not fit {args.config}: {error.args[0]}')
+        config.launcher = args.launcher
+        config.work_dir = args.work_dir or config.get('work_dir') or str(Path('work_dirs') / Path(args.config).stem)
+        return config
+
+
+def make_package_importable():
+    """Lets the tools of a checkout run before cainet_mm is installed, from any directory."""
+    if importlib.util.find_spec('cainet_mm') is None:
+        sys.path.append(str(Path(__file__).resolve().parents[1]))
+
+
+def build_runner(command, config):
+    """Builds MMEngine's Runner, or the one that the config names."""
+    from mmengine.registry import RUNNERS
+    from mmengine.runner import Runner
+
+    run_without_accelerator(command, config)
+    return RUNNERS.build(config) if 'runner_type' in config else Runner.from_cfg(config)
+
+
+def run_without_accelerator(command, config):
+    """Lets several processes train together on CPUs, where MMEngine expects a GPU for each.
+
+    MMEngine sets a CUDA device for every process before it starts the process group, but leaves a started group
+    alone; and it gives the model wrapper the number of a GPU, unless the config gives one.
+    """
+    from mmengine.device import get_device
+    from torch import distributed
+
+    if config.launcher == 'none' or get_device() != 'cpu':
+        return
+    if config.launcher != 'pytorch':
+        command.refuse(f'--launcher {config.launcher} needs a GPU for every process; on CPUs use --launcher pytorch.')
+    if 'RANK' not in os.environ:
+        command.refuse('--launcher pytorch has to be started by torchrun; use tools/dist_train.sh or dist_test.sh.')
+    distributed.init_process_group('gloo')
+    config.setdefault('model_wrapper_cfg', dict(type='MMDistributedDataParallel', broadcast_buffers=False))
+    config.model_wrapper_cfg.device_ids = None

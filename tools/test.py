@@ -1,0 +1,54 @@
+"""Evaluates a checkpoint: python tools/test.py CONFIG CHECKPOINT [--out METRICS.json] [--work-dir DIR] ..."""
+
+from pathlib import Path
+
+from _command import Command, build_runner
+
+METRICS_SUFFIXES = ('.json', '.yaml', '.yml', '.pkl', '.pickle')
+
+
+def make_command():
+    command = Command('Evaluate a checkpoint with the test data and metrics of a config.')
+    command.add_argument('checkpoint', help='checkpoint file or URL')
+    command.add_argument('--out', metavar='FILE', help=f'write the metrics here; ends in {", ".join(METRICS_SUFFIXES)}')
+    return command
+
+
+def write_metrics_to(path):
+    """Makes a hook: MMagic's test loop hands its metrics to hooks only."""
+    import mmengine
+    from mmengine.dist import master_only
+    from mmengine.hooks import Hook
+
+    class WriteMetricsHook(Hook):
+        @master_only
+        def after_test_epoch(self, runner, metrics=None):
+            # Some of MMagic's metrics are tensors, which no text format takes.
+            numbers = {name: value.item() if hasattr(value, 'item') else value for name, value in metrics.items()}
+            mmengine.mkdir_or_exist(Path(path).resolve().parent)
+            mmengine.dump(numbers, path)
+
+    return WriteMetricsHook()
+
+
+def main():
+    command = make_command()
+    args = command.parse()
+    command.require_file(args.checkpoint, 'checkpoint')
+    if args.out is not None and Path(args.out).suffix not in METRICS_SUFFIXES:
+        command.refuse(f'--out {args.out} has an unknown ending; accepted are {", ".join(METRICS_SUFFIXES)}.')
+
+    config = command.load_config(args)
+    if config.get('test_dataloader') is None or config.get('test_evaluator') is None:
+        command.refuse(f'config {args.config} has no test_dataloader or no test_evaluator; give a config that tests.')
+    config.load_from = args.checkpoint
+    config.resume = False
+
+    runner = build_runner(command, config)
+    if args.out is not None:
+        runner.register_hook(write_metrics_to(args.out), 'LOWEST')
+    runner.test()
+
+
+if __name__ == '__main__':
+    main()

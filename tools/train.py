@@ -1,0 +1,98 @@
+"""Trains a config: python tools/train.py CONFIG [--work-dir DIR] [--resume [CHECKPOINT]] [--amp] ..."""
+
+from _command import Command, build_runner
+
+
+def make_command():
+    command = Command('Train a config.')
+    command.add_argument(
+        '--resume',
+        nargs='?',
+        const='auto',
+        metavar='CHECKPOINT',
+        help='go on from this training checkpoint; without a value, from the latest one in the work directory '
+        '(from the start if it holds none)',
+    )
+    command.add_argument(
+        '--amp', action='store_true', help='mixed precision: float16 with loss scaling on CUDA, bfloat16 on a CPU'
+    )
+    command.add_argument(
+        '--auto-scale-lr',
+        action='store_true',
+        help='scale the learning rates by the real batch size over auto_scale_lr.base_batch_size of the config',
+    )
+    return command
+
+
+def use_mixed_precision(optim_wrapper, on_cuda):
+    """Turns every plain optimizer wrapper of a config, single or one of several, into a mixed-precision one.
+
+    Raises:
+        ValueError: If a wrapper is of a kind that has no mixed-precision counterpart.
+    """
+    is_single = 'optimizer' in optim_wrapper
+    wrappers = [optim_wrapper] if is_single else [part for part in optim_wrapper.values() if is_wrapper(part)]
+    if not wrappers:
+        raise ValueError('--amp found no optimizer in optim_wrapper of the config; give it an optimizer=dict(...).')
+    for wrapper in wrappers:
+        kind = wrapper.get('type', 'OptimWrapper')
+        if kind not in ('OptimWrapper', 'AmpOptimWrapper'):
+            raise ValueError(f'--amp converts an OptimWrapper, but the config has {kind}; change it or remove --amp.')
+        if on_cuda:
+            wrapper['type'] = 'AmpOptimWrapper'
+            wrapper.setdefault('loss_scale', 'dynamic')
+        else:
+            # AmpOptimWrapper refuses to work without an accelerator; bfloat16 needs no loss scaling.
+            wrapper['type'] = 'CPUAmpOptimWrapper'
+            wrapper.pop('loss_scale', None)
+            wrapper['dtype'] = 'bfloat16'
+
+
+def is_wrapper(part):
+    return isinstance(part, dict) and 'optimizer' in part
+
+
+def apply_resume(command, config, resume):
+    from mmengine.runner import find_latest_checkpoint
+
+    config.resume = True
+    if resume != 'auto':
+        config.load_from = resume
+        return
+    config.load_from = None
+    latest = find_latest_checkpoint(config.work_dir)
+    if latest is not None:
+        command.require_file(latest, f'the latest checkpoint of {config.work_dir},')
+
+
+def main():
+    command = make_command()
+    args = command.parse()
+    if args.resume not in (None, 'auto'):
+        command.require_file(args.resume, '--resume')
+
+    config = command.load_config(args)
+    if config.get('train_dataloader') is None or config.get('train_cfg') is None:
+        command.refuse(f'config {args.config} has no train_dataloader or no train_cfg; give a config that trains.')
+    if args.amp:
+        import torch
+
+        try:
+            use_mixed_precision(config.optim_wrapper, torch.cuda.is_available())
+        except ValueError as error:
+            command.refuse(error)
+    if args.auto_scale_lr:
+        if 'base_batch_size' not in config.get('auto_scale_lr', {}):
+            command.refuse(
+                f'--auto-scale-lr needs the batch size that the learning rate was set for; add '
+                f'auto_scale_lr=dict(base_batch_size=...) to {args.config}.'
+            )
+        config.auto_scale_lr.enable = True
+    if args.resume is not None:
+        apply_resume(command, config, args.resume)
+
+    build_runner(command, config).train()
+
+
+if __name__ == '__main__':
+    main()
