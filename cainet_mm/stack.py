@@ -30,7 +30,8 @@ ACCEPTED = {
     # Imported by MMagic without being declared by it.
     'albumentations': ('>=1.4,<3', _RUNTIME),
     'imageio': ('>=2.30,<3', _RUNTIME),
-    'mmengine': ('>=0.10.4,<1', _OPENMMLAB),
+    # Earlier ones cannot be imported beside torch 2.5 and later, which has an Adafactor of its own.
+    'mmengine': ('>=0.10.6,<1', _OPENMMLAB),
     'mmagic': ('>=1.2.0,<1.3', _OPENMMLAB),
     'mmpretrain': ('>=1.2.0,<1.3', _OPENMMLAB),
 }

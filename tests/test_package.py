@@ -40,7 +40,7 @@ REFUSED = {
     'huggingface-hub': '0.26.0',
     'imageio': '2.9.0',
     'mmagic': '1.1.0',
-    'mmengine': '0.10.3',
+    'mmengine': '0.10.5',
     'mmpretrain': '1.1.1',
     'numpy': '1.25.2',
     'setuptools': '81.0.0',
@@ -386,6 +386,8 @@ def source(tmp_path_factory):
         shutil.copytree(ROOT / name, target / name, ignore=shutil.ignore_patterns('__pycache__', '.mim'))
     for name in ('setup.py', 'pyproject.toml', 'MANIFEST.in', 'LICENSE', 'model-index.yml'):
         shutil.copyfile(ROOT / name, target / name)
+    (target / 'tools' / '__pycache__').mkdir()
+    (target / 'tools' / '__pycache__' / 'train.pyc').write_bytes(b'compiled')
     return target
 
 
@@ -414,8 +416,8 @@ class TestWheel:
 
     def test_it_holds_the_configs_and_tools_and_nothing_compiled(self, source, unpacked_wheel):
         shipped = list_files(unpacked_wheel / 'cainet_mm' / '.mim')
-        expected = {f'{folder}/{name}' for folder in ('configs', 'tools') for name in list_files(source / folder)}
-        assert shipped == expected | {'model-index.yml'}
+        present = {f'{folder}/{name}' for folder in ('configs', 'tools') for name in list_files(source / folder)}
+        assert shipped == (present | {'model-index.yml'}) - {'tools/__pycache__/train.pyc'}
 
     def test_its_record_lists_the_configs(self, unpacked_wheel):
         record = next(unpacked_wheel.glob('*.dist-info/RECORD')).read_text()
@@ -452,14 +454,17 @@ class TestWheel:
 
 
 class TestEditableInstall:
-    def test_it_links_the_configs_and_can_be_repeated(self, source, tmp_path):
+    def test_it_links_the_configs_and_mends_wrong_links(self, source, tmp_path):
+        mim = source / 'cainet_mm' / '.mim'
+        links = {mim / name: source / name for name in ('configs', 'tools', 'model-index.yml')}
         command = [sys.executable, 'setup.py', '-q', 'editable_wheel', '--dist-dir', tmp_path]
         for _ in range(2):
             subprocess.run(command, cwd=source, check=True, capture_output=True)
-        for name in ('configs', 'tools', 'model-index.yml'):
-            link = source / 'cainet_mm' / '.mim' / name
-            assert link.is_symlink()
-            assert link.resolve() == source / name
+            for link, target in links.items():
+                assert link.is_symlink()
+                assert link.resolve() == target
+                link.unlink()
+                link.symlink_to(tmp_path)
 
     @pytest.mark.skipif(not (ROOT / 'cainet_mm' / '.mim').exists(), reason='needs pip install -e .')
     def test_its_configs_can_be_inherited_from_anywhere(self, tmp_path, monkeypatch):

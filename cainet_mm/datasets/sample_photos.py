@@ -7,21 +7,19 @@ import skimage.data
 from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS
 
+# Scenes and objects. The wheel's pictures of pure texture (gravel, grass, brick, the deep field) are left out: no method
+# fills their holes better than with the mean colour, so they neither teach nor show anything here.
 TRAIN_PHOTOS = (
     'astronaut',
-    'brick',
-    'camera',
+    'chelsea',
     'clock',
     'coins',
-    'grass',
-    'gravel',
-    'hubble_deep_field',
     'immunohistochemistry',
     'moon',
     'retina',
     'stereo_motorcycle',
 )
-TEST_PHOTOS = ('chelsea', 'coffee', 'rocket')
+TEST_PHOTOS = ('camera', 'coffee', 'rocket')
 
 
 @DATASETS.register_module()

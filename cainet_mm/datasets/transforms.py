@@ -128,3 +128,41 @@ class SeededByImage(BaseTransform):
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}(transforms={self.transforms}, name_key={self.name_key!r}, seed={self.seed})'
+
+
+@TRANSFORMS.register_module()
+class RandomTint(BaseTransform):
+    """Gives a photograph other colours: channels in random order, each with a random gain and offset.
+
+    It makes of a handful of photographs, grey ones included, many differently coloured ones, so that a network learns
+    to take colours from around a hole and not from memory. It costs a table look-up per channel, a tenth of a jitter
+    through HSV.
+
+    Args:
+        keys: Images of the results to change, (H, W, 3), uint8; all by the same draw.
+        gain: Range of the factor on a channel.
+        offset: Range of what is added to a channel, in grey levels. Results are clipped to [0, 255].
+    """
+
+    def __init__(
+        self,
+        keys: list[str],
+        gain: tuple[float, float] = (0.5, 1.2),
+        offset: tuple[float, float] = (-40.0, 60.0),
+    ) -> None:
+        self.keys = list(keys)
+        self.gain = tuple(gain)
+        self.offset = tuple(offset)
+
+    def transform(self, results: dict) -> dict:
+        """Draw once and change every image."""
+        order = np.random.permutation(3)
+        gains, offsets = np.random.uniform(*self.gain, (3, 1)), np.random.uniform(*self.offset, (3, 1))
+        tables = (np.arange(256) * gains + offsets).round().clip(0, 255).astype(np.uint8)
+        for key in self.keys:
+            # take each channel's values from that channel's table
+            results[key] = tables[np.arange(3), results[key][..., order]]
+        return results
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(keys={self.keys}, gain={self.gain}, offset={self.offset})'

@@ -1,5 +1,6 @@
 """Hooks of MMEngine's runner."""
 
+import torch
 from mmengine.dataset import InfiniteSampler
 from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
@@ -7,6 +8,18 @@ from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
+
+
+@HOOKS.register_module()
+class ChannelsLastHook(Hook):
+    """Lays the model's weights out channels-last, in which convolutions are faster on GPUs and on most CPUs.
+
+    It changes no result beyond rounding, and checkpoints are the same with and without it.
+    """
+
+    def before_run(self, runner: Runner) -> None:
+        """Convert the model before the run; activations follow the weights."""
+        runner.model.to(memory_format=torch.channels_last)
 
 
 @HOOKS.register_module()

@@ -8,12 +8,14 @@ from PIL import Image, ImageDraw, ImageFont
 
 GAP = 4
 HEADER = 22
+LEGIBLE = 128
 
 
 def write_montage(titles: Sequence[str], rows: Sequence[Sequence[np.ndarray]], path: Path) -> None:
     """Write images side by side, a row per photograph, with a title over each column.
 
-    Smaller images, those of coarser scales, are enlarged to the row's size without smoothing, so their pixels show.
+    Smaller images, those of coarser scales, are enlarged to the row's size without smoothing, so their pixels show;
+    photographs under 128 pixels are enlarged in the same way by a whole factor.
 
     Args:
         titles: Title of each column.
@@ -28,7 +30,8 @@ def write_montage(titles: Sequence[str], rows: Sequence[Sequence[np.ndarray]], p
             f'A montage of {len(titles)} columns needs rows of {len(titles)} images, got rows of '
             f'{[len(row) for row in rows]}.'
         )
-    sizes = [(row[-1].shape[1], row[-1].shape[0]) for row in rows]
+    factor = max(1, LEGIBLE // max(min(row[-1].shape[:2]) for row in rows))
+    sizes = [(row[-1].shape[1] * factor, row[-1].shape[0] * factor) for row in rows]
     column = max(width for width, _ in sizes)
     canvas = Image.new(
         'RGB',

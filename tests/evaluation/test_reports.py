@@ -20,12 +20,13 @@ def test_tables_hold_every_figure(tmp_path):
 
 def test_montage_shows_each_image_in_its_place(tmp_path):
     colours = [[(255, 0, 0), (0, 255, 0)], [(0, 0, 255), (9, 9, 9)]]
-    rows = [[np.full((4, 4, 3), left, np.uint8), np.full((32, 32, 3), right, np.uint8)] for left, right in colours]
+    rows = [[np.full((4, 4, 3), left, np.uint8), np.full((64, 64, 3), right, np.uint8)] for left, right in colours]
     write_montage(['coarse', 'fine'], rows, tmp_path / 'montage.png')
     picture = np.asarray(Image.open(tmp_path / 'montage.png'))
     for row, titles in enumerate(colours):
         for column, colour in enumerate(titles):
-            inside = picture[22 + 36 * row : 22 + 36 * row + 32, 4 + 36 * column : 36 + 36 * column]
+            top, left = 22 + 132 * row, 4 + 132 * column
+            inside = picture[top : top + 128, left : left + 128]
             assert (inside == colour).all()
 
 

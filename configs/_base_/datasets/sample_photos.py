@@ -1,8 +1,8 @@
 # Stage 2 on the embedded photographs; whole photographs are held out for validation and test.
-_base_ = ['../masks/free_form_128.py']
+_base_ = ['../masks/free_form_64.py']
 
 train_dataloader = dict(
-    batch_size=8,
+    batch_size=16,
     num_workers=2,
     persistent_workers=True,
     drop_last=True,
@@ -10,10 +10,11 @@ train_dataloader = dict(
     dataset=dict(
         type='SamplePhotos',
         split='train',
-        short_side=192,
+        short_side=96,
         pipeline=[
             dict(type='Crop', keys=['gt'], crop_size=_base_.image_size, random_crop=True),
             dict(type='Flip', keys=['gt'], direction='horizontal'),
+            dict(type='RandomTint', keys=['gt']),
             _base_.draw_mask,
             dict(type='GetMaskedImage'),
             dict(type='PackInputs'),
@@ -30,7 +31,7 @@ val_dataloader = dict(
     dataset=dict(
         type='SamplePhotos',
         split='test',
-        short_side=128,
+        short_side=64,
         test_mode=True,
         pipeline=[
             _base_.draw_fixed_mask,

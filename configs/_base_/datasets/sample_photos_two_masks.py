@@ -1,5 +1,5 @@
 # Stage 1 on the embedded photographs: each crop under two masks.
-_base_ = ['../masks/free_form_128.py']
+_base_ = ['../masks/free_form_64.py']
 
 train_dataloader = dict(
     batch_size=16,
@@ -10,10 +10,11 @@ train_dataloader = dict(
     dataset=dict(
         type='SamplePhotos',
         split='train',
-        short_side=192,
+        short_side=96,
         pipeline=[
             dict(type='Crop', keys=['gt'], crop_size=_base_.image_size, random_crop=True),
             dict(type='Flip', keys=['gt'], direction='horizontal'),
+            dict(type='RandomTint', keys=['gt']),
             _base_.draw_query_mask,
             _base_.draw_key_mask,
             dict(type='PackInputs', keys=['gt'], data_keys=['mask_q', 'mask_k']),

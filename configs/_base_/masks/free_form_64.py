@@ -1,11 +1,11 @@
-# Rectangular and irregular holes for 128x128 images, half and half: those for 256x256 at half their size.
-image_size = (128, 128)
+# Rectangular and irregular holes for 64x64 images, half and half: those for 256x256 at a quarter of their size.
+image_size = (64, 64)
 
 rectangles = [
     dict(
         type='LoadMask',
         mask_mode='bbox',
-        mask_config=dict(img_shape=image_size, max_bbox_shape=64, max_bbox_delta=20, min_margin=10),
+        mask_config=dict(img_shape=image_size, max_bbox_shape=32, max_bbox_delta=10, min_margin=5),
     )
 ]
 strokes = [
@@ -13,7 +13,7 @@ strokes = [
         type='LoadMask',
         mask_mode='ff',
         mask_config=dict(
-            img_shape=image_size, num_vertices=(4, 12), mean_angle=1.2, angle_range=0.4, brush_width=(6, 20)
+            img_shape=image_size, num_vertices=(4, 12), mean_angle=1.2, angle_range=0.4, brush_width=(3, 10)
         ),
     ),
     # the generator draws its strokes in one direction; MMagic's drops the flips that belong to it
