@@ -7,8 +7,8 @@ import skimage.data
 from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS
 
-# Scenes and objects. The wheel's pictures of pure texture (gravel, grass, brick, the deep field) are left out: no method
-# fills their holes better than with the mean colour, so they neither teach nor show anything here.
+# Scenes and objects. The pictures of pure texture in the wheel (gravel, grass, brick, the deep field) are left out: no
+# method fills their holes better than with the mean colour, so they neither teach nor show anything here.
 TRAIN_PHOTOS = (
     'astronaut',
     'chelsea',

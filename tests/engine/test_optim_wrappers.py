@@ -14,9 +14,7 @@ def model():
 
 
 def build(model, **settings):
-    return build_optim_wrapper(
-        model, dict(type='CPUAmpOptimWrapper', optimizer=dict(type='SGD', lr=0.5), **settings)
-    )
+    return build_optim_wrapper(model, dict(type='CPUAmpOptimWrapper', optimizer=dict(type='SGD', lr=0.5), **settings))
 
 
 def test_the_forward_pass_is_in_bfloat16_and_the_weights_stay_in_float32(model):
