@@ -5,12 +5,13 @@ from .critics import CAINetCritic
 from .decoders import CAINetDecoder
 from .encoder_decoders import CAINetEncoderDecoder
 from .encoders import CAINetEncoder
-from .fusions import ChannelAttention, DualAttentionFusion, ImageHead
+from .fusions import AlphaFusion, ChannelAttention, DualAttentionFusion, ImageHead
 from .inpaintors import CAINetInpaintor
 from .losses import DilatedTVLoss, MultiScaleLoss, SampleGradientPenalty, TextureLoss
 from .siamese import SiameseMoCo, TwoMaskPreprocessor
 
 __all__ = [
+    'AlphaFusion',
     'CAINetCritic',
     'CAINetDecoder',
     'CAINetEncoder',

@@ -65,7 +65,7 @@ class DualAttentionFusion(BaseModule):
         reduction: r of the channel gate.
         alpha_channels: ``image_channels`` for one map per channel, 1 for one shared by all.
         hidden_channels: Width of the two hidden layers of A.
-        downscale_mode: ``'bilinear'`` or ``'area'``.
+        downscale_mode: How x_q is down-scaled, ``'area'`` or ``'bilinear'``.
         norm_cfg: Norm layer inside A. ``None`` for none.
         act_cfg: Activation inside A.
         init_cfg: MMEngine's initialisation.
@@ -81,7 +81,7 @@ class DualAttentionFusion(BaseModule):
         reduction: int = 16,
         alpha_channels: int = 3,
         hidden_channels: int = 32,
-        downscale_mode: str = 'bilinear',
+        downscale_mode: str = 'area',
         norm_cfg: dict | None = dict(type='BN'),
         act_cfg: dict | None = dict(type='LeakyReLU', negative_slope=0.2),
         init_cfg: dict | list[dict] | None = None,
@@ -151,3 +151,70 @@ class ImageHead(BaseModule):
     def forward(self, feature: Tensor, masked: Tensor) -> Tensor:
         """Turn (N, in_channels, h, w) into (N, image_channels, h, w); the masked image is not looked at."""
         return self.to_image(feature)
+
+
+@MODELS.register_module()
+class AlphaFusion(BaseModule):
+    r"""DFNet's fusion block, which the dual attention fusion builds upon; it stands in its place by name.
+
+    .. math::
+        R &= l + (u - l)\, \sigma(W F) \\
+        \alpha &= \sigma(\mathcal{A}(x{\downarrow}, R)) \\
+        \hat Y &= \alpha \odot R + (1 - \alpha) \odot x{\downarrow}
+
+    with 1x1 convolution W, :math:`\mathcal{A}` a 1x1, a 3x3 and a 1x1 convolution, and [l, u] the range of images.
+    Against :class:`DualAttentionFusion` it has no channel gate, bounds the restored image, and takes the masked
+    image as it is.
+
+    Args:
+        in_channels: Channels of the feature.
+        image_channels: Channels of the image.
+        image_range: l and u.
+        hidden_channels: Width of A's first layer.
+        downscale_mode: ``'area'`` or ``'bilinear'``, which is DFNet's.
+        norm_cfg: Norm layer inside A. ``None`` for none.
+        act_cfg: Activation inside A.
+        init_cfg: MMEngine's initialisation.
+
+    Raises:
+        ValueError: ``image_range`` is empty.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        image_channels: int = 3,
+        image_range: tuple[float, float] = (-1.0, 1.0),
+        hidden_channels: int = 32,
+        downscale_mode: str = 'area',
+        norm_cfg: dict | None = dict(type='BN'),
+        act_cfg: dict | None = dict(type='LeakyReLU', negative_slope=0.2),
+        init_cfg: dict | list[dict] | None = None,
+    ) -> None:
+        super().__init__(init_cfg=init_cfg)
+        self.low, self.high = image_range
+        if self.low >= self.high:
+            raise ValueError(f'AlphaFusion takes the range of images as (lowest, highest), got {tuple(image_range)}.')
+        self.downscale_mode = downscale_mode
+        self.to_image = nn.Conv2d(in_channels, image_channels, 1)
+        layer = dict(norm_cfg=norm_cfg, act_cfg=act_cfg)
+        self.attend = nn.Sequential(
+            ConvModule(2 * image_channels, hidden_channels, 1, **layer),
+            ConvModule(hidden_channels, image_channels, 3, padding=1, **layer),
+            nn.Conv2d(image_channels, image_channels, 1),
+        )
+
+    def decompose(self, feature: Tensor, masked: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Compute the three parts of the blend: alpha, R and the down-scaled masked image.
+
+        Shapes as in :meth:`DualAttentionFusion.decompose`.
+        """
+        restored = self.low + (self.high - self.low) * self.to_image(feature).sigmoid()
+        known = downscale(masked, feature.shape[-2:], self.downscale_mode)
+        alpha = self.attend(torch.cat((known, restored), dim=1)).sigmoid()
+        return alpha, restored, known
+
+    def forward(self, feature: Tensor, masked: Tensor) -> Tensor:
+        """Fuse; see :meth:`decompose` for the shapes. Returns the image, (N, image_channels, h, w)."""
+        alpha, restored, known = self.decompose(feature, masked)
+        return torch.lerp(known, restored, alpha)

@@ -36,7 +36,7 @@ class CAINetInpaintor(OneStageInpaintor):
         loss_gan: Config of the adversarial loss; its weight is that of the generator's term.
         loss_gp: Config of the gradient penalty.
         critic_scales: The scales that the critic looks at.
-        downscale_mode: How the target is brought to a scale, ``'bilinear'`` or ``'area'``.
+        downscale_mode: How the target is brought to a scale, ``'area'`` or ``'bilinear'``.
         train_cfg: ``disc_step``: updates of the critic for one of the generator (default 1).
         test_cfg: ``compose``: whether the known pixels are put back into the reported image ``pred_img`` (default
             true). The raw output is reported as ``fake_res``, the composed one as ``fake_img``, either way.
@@ -56,7 +56,7 @@ class CAINetInpaintor(OneStageInpaintor):
         loss_gan: dict | None = None,
         loss_gp: dict | None = None,
         critic_scales: Sequence[int] = (1, 2, 3),
-        downscale_mode: str = 'bilinear',
+        downscale_mode: str = 'area',
         train_cfg: dict | None = None,
         test_cfg: dict | None = None,
         init_cfg: dict | None = None,

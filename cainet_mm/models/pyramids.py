@@ -19,13 +19,14 @@ class Level(NamedTuple):
     mask: Tensor
 
 
-def downscale(image: Tensor, size: Sequence[int], mode: str = 'bilinear') -> Tensor:
+def downscale(image: Tensor, size: Sequence[int], mode: str = 'area') -> Tensor:
     """Resize (N, C, H, W) to ``size`` = (h, w); returned as it is where it has that size already.
 
     Args:
         image: The image.
         size: Height and width.
-        mode: ``'bilinear'``, with pixel centres aligned, or ``'area'``, the mean over each target pixel.
+        mode: ``'area'``, the mean over each target pixel, or ``'bilinear'``, which looks at four pixels alone and so
+            takes noise along to the coarse scales.
 
     Raises:
         ValueError: Another mode.
@@ -37,7 +38,7 @@ def downscale(image: Tensor, size: Sequence[int], mode: str = 'bilinear') -> Ten
     return F.interpolate(image, size=tuple(size), mode=mode, align_corners=False if mode == 'bilinear' else None)
 
 
-def build_pyramid(target: Tensor, mask: Tensor, sizes: Sequence[Sequence[int]], mode: str = 'bilinear') -> list[Level]:
+def build_pyramid(target: Tensor, mask: Tensor, sizes: Sequence[Sequence[int]], mode: str = 'area') -> list[Level]:
     """Bring the true image and the mask to every scale, once per step.
 
     A pixel of a coarse mask is hole where any pixel that it covers is.
