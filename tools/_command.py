@@ -1,4 +1,4 @@
-"""What train.py and test.py share: arguments, sentences for bad input, and loading of the config."""
+"""What the tools share: arguments, sentences for bad input, and loading of the config."""
 
 import argparse
 import importlib.util
@@ -12,8 +12,21 @@ from mmengine.config import Config, DictAction
 CONFIG_SUFFIXES = ('.py', '.yaml', '.yml', '.json')
 
 
-class Command(argparse.ArgumentParser):
-    """An argument parser with the options of every tool that runs a config."""
+class Tool(argparse.ArgumentParser):
+    """An argument parser that answers bad input with a sentence."""
+
+    def refuse(self, sentence):
+        """Ends the program on bad input, without a traceback."""
+        self.exit(2, f'{self.prog}: error: {sentence}\n')
+
+    def require_file(self, path, name):
+        """Refuses a local path at which there is no file; URLs and other storage schemes are left to MMEngine."""
+        if '://' not in path and not Path(path).is_file():
+            self.refuse(f'{name} {path} is not a file (looked in {os.getcwd()}); give the path of an existing one.')
+
+
+class Command(Tool):
+    """A tool that runs a config."""
 
     def __init__(self, description):
         super().__init__(description=description)
@@ -34,15 +47,6 @@ class Command(argparse.ArgumentParser):
         )
         # torchrun sets LOCAL_RANK instead; older launchers pass one of these.
         self.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
-
-    def refuse(self, sentence):
-        """Ends the program on bad input, without a traceback."""
-        self.exit(2, f'{self.prog}: error: {sentence}\n')
-
-    def require_file(self, path, name):
-        """Refuses a local path at which there is no file; URLs and other storage schemes are left to MMEngine."""
-        if '://' not in path and not Path(path).is_file():
-            self.refuse(f'{name} {path} is not a file (looked in {os.getcwd()}); give the path of an existing one.')
 
     def parse(self):
         """Parses the command line and refuses what cannot work before anything slow is imported."""
