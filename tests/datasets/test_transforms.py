@@ -111,3 +111,31 @@ class TestLoadPhoto:
     def test_missing_file_is_refused(self, tmp_path):
         with pytest.raises(BadImageError, match='gone.png cannot be read'):
             self.load(tmp_path / 'gone.png')
+
+
+class TestRandomTint:
+    def test_each_channel_is_one_channel_of_the_photograph_scaled_and_shifted(self):
+        random_state = np.random.RandomState(0)
+        image = random_state.randint(0, 256, (9, 7, 3)).astype(np.uint8)
+        tint = TRANSFORMS.build(dict(type='RandomTint', keys=['gt'], gain=(0.5, 0.9), offset=(0.0, 20.0)))
+        sources = set()
+        for _ in range(20):
+            changed = tint(dict(gt=image.copy()))['gt'].astype(float)
+            for channel in range(3):
+                target = changed[..., channel].ravel()
+                fits = [np.polynomial.Polynomial.fit(image[..., c].ravel(), target, 1) for c in range(3)]
+                errors = [np.abs(fit(image[..., c]) - changed[..., channel]).max() for c, fit in enumerate(fits)]
+                source = int(np.argmin(errors))
+                offset, gain = fits[source].convert().coef
+                assert errors[source] <= 1, 'rounding alone'
+                assert 0.49 < gain < 0.91
+                assert -1 < offset < 21
+                sources.add((channel, source))
+        assert len(sources) == 9, 'channels come in every order'
+
+    def test_images_of_one_sample_are_changed_alike_and_clipped(self):
+        image = np.full((4, 4, 3), 250, np.uint8)
+        tint = TRANSFORMS.build(dict(type='RandomTint', keys=['gt', 'other'], gain=(1.1, 1.2), offset=(60.0, 60.0)))
+        changed = tint(dict(gt=image.copy(), other=image.copy()))
+        assert (changed['gt'] == changed['other']).all()
+        assert (changed['gt'] == 255).all()

@@ -1,5 +1,9 @@
+from types import SimpleNamespace
+
 import pytest
+import torch
 from mmengine.dataset import DefaultSampler, InfiniteSampler
+from mmengine.registry import HOOKS
 from torch.utils.data import DataLoader
 
 from cainet_mm.engine.hooks import check_queue_fits
@@ -31,3 +35,15 @@ def test_the_multiple_that_is_proposed_would_do():
 def test_smaller_last_batch_is_refused_before_it_comes():
     with pytest.raises(ValueError, match=r'2 samples instead of 4.*drop_last=True'):
         check_queue_fits(64, loader(4, sampler=DefaultSampler), world_size=1)
+
+
+def test_channels_last_changes_the_layout_and_no_result():
+    convolutions = torch.nn.Sequential(torch.nn.Conv2d(4, 8, 3), torch.nn.ReLU(), torch.nn.Conv2d(8, 3, 3))
+    images = torch.rand(2, 4, 9, 11)
+    expected = convolutions(images)
+    weights = {key: value.clone() for key, value in convolutions.state_dict().items()}
+    HOOKS.build(dict(type='ChannelsLastHook')).before_run(SimpleNamespace(model=convolutions))
+    assert convolutions[0].weight.is_contiguous(memory_format=torch.channels_last)
+    assert convolutions(images).is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(convolutions(images), expected)
+    assert all(torch.equal(value, weights[key]) for key, value in convolutions.state_dict().items())
