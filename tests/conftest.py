@@ -9,14 +9,16 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 import cainet_mm  # noqa: F401 (first: MMagic imports only after it)
+from cainet_mm.models.losses.texture import shared_vgg16
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(autouse=True)
-def mmagic_scope():
-    """Each test starts in MMagic's scope, as the configs do."""
+def clean_start():
+    """Each test starts in MMagic's scope, as the configs do, and with a VGG-16 that no other test has converted."""
     init_default_scope('mmagic')
+    shared_vgg16.cache_clear()
 
 
 def without_vgg_weights(config: dict) -> None:

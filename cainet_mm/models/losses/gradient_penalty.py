@@ -25,7 +25,7 @@ class SampleGradientPenalty(nn.Module):
         self.loss_weight = loss_weight
 
     def forward(self, critic: nn.Module, real: Tensor, fake: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Compute the penalty, in float32 whatever the surrounding autocast is.
+        """Compute the penalty, in float32 or above whatever the surrounding autocast is.
 
         Args:
             critic: D; scores (N, C, H, W) as (N, ...), a sample's score not depending on the other samples.
@@ -33,8 +33,9 @@ class SampleGradientPenalty(nn.Module):
             fake: Images of the generator, (N, C, H, W). No gradient flows into them.
             mask: Handed over by MMagic's inpaintors; Eq. (13) looks at the whole image.
         """
-        real, fake = real.detach().float(), fake.detach().float()
-        share = torch.rand(len(real), 1, 1, 1, device=real.device)
+        dtype = torch.promote_types(real.dtype, torch.float32)
+        real, fake = real.detach().to(dtype), fake.detach().to(dtype)
+        share = torch.rand(len(real), 1, 1, 1, device=real.device, dtype=dtype)
         between = torch.lerp(fake, real, share).requires_grad_()
         with torch.autocast(between.device.type, enabled=False):
             scores = critic(between)

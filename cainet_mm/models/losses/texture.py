@@ -149,7 +149,7 @@ class TextureLoss(nn.Module):
 
 
 def gram_matrix(feature: Tensor) -> Tensor:
-    """Gram matrix F F^T / (C h w) of (N, C, h, w), as (N, C, C), in float32 whatever the surrounding autocast is."""
+    """Gram matrix F F^T / (C h w) of (N, C, h, w), as (N, C, C), in float32 or above whatever the autocast is."""
     with torch.autocast(feature.device.type, enabled=False):
-        rows = feature.float().flatten(2)
+        rows = feature.to(torch.promote_types(feature.dtype, torch.float32)).flatten(2)
         return rows @ rows.transpose(1, 2) / rows[0].numel()

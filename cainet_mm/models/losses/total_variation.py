@@ -1,5 +1,6 @@
 """Total variation around the hole."""
 
+import torch
 import torch.nn.functional as F
 from mmengine.registry import MODELS
 from torch import Tensor, nn
@@ -36,5 +37,6 @@ class DilatedTVLoss(nn.Module):
         across = (output[..., 1:] - output[..., :-1]).abs() * (region[..., 1:] * region[..., :-1])
         down = (output[..., 1:, :] - output[..., :-1, :]).abs() * (region[..., 1:, :] * region[..., :-1, :])
         # sums over an image leave the range of float16
-        count = region.float().sum() * output.shape[1]
-        return self.loss_weight * (across.float().sum() + down.float().sum()) / count.clamp(min=1)
+        dtype = torch.promote_types(output.dtype, torch.float32)
+        count = region.sum(dtype=dtype) * output.shape[1]
+        return self.loss_weight * (across.sum(dtype=dtype) + down.sum(dtype=dtype)) / count.clamp(min=1)
