@@ -1,14 +1,20 @@
 """Folders and lists of photographs."""
 
+import os
+import re
 from logging import WARNING
 from pathlib import Path
 
 from mmagic.datasets import BasicImageDataset
+from mmengine.fileio import list_from_file
 from mmengine.logging import print_log
 from mmengine.registry import DATASETS
 from PIL import Image
 
 from .errors import BadImageError
+
+# a line of a list with a label or a shape after the file name, as other projects write them
+LABELLED = re.compile(r'(?P<name>.+\.(?:jpe?g|png|ppm|bmp|tiff?|webp))\s+(?:\d+|\(.*\))', re.IGNORECASE)
 
 
 @DATASETS.register_module()
@@ -66,6 +72,13 @@ class PhotoDataset(BasicImageDataset):
             if not images:
                 raise ValueError(f'None of the files that {where!r} names can be opened as an image.')
         return images
+
+    def _get_path_list_from_ann(self) -> list[str]:
+        """Read the names of the list. MMagic's own ends a name at its first blank; a label after it is left out."""
+        lines = [line for line in list_from_file(self.ann_file, backend_args=self.backend_args) if line.strip()]
+        labelled = (LABELLED.fullmatch(line) for line in lines)
+        names = (match['name'] if match else line for line, match in zip(lines, labelled, strict=True))
+        return [name.replace('/', os.sep) for name in names]
 
     def _opens(self, path: str, total: int) -> bool:
         if self.backend_args is not None:

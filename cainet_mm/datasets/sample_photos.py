@@ -1,5 +1,7 @@
 """The embedded default: photographs that ship with scikit-image."""
 
+from itertools import chain
+
 import cv2
 import mmcv
 import numpy as np
@@ -27,22 +29,31 @@ class SamplePhotos(BaseDataset):
     """Photographs from the scikit-image wheel, without any download; whole photographs are held out for test.
 
     The train split has the whole photographs, to be cropped at random by the pipeline. The test split has fixed
-    square crops of the held-out ones, evenly spaced along their longer side. Entries come with the image in memory
-    (``gt``, (H, W, 3), uint8, BGR) and a ``key`` that names them, so a pipeline starts without a loading transform.
+    square crops of the held-out ones, evenly spaced from the top left to the bottom right. Entries come with the
+    image in memory (``gt``, (H, W, 3), uint8, BGR) and a ``key`` that names them, so a pipeline starts without a
+    loading transform.
 
     Args:
         split: ``'train'`` or ``'test'``.
         short_side: The photographs are reduced to this many pixels along their shorter side.
         crops_per_photo: Square crops of each test photograph.
+        crop_size: Height and width of those, at most ``short_side``; two thirds of it by default.
         kwargs: ``pipeline``, ``test_mode`` and the rest of MMEngine's ``BaseDataset``.
 
     Raises:
-        ValueError: An unknown split, or a number below 1.
+        ValueError: An unknown split, a number below 1, or a crop larger than the photographs.
     """
 
     METAINFO = dict(dataset_type='sample_photos', task_name='inpainting')
 
-    def __init__(self, split: str = 'train', short_side: int = 128, crops_per_photo: int = 4, **kwargs) -> None:
+    def __init__(
+        self,
+        split: str = 'train',
+        short_side: int = 96,
+        crops_per_photo: int = 4,
+        crop_size: int | None = None,
+        **kwargs,
+    ) -> None:
         if split not in ('train', 'test'):
             raise ValueError(f"SamplePhotos has the splits 'train' and 'test', got {split!r}.")
         if short_side < 1 or crops_per_photo < 1:
@@ -50,9 +61,13 @@ class SamplePhotos(BaseDataset):
                 f'SamplePhotos needs short_side and crops_per_photo of at least 1, got {short_side} and '
                 f'{crops_per_photo}.'
             )
+        crop_size = max(1, short_side * 2 // 3) if crop_size is None else crop_size
+        if not 1 <= crop_size <= short_side:
+            raise ValueError(f'SamplePhotos cuts crops of 1 to {short_side} pixels (short_side), got {crop_size}.')
         self.split = split
         self.short_side = short_side
         self.crops_per_photo = crops_per_photo
+        self.crop_size = crop_size
         super().__init__(ann_file='', **kwargs)
 
     def load_data_list(self) -> list[dict]:
@@ -61,7 +76,8 @@ class SamplePhotos(BaseDataset):
         for name in TRAIN_PHOTOS if self.split == 'train' else TEST_PHOTOS:
             pieces = [shrink(photo, self.short_side) for photo in load_photos(name)]
             if self.split == 'test':
-                pieces = [crop for photo in pieces for crop in square_crops(photo, self.crops_per_photo)]
+                crops = (square_crops(photo, self.crop_size, self.crops_per_photo) for photo in pieces)
+                pieces = list(chain.from_iterable(crops))
             entries += [self._entry(f'{name}_{number}', piece) for number, piece in enumerate(pieces)]
         return entries
 
@@ -95,8 +111,7 @@ def shrink(photo: np.ndarray, short_side: int) -> np.ndarray:
     return cv2.resize(photo, (width, height), interpolation=cv2.INTER_AREA)
 
 
-def square_crops(photo: np.ndarray, count: int) -> list[np.ndarray]:
-    """Cut ``count`` squares of the full shorter side, evenly spaced along the longer one."""
-    side = min(photo.shape[:2])
+def square_crops(photo: np.ndarray, side: int, count: int) -> list[np.ndarray]:
+    """Cut ``count`` squares of ``side`` pixels, evenly spaced from the top left to the bottom right."""
     rows, columns = (np.linspace(0, length - side, count).round().astype(int) for length in photo.shape[:2])
     return [photo[top : top + side, left : left + side] for top, left in zip(rows, columns, strict=True)]

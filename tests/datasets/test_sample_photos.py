@@ -17,7 +17,7 @@ def test_no_photograph_is_in_both_splits():
 
 
 def test_test_crops_are_different_squares():
-    crops = entries(split='test', short_side=64, crops_per_photo=3)
+    crops = entries(split='test', short_side=96, crop_size=64, crops_per_photo=3)
     assert len({entry['key'] for entry in crops}) == len(crops) == 9
     assert all(entry['gt'].shape == (64, 64, 3) and entry['gt'].dtype == np.uint8 for entry in crops)
     assert len({entry['gt'].tobytes() for entry in crops}) == 9
@@ -35,7 +35,9 @@ def test_an_entry_is_a_copy():
     assert dataset[0]['gt'].any()
 
 
-@pytest.mark.parametrize('wrong', [dict(split='val'), dict(short_side=0), dict(crops_per_photo=0)])
+@pytest.mark.parametrize(
+    'wrong', [dict(split='val'), dict(short_side=0), dict(crops_per_photo=0), dict(crop_size=0), dict(crop_size=97)]
+)
 def test_bad_arguments_are_refused(wrong):
     with pytest.raises(ValueError, match='SamplePhotos'):
         SamplePhotos(**wrong)

@@ -29,7 +29,8 @@ val_dataloader = dict(
     dataset=dict(
         type='SamplePhotos',
         split='test',
-        short_side=64,
+        short_side=96,
+        crop_size=64,
         test_mode=True,
         pipeline=[
             _base_.draw_fixed_mask,

@@ -1,0 +1,309 @@
+"""From a data set as people download it to the image lists that the configs read.
+
+Nothing is copied: a list names images relative to the data set's folder.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from multiprocessing.pool import ThreadPool
+from pathlib import Path
+
+import numpy as np
+from mmagic.datasets.basic_image_dataset import IMG_EXTENSIONS
+from PIL import Image
+
+IMAGE_ENDINGS = frozenset(ending.lower() for ending in (*IMG_EXTENSIONS, '.webp'))
+
+
+class PreparationError(ValueError):
+    """A data set that cannot be prepared; the message is a sentence that says what was found and what to do."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a data set as it is distributed.
+
+    Attributes:
+        name: Name of its list.
+        folders: Where it may lie below the data set's folder; the first one that exists is taken.
+        counts: Numbers of images that are expected. Empty for any number.
+    """
+
+    name: str
+    folders: tuple[str, ...]
+    counts: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data set as it is distributed.
+
+    Attributes:
+        title: Its name.
+        parts: Its parts. A single one is divided at random into the lists ``train`` and ``test``.
+        num_test: Images for test, where the paper says so, of a data set with a single part.
+        min_side: Smallest accepted height and width. Smaller photographs would be enlarged in training.
+    """
+
+    title: str
+    parts: tuple[Part, ...]
+    num_test: int | None = None
+    min_side: int = 256
+
+
+SOURCES = {
+    'imagenet': Source(
+        'ImageNet (ILSVRC 2012)',
+        (
+            Part('train', ('train', 'ILSVRC/Data/CLS-LOC/train'), (1_281_167,)),
+            Part('test', ('val', 'ILSVRC/Data/CLS-LOC/val'), (50_000,)),
+        ),
+        # many photographs are smaller than 256 along one side; those of less than half of it are left out
+        min_side=128,
+    ),
+    'places2': Source(
+        'Places2 (Places365)',
+        (
+            # Places365-Standard, Places365-Challenge
+            Part('train', ('data_256', 'data_large', 'train'), (1_803_460, 8_026_628)),
+            Part('test', ('val_256', 'val_large', 'val'), (36_500,)),
+        ),
+    ),
+    'celeba-hq': Source(
+        'CelebA-HQ',
+        (Part('all', ('CelebA-HQ-img', ''), (30_000,)),),
+        num_test=2_000,
+    ),
+    'paris-streetview': Source(
+        'Paris StreetView',
+        (
+            Part('train', ('paris_train_original',), (14_900,)),
+            Part('test', ('paris_eval_gt', 'paris_eval/paris_eval_gt', 'paris_eval'), (100,)),
+        ),
+        # the evaluation images also go round at this size
+        min_side=227,
+    ),
+    'folder': Source('Folder of photographs', (Part('all', ('',)),)),
+}
+
+
+@dataclass
+class Prepared:
+    """What became of one list.
+
+    Attributes:
+        name: Name of the list.
+        path: Where the list is.
+        kept: The images in it.
+        bad: What is wrong with each image that was left out.
+    """
+
+    name: str
+    path: Path
+    kept: list[str] = field(default_factory=list)
+    bad: dict[str, str] = field(default_factory=dict)
+
+
+def prepare(
+    source: Source,
+    root: Path,
+    lists: Path | None = None,
+    *,
+    num_test: int | float | None = None,
+    seed: int = 0,
+    min_side: int | None = None,
+    headers_only: bool = False,
+    any_number: bool = False,
+    workers: int = 4,
+    track: Callable[[Iterable, str, int], Iterable] = lambda images, name, total: images,
+) -> list[Prepared]:
+    """Find, count, divide and verify the images of a data set, and write its lists.
+
+    Nothing is written before everything has been verified, and each file is written whole or not at all.
+
+    Args:
+        source: The data set.
+        root: Its folder.
+        lists: Where the lists go; by default ``root/lists``, where the configs look for them.
+        num_test: Of a data set with a single part, the number of test images, or, below 1, their share. By default
+            that of ``source``.
+        seed: Draws the test images.
+        min_side: Smallest accepted height and width; by default that of ``source``.
+        headers_only: Trust an image whose header can be read, instead of decoding it.
+        any_number: Accept any number of images.
+        workers: Number of threads.
+        track: Wraps the images of a list while they are verified, to show progress; called with them, the list's name
+            and their number.
+
+    Returns:
+        What became of the lists.
+
+    Raises:
+        PreparationError: A folder is absent or empty, the number of images is not the expected one, or no image of a
+            list can be used.
+    """
+    if not root.is_dir():
+        raise PreparationError(f'{root} is no folder; give the one into which {source.title} was unpacked.')
+    lists = root / 'lists' if lists is None else lists
+    images = {part.name: find_part(root, part, lists) for part in source.parts}
+    if not any_number:
+        for part in source.parts:
+            check_count(source, part, len(images[part.name]))
+    if len(source.parts) == 1:
+        (names,) = images.values()
+        images = divide(names, source.num_test if num_test is None else num_test, seed)
+
+    min_side = source.min_side if min_side is None else min_side
+    prepared = []
+    for name, names in images.items():
+        result = Prepared(name, lists / f'{name}.txt')
+        problems = verify(root, names, min_side, headers_only, workers)
+        for image, problem in track(zip(names, problems, strict=True), name, len(names)):
+            if problem is None:
+                result.kept.append(image)
+            else:
+                result.bad[image] = problem
+        if not result.kept:
+            image, problem = next(iter(result.bad.items()))
+            raise PreparationError(
+                f'None of the {len(names)} images for {name}.txt can be used; the first one, {image}, {problem}.'
+            )
+        prepared.append(result)
+    for result in prepared:
+        write_list(result.path, result.kept)
+    bad = [f'{image}\t{problem}' for result in prepared for image, problem in result.bad.items()]
+    write_list(lists / 'left_out.txt', bad)
+    return prepared
+
+
+def find_part(root: Path, part: Part, lists: Path) -> list[str]:
+    """Name the images of a part relative to the data set's folder, sorted.
+
+    Raises:
+        PreparationError: None of the part's folders exists, or there is no image in it.
+    """
+    folder = next((folder for folder in part.folders if (root / folder).is_dir()), None)
+    if folder is None:
+        raise PreparationError(
+            f'{root} has none of the folders {", ".join(part.folders)}, where the {part.name} images are expected; '
+            'unpack or link them there.'
+        )
+    images = sorted(path.relative_to(root).as_posix() for path in walk_images(root / folder, lists))
+    if not images:
+        raise PreparationError(
+            f'{root / folder} has no images; accepted are the endings {", ".join(sorted(IMAGE_ENDINGS))}.'
+        )
+    return images
+
+
+def walk_images(folder: Path, excluded: Path) -> Iterator[Path]:
+    """Find the images in a folder and those below it, links followed; hidden files and one folder are left out."""
+    visited = {excluded.resolve()}
+    for parent, folders, files in os.walk(folder, followlinks=True):
+        if Path(parent).resolve() in visited:
+            folders.clear()
+            continue
+        visited.add(Path(parent).resolve())
+        folders[:] = [name for name in folders if not name.startswith('.')]
+        for name in files:
+            if os.path.splitext(name)[1].lower() in IMAGE_ENDINGS and not name.startswith('.'):
+                yield Path(parent, name)
+
+
+def check_count(source: Source, part: Part, found: int) -> None:
+    """Refuse a number of images that is not the expected one.
+
+    Raises:
+        PreparationError: It is another one.
+    """
+    if part.counts and found not in part.counts:
+        expected = ' or '.join(f'{count:,}' for count in part.counts)
+        raise PreparationError(
+            f'{source.title} has {expected} images in its part {part.name!r}, but {found:,} were found. Complete it, '
+            'or accept what is there with --any-number.'
+        )
+
+
+def divide(images: Sequence[str], num_test: int | float, seed: int) -> dict[str, list[str]]:
+    """Draw the test images.
+
+    The draw depends on the seed and on the number of images alone (NumPy keeps the numbers of ``RandomState`` the same
+    from version to version), so it is made before any image is left out.
+
+    Args:
+        images: Sorted names.
+        num_test: Their number, or, below 1, their share.
+        seed: The seed.
+
+    Returns:
+        The lists ``train`` and ``test``, sorted.
+
+    Raises:
+        PreparationError: One of the lists would be empty.
+    """
+    count = round(num_test * len(images)) if num_test < 1 else int(num_test)
+    if not 0 < count < len(images):
+        raise PreparationError(
+            f'{num_test:g} for test leaves {max(0, len(images) - count)} of {len(images)} images for training and '
+            f'{count} for test; both need at least one.'
+        )
+    drawn = set(np.random.RandomState(seed).permutation(len(images))[:count].tolist())
+    return dict(
+        train=[image for index, image in enumerate(images) if index not in drawn],
+        test=[image for index, image in enumerate(images) if index in drawn],
+    )
+
+
+def verify(root: Path, images: Sequence[str], min_side: int, headers_only: bool, workers: int) -> Iterator[str | None]:
+    """Say of each image, in order, what is wrong with it, or ``None``. Decoding leaves Python's lock to others."""
+    with ThreadPool(workers) as pool:
+        yield from pool.imap(lambda image: find_problem(root / image, min_side, headers_only), images, chunksize=16)
+
+
+def find_problem(path: Path, min_side: int = 1, headers_only: bool = False) -> str | None:
+    """Say what is wrong with an image, or ``None``."""
+    if not is_writable_name(path.name):
+        return 'has a name that no list can hold'
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+            if min(width, height) < min_side:
+                return f'is {height}x{width} pixels, smaller than {min_side} along one side'
+            if not headers_only:
+                # Of a JPEG the whole file is read, but only a small picture is computed from it.
+                image.draft('RGB', (1, 1))
+                image.load()
+    except Exception as error:  # Pillow's decoders raise their own kinds on damaged bytes
+        return f'cannot be decoded ({" ".join(str(error).split()) or type(error).__name__})'
+    return None
+
+
+def is_writable_name(name: str) -> bool:
+    """Whether a file name fits into a line of UTF-8."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return len(name.splitlines()) == 1
+
+
+def write_list(path: Path, lines: Sequence[str]) -> None:
+    """Write lines into a text file, whole or not at all."""
+    # names that UTF-8 cannot hold are only ever in the list of what was left out
+    content = ''.join(f'{line}\n' for line in lines)
+    write_whole(path, content.encode('utf-8', 'backslashreplace'))
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file under another name first, so that an interruption leaves no half of it; its folder is made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f'.{path.name}.{os.getpid()}')
+    try:
+        partial.write_bytes(content)
+        partial.replace(path)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            partial.unlink()
+        raise
