@@ -31,6 +31,7 @@ val_dataloader = dict(
         split='test',
         short_side=96,
         crop_size=64,
+        crops_per_photo=8,
         test_mode=True,
         pipeline=[
             _base_.draw_fixed_mask,
