@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from mmagic.registry import MODELS as MMAGIC_MODELS
 from mmcv.cnn import ConvModule
-from mmengine.model import BaseModule
+from mmengine.model import BaseModule, ModuleList
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
@@ -70,7 +70,8 @@ class CAINetDecoder(BaseModule):
             )
             for below, skip, width in zip(deeper, skip_channels[:-1], out_channels, strict=True)
         )
-        self.fusions = nn.ModuleList(
+        # MMEngine's list, so that init_weights gets as far as the fusions
+        self.fusions = ModuleList(
             MMAGIC_MODELS.build(dict(fusion, in_channels=width)) for width in out_channels[:num_scales]
         )
 

@@ -57,13 +57,13 @@ class SiameseMoCo(MoCo):
         kwargs: ``queue_len``, ``feat_dim``, ``momentum``, ``data_preprocessor``, ``init_cfg``, as MMPretrain's.
 
     Raises:
-        ValueError: ``momentum`` is outside (0, 1] or, at the first step, the batch does not divide the queue.
+        ValueError: ``momentum`` is outside (0, 1) or, at the first step, the batch does not divide the queue.
     """
 
     def __init__(self, backbone: dict, neck: dict, head: dict, momentum: float = 0.1, **kwargs) -> None:
-        if not 0 < momentum <= 1:
+        if not 0 < momentum < 1:
             raise ValueError(
-                f'SiameseMoCo takes the momentum of the key encoder as 1 - m, above 0 and up to 1, got {momentum}.'
+                f'SiameseMoCo takes the momentum of the key encoder as 1 - m, above 0 and below 1, got {momentum}.'
             )
         super().__init__(backbone=backbone, neck=neck, head=head, momentum=momentum, **kwargs)
         self._key_encoder_started = False

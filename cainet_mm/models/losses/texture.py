@@ -64,7 +64,7 @@ def read_vgg16_features(source: str, features: nn.Module) -> dict[str, Tensor]:
         checkpoint = CheckpointLoader.load_checkpoint(source, map_location='cpu')
     except Exception as error:  # the back ends raise what they like: URLError, OSError, RuntimeError, UnpicklingError
         raise ValueError(f'The weights of VGG-16 cannot be read from {source!r} ({error}). {advice}') from error
-    checkpoint = checkpoint.get('state_dict', checkpoint)
+    checkpoint = checkpoint.get('state_dict', checkpoint) if isinstance(checkpoint, dict) else {}
     weights = {key.removeprefix('features.'): value for key, value in checkpoint.items()}
     wanted = features.state_dict()
     wrong = [key for key in wanted if key not in weights or weights[key].shape != wanted[key].shape]
