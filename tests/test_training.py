@@ -9,6 +9,7 @@ import torch
 from conftest import ROOT, tiny
 from mmengine.config import Config
 from mmengine.runner import Runner
+from mmengine.runner.checkpoint import CheckpointLoader
 
 from cainet_mm.apis import evaluate_method, load_model
 
@@ -21,7 +22,7 @@ def run(config, name):
 
 
 def weights_of(path):
-    return torch.load(path, weights_only=True)['state_dict']
+    return CheckpointLoader.load_checkpoint(str(path), map_location='cpu')['state_dict']
 
 
 @pytest.fixture(scope='module')

@@ -78,8 +78,9 @@ class CAINetEncoder(BaseModule):
 
     def init_weights(self) -> None:
         """Initialise, after making sure that a pre-trained checkpoint fits."""
-        if isinstance(self.init_cfg, dict) and self.init_cfg.get('type') == 'Pretrained':
-            check_pretrained_fits(self, self.init_cfg)
+        for init_cfg in self.init_cfg if isinstance(self.init_cfg, list) else [self.init_cfg or {}]:
+            if init_cfg.get('type') == 'Pretrained':
+                check_pretrained_fits(self, init_cfg)
         super().init_weights()
 
     def forward(self, inputs: Tensor) -> tuple[Tensor, ...]:

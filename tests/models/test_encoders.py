@@ -226,6 +226,18 @@ class TestPretrained:
         ):
             self.load(tmp_path / 'stage1.pth', norm_cfg=None)
 
+    def test_checkpoint_that_is_one_of_several_init_cfgs_has_to_fit_as_well(self, tmp_path):
+        saved = self.save(tmp_path / 'stage1.pth')
+        several = [
+            dict(type='Xavier', layer='Conv2d'),
+            dict(type='Pretrained', checkpoint=str(tmp_path / 'stage1.pth'), prefix='backbone.'),
+        ]
+        encoder = make_encoder(init_cfg=several)
+        encoder.init_weights()
+        assert all(torch.equal(value, saved[key]) for key, value in encoder.state_dict().items())
+        with pytest.raises(ValueError, match=r'Keys of another shape: stages\.0\.conv\.weight'):
+            make_encoder(init_cfg=several, kernels=(7, 3, 3)).init_weights()
+
     @pytest.mark.parametrize('prefix', ['encoder', 'back'])
     def test_wrong_prefix_is_refused_and_told_what_the_keys_start_with(self, tmp_path, prefix):
         self.save(tmp_path / 'stage1.pth')

@@ -269,7 +269,7 @@ def test_vgg_is_frozen_and_no_part_of_the_loss():
     loss = MODELS.build(dict(type='TextureLoss', vgg=None))
     other = MODELS.build(dict(type='TextureLoss', vgg=None, style_weight=0.0))
     network = loss._network[0]
-    assert other._network[0] is network  # half a gigabyte of activations and 7 MB of weights are not had twice
+    assert other._network[0] is network  # 7 MB that are not had once per loss
     loss.train()
     nn.ModuleList([loss]).train()
     assert not any(module.training for module in network.modules())

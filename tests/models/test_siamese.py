@@ -1,6 +1,7 @@
 """Stage 1: the Siamese network, its key encoder and its queue."""
 
 import copy
+import inspect
 from collections import deque
 
 import pytest
@@ -8,6 +9,8 @@ import torch
 from mmagic.registry import MODELS
 from mmagic.structures import DataSample
 from torch import nn
+
+from cainet_mm.models import SiameseMoCo
 
 TAU, M = 0.07, 0.9
 LINEAR = dict(type='mmpretrain.LinearNeck', in_channels=6, out_channels=5, gap_dim=2, norm_cfg=None)
@@ -177,6 +180,14 @@ class TestKeyEncoder:
             step(model, make_views(4, seed=2))
             expected = theta_q if momentum > 0.5 else before
             torch.testing.assert_close(averaged(model), expected, rtol=1e-6, atol=1e-8)
+
+    def test_eq_2_m_is_nine_tenths_by_default(self):
+        parameters = inspect.signature(SiameseMoCo).parameters
+        model = make_model(momentum=parameters['momentum'].default)
+        step(model, make_views(4), lr=0.1)
+        expected = [0.9 * k + 0.1 * q for k, q in zip(averaged(model), online(model), strict=True)]
+        step(model, make_views(4, seed=2))
+        torch.testing.assert_close(averaged(model), expected, rtol=1e-10, atol=1e-12)
 
     def test_key_encoder_starts_as_a_copy_of_the_query_encoder(self):
         model = make_model()

@@ -33,7 +33,7 @@ class DilatedTVLoss(nn.Module):
             output: The generator's image, (N, C, H, W).
             mask: 1 in the hole, (N, 1, H, W).
         """
-        region = F.max_pool2d(mask.to(output.dtype), 3, stride=1, padding=1)
+        region = F.max_pool2d(mask.float(), 3, stride=1, padding=1).to(output.dtype)
         across = (output[..., 1:] - output[..., :-1]).abs() * (region[..., 1:] * region[..., :-1])
         down = (output[..., 1:, :] - output[..., :-1, :]).abs() * (region[..., 1:, :] * region[..., :-1, :])
         # sums over an image leave the range of float16
