@@ -1,0 +1,162 @@
+"""Models from configs, and methods compared on a test set."""
+
+from copy import deepcopy
+
+import numpy as np
+import pytest
+import torch
+from conftest import ROOT, tiny
+from mmagic.structures import DataSample
+from mmengine.config import Config, ConfigDict
+from mmengine.dataset import pseudo_collate
+from torch.utils.data import DataLoader
+
+from cainet_mm.apis import evaluate_method, load_model
+from cainet_mm.apis.models import without_pretrained
+
+PRETRAINED = dict(type='Pretrained', checkpoint='absent.pth')
+MAE = [dict(type='MAE')]
+
+
+def make_loader(count, batch_size=3, size=(20, 17)):
+    """Photographs of known pixels as the pipelines pack them: BGR, the hole of the input at mid-grey."""
+    random = np.random.default_rng(count)
+    packed = []
+    for number in range(count):
+        photo = torch.from_numpy(random.integers(0, 256, (3, *size)).astype(np.float32))
+        mask = torch.zeros(1, *size)
+        mask[:, 4:11, 2 + number % 4 : 9 + number % 4] = 1
+        metainfo = dict(gt_path=f'photo {number}', gt_channel_order='BGR', gt_color_type='color')
+        sample = DataSample(gt_img=photo, mask=mask, metainfo=metainfo)
+        packed.append(dict(inputs=torch.where(mask > 0, 127.5, photo), data_samples=sample))
+    # the data preprocessor changes samples in place
+    return DataLoader([deepcopy(one) for one in packed], batch_size, collate_fn=pseudo_collate), packed
+
+
+def rgb(sample):
+    """The true image of a packed sample, (H, W, 3), uint8."""
+    return sample['data_samples'].gt_img.flip(0).permute(1, 2, 0).numpy().astype(np.uint8)
+
+
+def hole_of(sample):
+    return sample['data_samples'].mask[0].numpy() == 1
+
+
+@pytest.fixture
+def mean_colour():
+    return load_model(ROOT / 'configs/baselines/mean_colour.py')
+
+
+@pytest.fixture
+def inpaintor(tmp_path):
+    torch.manual_seed(0)
+    return load_model(tiny('stage2', tmp_path))
+
+
+class TestWithoutPretrained:
+    def test_every_pretrained_init_cfg_goes_and_nothing_else(self):
+        config = ConfigDict(
+            encdec=dict(encoder=dict(init_cfg=PRETRAINED, widths=(8, 8)), decoder=dict(init_cfg=dict(type='Xavier'))),
+            parts=[dict(init_cfg=PRETRAINED), 3],
+            pair=(dict(init_cfg=None), dict(checkpoint='kept')),
+        )
+        stripped = without_pretrained(config)
+        assert isinstance(stripped, ConfigDict)
+        assert stripped == dict(
+            encdec=dict(encoder=dict(init_cfg=None, widths=(8, 8)), decoder=dict(init_cfg=dict(type='Xavier'))),
+            parts=[dict(init_cfg=None), 3],
+            pair=(dict(init_cfg=None), dict(checkpoint='kept')),
+        )
+
+    def test_config_itself_is_left_as_it_was(self):
+        config = ConfigDict(encoder=dict(init_cfg=PRETRAINED))
+        without_pretrained(config)
+        assert config.encoder.init_cfg == PRETRAINED
+
+    def test_model_whose_pretrained_weights_are_gone_loads_its_own_checkpoint(self, tmp_path, inpaintor):
+        torch.save(dict(state_dict=inpaintor.state_dict()), tmp_path / 'stage2.pth')
+        config = tiny('stage2', tmp_path)
+        config.model.encdec.encoder.init_cfg = PRETRAINED
+        torch.manual_seed(1)
+        loaded = load_model(config, tmp_path / 'stage2.pth')
+        loaded.init_weights()
+        expected = inpaintor.generator.encoder.state_dict()
+        assert all(torch.equal(value, expected[key]) for key, value in loaded.generator.encoder.state_dict().items())
+
+
+class TestLoadModel:
+    def test_model_is_in_eval_mode(self, inpaintor, mean_colour):
+        assert not any(module.training for model in (inpaintor, mean_colour) for module in model.modules())
+
+    def test_config_is_a_path_or_a_config(self):
+        path = ROOT / 'configs/baselines/telea.py'
+        assert load_model(str(path)).method == load_model(Config.fromfile(path)).method == 'telea'
+
+
+class TestEvaluateMethod:
+    @pytest.mark.parametrize('batch_size', [1, 3, 5])
+    def test_figures_are_those_of_every_image_however_they_are_batched(self, mean_colour, batch_size):
+        loader, packed = make_loader(5, batch_size)
+        expected = []
+        for sample in packed:
+            photo, hole = rgb(sample).astype(float), hole_of(sample)
+            filled = photo.copy()
+            filled[hole] = photo[~hole].mean(axis=0).round()
+            expected.append(np.abs(photo - filled).mean() / 255)
+        figures = evaluate_method(mean_colour, loader, MAE).figures
+        assert figures == {'MAE': pytest.approx(np.mean(expected), rel=1e-5)}
+
+    def test_pictures_are_rgb_with_a_grey_hole_and_the_answer_in_it(self, mean_colour):
+        loader, packed = make_loader(2)
+        pictures = evaluate_method(mean_colour, loader, MAE, num_pictures=2).pictures
+        assert [picture.name for picture in pictures] == ['photo 0', 'photo 1']
+        for picture, sample in zip(pictures, packed, strict=True):
+            photo, hole = rgb(sample), hole_of(sample)
+            np.testing.assert_array_equal(picture.truth, photo)
+            np.testing.assert_array_equal(picture.masked[~hole], photo[~hole])
+            assert (picture.masked[hole] == 128).all()
+            np.testing.assert_array_equal(picture.final[~hole], photo[~hole])
+            assert (picture.final[hole] == photo[~hole].mean(axis=0).round()).all()
+            assert picture.scales == []
+
+    @pytest.mark.parametrize(
+        ('total', 'wanted', 'kept'),
+        [(7, 3, [0, 3, 6]), (5, 2, [0, 4]), (4, 1, [0]), (3, 0, []), (3, 9, [0, 1, 2])],
+    )
+    def test_pictures_are_spread_evenly_over_the_test_set_in_its_order(self, mean_colour, total, wanted, kept):
+        loader, _ = make_loader(total)
+        pictures = evaluate_method(mean_colour, loader, MAE, num_pictures=wanted).pictures
+        assert [picture.name for picture in pictures] == [f'photo {number}' for number in kept]
+
+    def test_scales_are_the_generator_s_images_of_that_photograph_coarsest_first(self, inpaintor):
+        loader, packed = make_loader(4, batch_size=3)
+        pictures = evaluate_method(inpaintor, loader, MAE, num_pictures=4).pictures
+        for picture, sample in zip(pictures, packed, strict=True):
+            assert [image.shape for image in picture.scales] == [
+                (1, 1, 3), (2, 2, 3), (3, 3, 3), (5, 5, 3), (10, 9, 3), (20, 17, 3)
+            ]  # fmt: skip
+            mask = sample['data_samples'].mask[None]
+            photo = sample['data_samples'].gt_img.flip(0)[None] / 127.5 - 1
+            with torch.no_grad():
+                outputs = inpaintor.generator(torch.cat((photo * (1 - mask), mask), dim=1))
+            for image, output in zip(picture.scales, reversed(outputs), strict=True):
+                expected = ((output[0] + 1) * 127.5).clamp(0, 255).permute(1, 2, 0).numpy()
+                # a level of rounding, since batches of other sizes are summed up in another order
+                assert np.abs(image - expected).max() <= 0.51
+            hole = hole_of(sample)
+            np.testing.assert_array_equal(picture.final[~hole], rgb(sample)[~hole])
+            np.testing.assert_array_equal(picture.final[hole], picture.scales[-1][hole])
+
+    def test_progress_is_told_after_each_batch(self, mean_colour):
+        seen = []
+        evaluate_method(mean_colour, make_loader(7, batch_size=3)[0], MAE, on_batch=seen.append)
+        assert seen == [3, 3, 1]
+
+    def test_model_is_left_without_hooks_even_after_an_error(self, inpaintor):
+        def fail(number):
+            raise KeyboardInterrupt
+
+        evaluate_method(inpaintor, make_loader(2)[0], MAE)
+        with pytest.raises(KeyboardInterrupt):
+            evaluate_method(inpaintor, make_loader(2)[0], MAE, on_batch=fail)
+        assert not inpaintor.generator._forward_hooks
