@@ -141,8 +141,8 @@ class TestEvaluateMethod:
                 outputs = inpaintor.generator(torch.cat((photo * (1 - mask), mask), dim=1))
             for image, output in zip(picture.scales, reversed(outputs), strict=True):
                 expected = ((output[0] + 1) * 127.5).clamp(0, 255).permute(1, 2, 0).numpy()
-                # a level of rounding, since batches of other sizes are summed up in another order
-                assert np.abs(image - expected).max() <= 0.51
+                # other batch sizes add up in another order, which normalisation over a few values amplifies
+                assert np.abs(image - expected).max() <= 2
             hole = hole_of(sample)
             np.testing.assert_array_equal(picture.final[~hole], rgb(sample)[~hole])
             np.testing.assert_array_equal(picture.final[hole], picture.scales[-1][hole])
