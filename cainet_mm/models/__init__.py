@@ -1,6 +1,6 @@
 """Models: every part is registered with MMEngine's root registry, so any OpenMMLab scope finds it by its name."""
 
-from .baselines import ClassicalInpaintor
+from .baselines import ClassicalInpaintor, UnitRangeGenerator
 from .critics import CAINetCritic
 from .decoders import CAINetDecoder
 from .encoder_decoders import CAINetEncoderDecoder
@@ -27,4 +27,5 @@ __all__ = [
     'SiameseMoCo',
     'TextureLoss',
     'TwoMaskPreprocessor',
+    'UnitRangeGenerator',
 ]

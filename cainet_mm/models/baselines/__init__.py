@@ -1,5 +1,6 @@
 """Methods to compare with that MMagic does not bundle."""
 
 from .classical import ClassicalInpaintor
+from .unit_range import UnitRangeGenerator
 
-__all__ = ['ClassicalInpaintor']
+__all__ = ['ClassicalInpaintor', 'UnitRangeGenerator']
