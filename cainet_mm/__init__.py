@@ -15,4 +15,6 @@ compat.apply()
 
 from . import datasets, engine, evaluation, models, registry  # noqa: E402  (they import MMagic)
 
+compat.apply_to_mmagic()
+
 __all__ = ['__version__', 'compat', 'datasets', 'engine', 'evaluation', 'models', 'registry', 'stack']

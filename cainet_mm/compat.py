@@ -1,4 +1,4 @@
-"""What must hold before MMagic and MMPretrain can be imported on today's stacks; nothing else.
+"""What must hold before MMagic and MMPretrain can be imported, and their models built, on today's stacks; nothing else.
 
 Every measure answers one symptom, applies only where that symptom would occur, and leaves installed packages
 untouched on disk. ``import cainet_mm`` applies them all, so it must come before ``import mmagic``.
@@ -6,6 +6,7 @@ untouched on disk. ``import cainet_mm`` applies them all, so it must come before
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.util
 import sys
@@ -20,6 +21,9 @@ from packaging.version import Version
 
 _MMCV_EXTENSION = 'mmcv._ext'
 
+# where MMEngine notes, while a model is initialised, what happened to each parameter
+_INIT_RECORD = '_params_init_info'
+
 # A Library takes its schemas back when it is collected, so it has to live as long as the process.
 _torchvision_library: torch.library.Library | None = None
 
@@ -31,7 +35,7 @@ _TORCHVISION_SCHEMAS = {
 
 
 def apply() -> None:
-    """Applies every measure that this environment needs; a second call changes nothing."""
+    """Applies every measure that importing needs in this environment; a second call changes nothing."""
     define_missing_torchvision_operators()
     alias_numpy_bool8()
     answer_for_missing_mmcv_operators()
@@ -180,6 +184,48 @@ def _history_buffer_statistic(owner, name):
             f'with `torch.load(path, weights_only=False)` and save the part that you need.'
         )
     return statistics[name]
+
+
+def apply_to_mmagic() -> None:
+    """Applies the measures that can be taken only once MMagic is imported; a second call changes nothing."""
+    let_generation_init_weights_pass_layers_by()
+
+
+def let_generation_init_weights_pass_layers_by() -> None:
+    """Lets MMagic initialise discriminators with layers that have no weights, such as activations.
+
+    Symptom: ``UnboundLocalError: ... 'init_info'`` when training of AOT-GAN, pix2pix or CycleGAN begins.
+    Cause: ``generation_init_weights`` describes what it did to a layer in a variable that it sets for convolutions,
+    linear layers and batch norms alone, but reads it for every layer on which MMEngine's record of the initialisation
+    hangs, and that is all of them. The record is taken off while the function runs; MMEngine fills it in afterwards.
+    """
+    utils = importlib.import_module('mmagic.models.utils')
+    original = utils.generation_init_weights
+    if not _fails_on_layers_without_weights(original):
+        return
+
+    @functools.wraps(original)
+    def generation_init_weights(module, *args, **kwargs):
+        records = {layer: vars(layer).pop(_INIT_RECORD) for layer in module.modules() if _INIT_RECORD in vars(layer)}
+        try:
+            original(module, *args, **kwargs)
+        finally:
+            for layer, record in records.items():
+                setattr(layer, _INIT_RECORD, record)
+
+    for module in list(sys.modules.values()):
+        if module.__name__.startswith('mmagic.') and vars(module).get(original.__name__) is original:
+            setattr(module, original.__name__, generation_init_weights)
+
+
+def _fails_on_layers_without_weights(initialise) -> bool:
+    layer = torch.nn.ReLU()
+    setattr(layer, _INIT_RECORD, {})
+    try:
+        initialise(layer)
+    except UnboundLocalError:
+        return True
+    return False
 
 
 def _history_buffer() -> type:

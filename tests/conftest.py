@@ -9,7 +9,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 import cainet_mm  # noqa: F401 (first: MMagic imports only after it)
-from cainet_mm.models.losses.texture import shared_vgg16
+from cainet_mm.models.losses.vgg import shared_vgg
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 def clean_start():
     """Each test starts in MMagic's scope, as the configs do, and with a VGG-16 that no other test has converted."""
     init_default_scope('mmagic')
-    shared_vgg16.cache_clear()
+    shared_vgg.cache_clear()
 
 
 def without_vgg_weights(config: dict) -> None:

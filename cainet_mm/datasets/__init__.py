@@ -3,6 +3,6 @@
 from .errors import BadImageError
 from .photos import PhotoDataset
 from .sample_photos import SamplePhotos
-from .transforms import LoadPhoto, RandomTint, SeededByImage
+from .transforms import HoleBox, LoadPhoto, RandomTint, SeededByImage
 
-__all__ = ['BadImageError', 'LoadPhoto', 'PhotoDataset', 'RandomTint', 'SamplePhotos', 'SeededByImage']
+__all__ = ['HoleBox', 'BadImageError', 'LoadPhoto', 'PhotoDataset', 'RandomTint', 'SamplePhotos', 'SeededByImage']

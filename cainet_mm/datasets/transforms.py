@@ -166,3 +166,42 @@ class RandomTint(BaseTransform):
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}(keys={self.keys}, gain={self.gain}, offset={self.offset})'
+
+
+@TRANSFORMS.register_module()
+class HoleBox(BaseTransform):
+    """Places a window of a fixed size around the hole, for the critics of Global&Local and DeepFillv1 that look at it.
+
+    MMagic's rectangles bring such a box along; holes of other shapes have none, and its inpaintors cut windows off at
+    the image's border. Here the window is centred on the hole's bounding box and moved into the image, so it always
+    has its full size; of a larger hole it shows the middle.
+
+    Args:
+        size: Height and width of the window.
+
+    Raises:
+        ValueError: The window is larger than the image.
+    """
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        self.size = tuple(size)
+
+    def transform(self, results: dict) -> dict:
+        """Add ``mask_bbox``, [top, left, height, width]; an image without a hole gets the window in its middle."""
+        mask = results['mask'].reshape(results['mask'].shape[:2])
+        if any(window > length for window, length in zip(self.size, mask.shape, strict=True)):
+            raise ValueError(
+                f'HoleBox places a window of {self.size} pixels, but the mask has {mask.shape}. Take a smaller size '
+                'here and for local_size of the inpaintor, or larger crops.'
+            )
+        corner = []
+        for axis, window in enumerate(self.size):
+            filled = np.flatnonzero(mask.any(axis=1 - axis))
+            first, last = (filled[0], filled[-1]) if len(filled) else (0, mask.shape[axis] - 1)
+            start = (int(first) + int(last) + 1 - window) // 2
+            corner.append(min(max(start, 0), mask.shape[axis] - window))
+        results['mask_bbox'] = [*corner, *self.size]
+        return results
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(size={self.size})'

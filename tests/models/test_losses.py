@@ -8,11 +8,11 @@ from mmagic.registry import MODELS
 from torch import nn
 from torchvision.models import vgg16
 
-from cainet_mm.models.losses import MultiScaleLoss, texture
+from cainet_mm.models.losses import MultiScaleLoss, texture, vgg
 from cainet_mm.models.pyramids import Level
 
 SIZES = ((2, 3, 8, 8), (1, 3, 9, 13), (3, 3, 17, 10))
-WHERE_TO_PUT_WEIGHTS = "Set vgg to the path of torchvision's vgg16-397923af.pth"
+WHERE_TO_PUT_WEIGHTS = "to the path of torchvision's vgg16-397923af.pth"
 
 
 def images(*shape, seed=0, dtype=torch.float64):
@@ -121,7 +121,7 @@ def test_something_unknown_to_hand_over_is_refused():
 def vggs():
     """The loss's network, built once, and torchvision's own with the same weights, both in float64."""
     torch.manual_seed(0)
-    network = texture.FrozenVGG16(None)
+    network = vgg.FrozenVGG(None)
     reference = vgg16(weights=None).features
     ours = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d)]
     theirs = [layer for layer in reference if isinstance(layer, nn.Conv2d)]
@@ -136,7 +136,7 @@ def vggs():
 @pytest.fixture
 def texture_loss(vggs, monkeypatch):
     """Builds a loss on that network."""
-    monkeypatch.setattr(texture, 'shared_vgg16', lambda weights: vggs[0])
+    monkeypatch.setattr(texture, 'shared_vgg', lambda weights: vggs[0])
     return lambda **settings: MODELS.build(dict(type='TextureLoss', vgg=None, **settings))
 
 
@@ -249,9 +249,9 @@ def test_gram_matrix_of_large_half_precision_features_does_not_overflow():
 
 
 def test_texture_loss_works_under_mixed_precision(vggs, monkeypatch):
-    network = texture.FrozenVGG16(None)
+    network = vgg.FrozenVGG(None)
     network.load_state_dict(vggs[0].state_dict())
-    monkeypatch.setattr(texture, 'shared_vgg16', lambda weights: network)
+    monkeypatch.setattr(texture, 'shared_vgg', lambda weights: network)
     loss = MODELS.build(dict(type='TextureLoss', vgg=None, perceptual_weight=1.0, style_weight=1.0))
     output, target = images(2, 3, 16, 16, seed=1), images(2, 3, 16, 16, seed=2) * 0.5
     perceptual, style = texture_by_hand(vggs[1], output, target)
@@ -308,21 +308,8 @@ def vgg_layers():
     return layers
 
 
-@pytest.fixture
-def thin_shell(monkeypatch):
-    """Spares the tests below the initialisation of VGG-16's classifier, which takes seconds and is thrown away."""
-
-    def build(weights):
-        with torch.device('meta'):
-            network = vgg16(weights=weights)
-        network.features.to_empty(device='cpu')
-        return network
-
-    monkeypatch.setattr(texture, 'vgg16', build)
-
-
 @pytest.mark.parametrize('form', ('full', 'state_dict', 'features'))
-def test_weights_load_from_a_local_file(form, vggs, thin_shell, tmp_path):
+def test_weights_load_from_a_local_file(form, vggs, tmp_path):
     state = state_of(vggs[0])
     saved = {
         'full': state,
@@ -337,7 +324,7 @@ def test_weights_load_from_a_local_file(form, vggs, thin_shell, tmp_path):
     assert not any(weight.requires_grad for weight in network.parameters())
 
 
-def test_losses_of_other_weights_have_another_network(vggs, thin_shell, tmp_path):
+def test_losses_of_other_weights_have_another_network(vggs, tmp_path):
     torch.save(state_of(vggs[0]), tmp_path / 'vgg.pth')
     build = lambda name: MODELS.build(dict(type='TextureLoss', vgg=name))._network[0]  # noqa: E731
     first = build(str(tmp_path / 'vgg.pth'))
@@ -348,7 +335,7 @@ def test_losses_of_other_weights_have_another_network(vggs, thin_shell, tmp_path
 @pytest.mark.parametrize(
     'source', ('no/such/vgg16.pth', 'http://127.0.0.1:9/vgg16.pth', 'nowhere://host/vgg16.pth', 'torchvision://vgg61')
 )
-def test_weights_that_cannot_be_had_say_where_to_put_them(source, thin_shell):
+def test_weights_that_cannot_be_had_say_where_to_put_them(source):
     with pytest.raises(ValueError) as error:
         MODELS.build(dict(type='TextureLoss', vgg=source))
     assert 'cannot be read from' in str(error.value) and source in str(error.value)
@@ -364,7 +351,7 @@ def other_keys(folder):
 
 
 def other_shapes(folder):
-    state = state_of(texture.FrozenVGG16(None))
+    state = state_of(vgg.FrozenVGG(None))
     torch.save(state | {'features.7.weight': torch.zeros(128, 128, 1, 1)}, folder / 'other.pth')
 
 
@@ -373,7 +360,7 @@ def no_checkpoint(folder):
 
 
 @pytest.mark.parametrize('write', (no_state_dict, other_keys, other_shapes, no_checkpoint))
-def test_a_file_that_is_no_vgg_says_where_to_put_the_right_one(write, thin_shell, tmp_path):
+def test_a_file_that_is_no_vgg_says_where_to_put_the_right_one(write, tmp_path):
     write(tmp_path)
     with pytest.raises(ValueError) as error:
         MODELS.build(dict(type='TextureLoss', vgg=str(tmp_path / 'other.pth')))
@@ -381,7 +368,7 @@ def test_a_file_that_is_no_vgg_says_where_to_put_the_right_one(write, thin_shell
     assert 'other.pth' in str(error.value)
 
 
-def test_the_first_weight_that_does_not_fit_is_named(thin_shell, tmp_path):
+def test_the_first_weight_that_does_not_fit_is_named(tmp_path):
     other_shapes(tmp_path)
     with pytest.raises(ValueError, match=r'is no checkpoint of a VGG-16: features\.7\.weight'):
         MODELS.build(dict(type='TextureLoss', vgg=str(tmp_path / 'other.pth')))

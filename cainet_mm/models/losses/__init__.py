@@ -2,7 +2,8 @@
 
 from .gradient_penalty import SampleGradientPenalty
 from .multi_scale import MultiScaleLoss
+from .perceptual import VGGPerceptualLoss
 from .texture import TextureLoss
 from .total_variation import DilatedTVLoss
 
-__all__ = ['DilatedTVLoss', 'MultiScaleLoss', 'SampleGradientPenalty', 'TextureLoss']
+__all__ = ['DilatedTVLoss', 'MultiScaleLoss', 'SampleGradientPenalty', 'TextureLoss', 'VGGPerceptualLoss']

@@ -1,0 +1,101 @@
+"""MMagic's perceptual loss, with weights from where one says."""
+
+from collections.abc import Callable
+
+import torch
+from mmengine.registry import MODELS
+from torch import Tensor, nn
+
+from .vgg import gram_matrix, shared_vgg
+
+CRITERIA = dict(l1=nn.functional.l1_loss, mse=nn.functional.mse_loss)
+
+
+@MODELS.register_module()
+class VGGPerceptualLoss(nn.Module):
+    r"""Stands in the place of MMagic's ``PerceptualLoss``: the same arguments, the same two values.
+
+    .. math::
+        \mathcal{L}_{per} = w_{per} \sum_i a_i\, c(\Phi^i(x), \Phi^i(y)), \qquad
+        \mathcal{L}_{style} = w_{style} \sum_j b_j\, c(G^j(x), G^j(y)), \qquad
+        G^j = \frac{\Phi^j (\Phi^j)^T}{C_j h_j w_j}
+
+    over layers i and j of a VGG. MMagic's downloads torchvision's weights whatever ``pretrained`` says, keeps the
+    network in every checkpoint, and runs it twice where the style has other layers than the content. Here
+    ``pretrained`` counts, the network is shared by all losses that name the same weights and layers and is in no
+    checkpoint, and one pass serves both terms.
+
+    Args:
+        layer_weights: :math:`a_i` by the layer's index in torchvision's ``features``, written as a string.
+        layer_weights_style: :math:`b_j`; by default those of ``layer_weights``.
+        vgg_type: ``'vgg16'`` or ``'vgg19'``.
+        use_input_norm: Whether images in [0, 1] are brought to ImageNet's mean and deviation.
+        perceptual_weight: :math:`w_{per}`; 0 leaves the term out.
+        style_weight: :math:`w_{style}`; 0 leaves the term out.
+        norm_img: Whether the images come in [-1, 1], and not in [0, 1].
+        pretrained: ``'torchvision://vgg16'``, ``'torchvision://vgg19'``, a local file, a URL, or ``None`` for random
+            weights, which are of use in tests only. By default torchvision's of ``vgg_type``.
+        criterion: c, ``'l1'`` or ``'mse'``.
+
+    Raises:
+        ValueError: An unknown criterion, network or layer; the weights cannot be had, or are those of another network.
+    """
+
+    def __init__(
+        self,
+        layer_weights: dict[str, float],
+        layer_weights_style: dict[str, float] | None = None,
+        vgg_type: str = 'vgg19',
+        use_input_norm: bool = True,
+        perceptual_weight: float = 1.0,
+        style_weight: float = 1.0,
+        norm_img: bool = True,
+        pretrained: str | None = 'torchvision',
+        criterion: str = 'l1',
+    ) -> None:
+        super().__init__()
+        if criterion.lower() not in CRITERIA:
+            raise ValueError(f'The criterion of a VGGPerceptualLoss is {" or ".join(CRITERIA)}, got {criterion!r}.')
+        self.criterion = CRITERIA[criterion.lower()]
+        self.content = {int(layer): weight for layer, weight in layer_weights.items()}
+        self.style = {int(layer): weight for layer, weight in (layer_weights_style or layer_weights).items()}
+        self.perceptual_weight = perceptual_weight
+        self.style_weight = style_weight
+        self.norm_img = norm_img
+        self.layers = tuple(sorted({*self.content, *self.style}))
+        weights = f'torchvision://{vgg_type}' if pretrained == 'torchvision' else pretrained
+        # in a tuple, torch does not see it as a submodule
+        self._network = (shared_vgg(weights, vgg_type, self.layers, use_input_norm),)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], *args, **kwargs) -> 'VGGPerceptualLoss':
+        """Take the network along when the loss is moved to a device or dtype."""
+        self._network[0]._apply(fn, *args, **kwargs)
+        return super()._apply(fn, *args, **kwargs)
+
+    def forward(self, x: Tensor, gt: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        """Compute both terms.
+
+        Args:
+            x: The generator's RGB image, (N, 3, H, W).
+            gt: The true image, same shape.
+
+        Returns:
+            The perceptual and the style term; ``None`` for one whose weight is 0.
+        """
+        if not self.norm_img:
+            x, gt = 2 * x - 1, 2 * gt - 1
+        network = self._network[0]
+        with torch.no_grad():
+            true = dict(zip(self.layers, network(gt), strict=True))
+        ours = dict(zip(self.layers, network(x), strict=True))
+        perceptual = style = None
+        if self.perceptual_weight:
+            terms = (weight * self.criterion(ours[layer], true[layer]) for layer, weight in self.content.items())
+            perceptual = self.perceptual_weight * sum(terms)
+        if self.style_weight:
+            terms = (
+                weight * self.criterion(gram_matrix(ours[layer]), gram_matrix(true[layer]))
+                for layer, weight in self.style.items()
+            )
+            style = self.style_weight * sum(terms)
+        return perceptual, style
