@@ -7,7 +7,7 @@ from .encoder_decoders import CAINetEncoderDecoder
 from .encoders import CAINetEncoder
 from .fusions import AlphaFusion, ChannelAttention, DualAttentionFusion, ImageHead
 from .inpaintors import CAINetInpaintor
-from .losses import DilatedTVLoss, MultiScaleLoss, SampleGradientPenalty, TextureLoss
+from .losses import DilatedTVLoss, MultiScaleLoss, SampleGradientPenalty, TextureLoss, VGGPerceptualLoss
 from .siamese import SiameseMoCo, TwoMaskPreprocessor
 
 __all__ = [
@@ -28,4 +28,5 @@ __all__ = [
     'TextureLoss',
     'TwoMaskPreprocessor',
     'UnitRangeGenerator',
+    'VGGPerceptualLoss',
 ]
