@@ -1,26 +1,69 @@
-"""Compares methods on the same images, masks and metrics: python tools/compare.py DATA_CONFIG OUT_DIR --method ...
+"""Compares methods on the same images, masks and metrics.
 
-    python tools/compare.py DATA_CONFIG OUT_DIR --method NAME CONFIG [CHECKPOINT] [--method NAME CONFIG ...]
+    python tools/compare.py DATA OUT_DIR --method NAME CONFIG [CHECKPOINT] [--method NAME CONFIG ...]
 
-The test data and the metrics are those of DATA_CONFIG; each method brings a config for its model and, unless it has no
-weights, a checkpoint. OUT_DIR receives table.md, table.csv and montage.png. The last method that has outputs at several
-scales shows them in the montage.
+DATA is a config, whose test_dataloader is used, or a folder of photographs (--mask-folder for masks of your own; else
+they are drawn, the same in every run). Each method brings a config for its model and, unless it has no weights, a
+checkpoint. A method that fails gets a row that says so, and the others go on; the exit status is then 1.
+
+OUT_DIR receives table.md and table.csv (every figure with its 95 % bootstrap interval over the images, by kind of masks
+and by size of the hole, and its difference to the reference), images.csv (every image), costs.md and costs.csv,
+report.json (all of it, and what was compared), montage.png, zooms.png (at the borders of holes) and plot.png.
 """
 
 import argparse
+import hashlib
+import sys
 from pathlib import Path
 
 from _command import Tool, make_package_importable
 
+FIGURES = ('l1', 'psnr', 'ssim', 'lpips', 'fid')
+
 
 def make_tool():
     tool = Tool(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    tool.add_argument('data_config', help='config whose test_dataloader and test_evaluator are used')
+    tool.add_argument('data', help='config with a test_dataloader, or folder of photographs')
     tool.add_argument('out_dir', type=Path)
     tool.add_argument(
         '--method', action='append', nargs='+', required=True, metavar=('NAME', 'CONFIG'), help='may be repeated'
     )
+    tool.add_argument(
+        '--failed',
+        action='append',
+        nargs=2,
+        default=[],
+        metavar=('NAME', 'REASON'),
+        help='a row for a method that could not be trained; may be repeated',
+    )
+    tool.add_argument(
+        '--reference', metavar='NAME', help='method that the others are compared with (default: the last)'
+    )
+    tool.add_argument(
+        '--masks',
+        nargs='+',
+        metavar='KIND',
+        help='kinds of masks of the data (rectangular, irregular), or "configured" for those of the test pipeline '
+        '(default: all kinds that it has)',
+    )
+    tool.add_argument('--mask-folder', type=Path, help='a mask for each photograph of a folder, under the same name')
+    tool.add_argument(
+        '--image-size', type=int, help='crops photographs of a folder to a square of this side (256 if masks are drawn)'
+    )
+    tool.add_argument(
+        '--metrics',
+        nargs='+',
+        metavar='METRIC',
+        help=f'of {", ".join(FIGURES)}; lpips and fid need weights (default: all whose weights are there)',
+    )
+    tool.add_argument('--lpips-weights', type=Path, help="torchvision's AlexNet (default: the one in torch's cache)")
+    tool.add_argument(
+        '--inception', type=Path, help="torch-fidelity's Inception-v3 (default: the one in torch's cache)"
+    )
     tool.add_argument('--pictures', type=int, default=6, help='rows of the montage, 0 for none (default: %(default)s)')
+    tool.add_argument('--save-images', action='store_true', help='writes every answer as PNG, below OUT_DIR/images')
+    tool.add_argument('--batch-size', type=int, help='images that are loaded together; the figures do not depend on it')
+    tool.add_argument('--workers', type=int, help='processes that load images; the figures do not depend on it')
     tool.add_argument('--device', default='cpu')
     return tool
 
@@ -28,16 +71,94 @@ def make_tool():
 def parse(tool):
     """Parses the command line and refuses what cannot work before anything slow is imported."""
     args = tool.parse_args()
-    tool.require_file(args.data_config, 'data_config')
-    names = [name for name, *_ in args.method]
+    if not Path(args.data).is_dir():
+        tool.require_file(args.data, 'DATA, which is a config or a folder of photographs,')
+        if args.mask_folder or args.image_size:
+            tool.refuse('--mask-folder and --image-size are for a folder of photographs; a config says both by itself.')
+    names = [name for name, *_ in (*args.method, *args.failed)]
     for name, *files in args.method:
         if len(files) not in (1, 2):
             tool.refuse(f'--method takes NAME CONFIG [CHECKPOINT], got {" ".join((name, *files))}.')
         for path, kind in zip(files, ('config', 'checkpoint'), strict=False):
-            tool.require_file(path, f'the {kind} of {name},')
+            if '::' not in path:
+                tool.require_file(path, f'the {kind} of {name},')
     if len(set(names)) < len(names):
         tool.refuse(f'--method needs a different NAME for each method, got {", ".join(names)}.')
+    args.reference = args.reference or args.method[-1][0]
+    if args.reference not in names:
+        tool.refuse(f'--reference {args.reference} is none of the methods {", ".join(names)}.')
+    unknown = sorted(set(args.metrics or ()) - set(FIGURES))
+    if unknown:
+        tool.refuse(f'--metrics knows {", ".join(FIGURES)}, got {", ".join(unknown)}.')
+    if args.batch_size is not None and args.batch_size < 1 or args.workers is not None and args.workers < 0:
+        tool.refuse('--batch-size takes a number from 1 up, --workers one from 0 up.')
     return args
+
+
+def choose_metrics(tool, args):
+    """Puts the configs of the metrics together, those on feature networks where their weights are there."""
+    from cainet_mm.apis.comparison import IMAGES, image_metrics
+
+    wanted = args.metrics or FIGURES
+    types = dict(l1=('MAE', 'HoleMAE'), psnr=('PSNR', 'HolePSNR'), ssim=('SSIM', 'HoleSSIM'))
+    chosen = {name for metric in wanted for name in types.get(metric, ())}
+    metrics = [metric for metric in image_metrics() if metric['type'] in chosen]
+    truth, missing = {}, []
+    for metric, options in (
+        ('lpips', dict(type='LPIPS', weights=args.lpips_weights)),
+        ('fid', dict(type='InceptionFID', weights=args.inception, truth=truth)),
+    ):
+        if metric not in wanted:
+            continue
+        try:
+            metrics += [built(dict(options, pred_key=key, prefix=image)) for image, key in IMAGES.items()]
+        except (FileNotFoundError, ValueError) as error:
+            if args.metrics or not isinstance(error, FileNotFoundError):
+                tool.refuse(error)
+            missing.append(f'Without {metric.upper()}: {error}')
+    if not metrics:
+        tool.refuse(f'None of the metrics can be taken. {" ".join(missing)}')
+    return metrics, missing
+
+
+def built(metric):
+    """Builds a metric once, to see that it can be; returns its config."""
+    from mmengine.registry import METRICS
+
+    METRICS.build(metric)
+    return metric
+
+
+def run_methods(args, config, metrics, kinds):
+    """Runs every method under every kind of masks; returns results by kind and method, costs and failures by method."""
+    from tqdm import tqdm
+
+    from cainet_mm.apis import evaluate_method, load_model, loader_from_config, measure_cost
+
+    loaders = {kind: loader_from_config(config, kind, args.batch_size, args.workers) for kind in kinds}
+    results, costs, failures = {kind: {} for kind in kinds}, {}, dict(args.failed)
+    for name, *files in args.method:
+        done = {}
+        try:
+            model = load_model(*files, device=args.device)
+            for kind, loader in loaders.items():
+                with tqdm(total=len(loader.dataset), desc=f'{name}, {kind} masks', unit='image') as progress:
+                    done[kind] = evaluate_method(
+                        model,
+                        loader,
+                        metrics,
+                        args.pictures,
+                        on_batch=progress.update,
+                        save_to=args.out_dir / 'images' / name / kind if args.save_images else None,
+                    )
+            costs[name] = measure_cost(model, done[kind].size)
+        except Exception as error:  # whatever a method of somebody else's raises; it is reported in its row
+            failures[name] = f'{type(error).__name__}: {error}'
+            print(f'{name} failed: {failures[name]}', file=sys.stderr)
+            continue
+        for kind, result in done.items():
+            results[kind][name] = result
+    return results, costs, failures
 
 
 def montage_columns(results):
@@ -53,39 +174,93 @@ def montage_columns(results):
     return titles, rows
 
 
+def zoom_columns(results):
+    """Lays out the zooms: input, each method's answer, truth, in a square around a piece of the hole's border."""
+    from cainet_mm.evaluation import border_window
+
+    rows = []
+    for index, pictures in enumerate(next(iter(results.values())).pictures):
+        window = border_window(pictures.hole)
+        answers = [result.pictures[index].final for result in results.values()]
+        rows.append([image[window] for image in (pictures.masked, *answers, pictures.truth)])
+    return ['input', *results, 'truth'], rows
+
+
+def write_pictures(results, records, out_dir):
+    """Writes the montage, the zooms and the plot; several kinds of masks stand below each other."""
+    from cainet_mm.evaluation import write_montage, write_plot
+
+    for layout, name in ((montage_columns, 'montage.png'), (zoom_columns, 'zooms.png')):
+        sheets = [layout(methods) for methods in results.values()]
+        write_montage(sheets[0][0], [row for _, rows in sheets for row in rows], out_dir / name)
+    write_plot(records, out_dir / 'plot.png')
+
+
+def describe(args, files):
+    """Says what a method was: its files, and the checkpoint's SHA-256."""
+    checkpoint = files[1] if len(files) > 1 else None
+    local = checkpoint is not None and Path(checkpoint).is_file()
+    digest = hashlib.sha256(Path(checkpoint).read_bytes()).hexdigest() if local else None
+    return dict(config=files[0], checkpoint=checkpoint, sha256=digest)
+
+
 def main():
     tool = make_tool()
     args = parse(tool)
     make_package_importable()
     # first: MMagic imports only after it
-    from cainet_mm.apis import evaluate_method, load_model  # isort: skip
+    import cainet_mm  # isort: skip
+    import torch
     from mmengine.config import Config
     from mmengine.registry import init_default_scope
-    from mmengine.runner import Runner
-    from tqdm import tqdm
 
-    from cainet_mm.evaluation import write_montage, write_tables
+    from cainet_mm.apis import config_of_folder, kinds_of
+    from cainet_mm.evaluation import summarise, write_costs, write_images, write_json, write_report
 
-    config = Config.fromfile(args.data_config)
-    if config.get('test_dataloader') is None or config.get('test_evaluator') is None:
-        tool.refuse(f'config {args.data_config} has no test_dataloader or no test_evaluator; give one that tests.')
-    init_default_scope(config.get('default_scope', 'mmagic'))
-    results = {}
     try:
-        loader = Runner.build_dataloader(config.test_dataloader)
-        for name, *files in args.method:
-            model = load_model(*files, device=args.device)
-            with tqdm(total=len(loader.dataset), desc=name, unit='image') as progress:
-                results[name] = evaluate_method(
-                    model, loader, config.test_evaluator, args.pictures, on_batch=progress.update
-                )
+        if Path(args.data).is_dir():
+            config = config_of_folder(Path(args.data), args.mask_folder, args.image_size)
+        else:
+            config = Config.fromfile(args.data)
+            if config.get('test_dataloader') is None:
+                tool.refuse(f'config {args.data} has no test_dataloader; give one that tests.')
+        init_default_scope(config.get('default_scope', 'mmagic'))
+        metrics, missing = choose_metrics(tool, args)
+        kinds = args.masks or kinds_of(config)
+        results, costs, failures = run_methods(args, config, metrics, kinds)
     except (FileNotFoundError, ValueError) as error:
         tool.refuse(error)
-    print(f'\n{write_tables({name: result.figures for name, result in results.items()}, args.out_dir / "table")}')
-    print(f'Table:   {args.out_dir / "table.md"} (and .csv)')
+    costs = {name: vars(cost) for name, cost in costs.items()}
+    if not costs:
+        tool.refuse(f'no method could be run. {" ".join(f"{name}: {why}." for name, why in failures.items())}')
+    reference = args.reference if args.reference in costs else None
+    records = summarise(results, reference)
+    count = len(next(iter(next(iter(results.values())).values())).images)
+    notes = [
+        f'{count} images. In brackets: 95 % intervals by bootstrap over the images.',
+        'Figures are taken of images rounded to 8 bits; the L1 error is of images in [0, 1].',
+        'Images without a hole are left out.',
+        *missing,
+    ]
+    shown = write_report(records, failures, notes, args.out_dir, reference)
+    write_images(results, args.out_dir / 'images.csv')
+    cost_table = write_costs(costs, args.out_dir)
+    methods = {name: describe(args, files) for name, *files in args.method}
+    versions = dict(cainet_mm=cainet_mm.__version__, torch=torch.__version__)
+    write_json(
+        dict(data=args.data, methods=methods, reference=reference, failures=failures, versions=versions,
+             figures=records, costs=costs),
+        args.out_dir / 'report.json',
+    )  # fmt: skip
+    print(f'\n{shown}\n{cost_table}')
+    for line in missing:
+        print(line)
+    print(f'Tables:  {args.out_dir / "table.md"} (with intervals), costs.md, table.csv, images.csv, report.json')
     if args.pictures:
-        write_montage(*montage_columns(results), args.out_dir / 'montage.png')
-        print(f'Montage: {args.out_dir / "montage.png"}')
+        write_pictures(results, records, args.out_dir)
+        print(f'Montage: {args.out_dir / "montage.png"}, zooms.png, plot.png')
+    if failures:
+        sys.exit(1)
 
 
 if __name__ == '__main__':

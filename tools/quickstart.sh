@@ -23,7 +23,7 @@ echo "quickstart.sh: stage 2, joint training from the weights of stage 1"
     --cfg-options model.encdec.encoder.init_cfg.checkpoint="$(cat "$OUT/stage1/last_checkpoint")"
 
 echo "quickstart.sh: test on the held-out photographs"
-"$python" tools/compare.py configs/quickstart/stage2.py "$OUT/report" \
+"$python" tools/compare.py configs/quickstart/stage2.py "$OUT/report" --masks configured \
     --method "mean colour" configs/baselines/mean_colour.py \
     --method Telea configs/baselines/telea.py \
     --method CAINet configs/quickstart/stage2.py "$(cat "$OUT/stage2/last_checkpoint")"

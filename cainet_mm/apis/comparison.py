@@ -1,16 +1,25 @@
-"""One method on one test set: its figures and its pictures."""
+"""One method on one test set: its figures, image by image, and its pictures."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import torch
 from mmagic.evaluation import Evaluator
 from mmagic.structures import DataSample
 from mmengine.model import BaseModel
+from PIL import Image
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
+
+# the fields of MMagic's predictions: with the known pixels put back, and the network's own
+IMAGES = dict(composed='fake_img', raw='fake_res')
+# the figures over the whole image and inside the hole; each is taken of the composed and of the raw image
+WHOLE = ('MAE', 'PSNR', 'SSIM')
+HOLE = ('HoleMAE', 'HolePSNR', 'HoleSSIM')
 
 
 @dataclass
@@ -22,6 +31,7 @@ class Pictures:
         masked: The input; the hole is grey.
         truth: The true image.
         final: The method's answer.
+        hole: (H, W), true in the hole.
         scales: The generator's outputs, coarsest first, for methods that have several.
     """
 
@@ -29,7 +39,23 @@ class Pictures:
     masked: np.ndarray
     truth: np.ndarray
     final: np.ndarray
+    hole: np.ndarray
     scales: list[np.ndarray] = field(default_factory=list)
+
+
+@dataclass
+class ImageResult:
+    """What a method did on one image.
+
+    Attributes:
+        name: The image's name.
+        hole_share: The share of its pixels that is hole.
+        figures: The figures that are taken image by image, by their names.
+    """
+
+    name: str
+    hole_share: float
+    figures: dict[str, float]
 
 
 @dataclass
@@ -38,21 +64,35 @@ class MethodResult:
 
     Attributes:
         figures: The metrics' names and values.
-        pictures: The first images of the test set.
+        images: Each image by itself, in the order of the test set.
+        pictures: Some images of the test set.
+        size: Height and width of the last image.
     """
 
     figures: dict[str, float]
+    images: list[ImageResult]
     pictures: list[Pictures]
+    size: tuple[int, int]
+
+
+def image_metrics() -> list[dict]:
+    """Configs of the figures that are taken image by image, named ``composed/PSNR``, ``raw/HoleSSIM``, ..."""
+    return [dict(type=name, pred_key=key, prefix=image) for image, key in IMAGES.items() for name in (*WHOLE, *HOLE)]
 
 
 def evaluate_method(
     model: BaseModel,
     loader: DataLoader,
-    metrics: list[dict],
+    metrics: Sequence[dict],
     num_pictures: int = 0,
     on_batch: Callable[[int], None] = lambda number: None,
+    rounded: bool = True,
+    save_to: Path | None = None,
 ) -> MethodResult:
     """Run a model over a test set with MMagic's metrics.
+
+    The model gets one image at a time, however the loader batches them: convolutions add up in another order in
+    batches of another size, and the figures shall be the same to the last digit.
 
     Args:
         model: An inpaintor, in eval mode.
@@ -60,23 +100,70 @@ def evaluate_method(
         metrics: Configs of the metrics.
         num_pictures: How many images to keep, evenly spread over the test set.
         on_batch: Called with the number of images after each batch.
+        rounded: Whether the figures are taken of images rounded to 8 bits, as they would be written, in float64.
+        save_to: Folder for the answers as PNG, ``composed/NAME.png`` and ``raw/NAME.png``.
     """
     evaluator = Evaluator(metrics)
     evaluator.prepare_metrics(model, loader)
     total = len(loader.dataset)
     kept = set(np.linspace(0, total - 1, min(num_pictures, total)).round().astype(int).tolist())
-    pictures, index = [], 0
+    pictures, names, shares = [], [], []
     with torch.no_grad(), recorded_scales(model) as scales:
         for batch in loader:
-            samples = model.test_step(batch)
-            evaluator.process(samples, batch, evaluator.metrics)
-            for position, sample in enumerate(samples):
-                if index in kept:
-                    pictures.append(take_pictures(sample, [images[position] for images in scales]))
-                index += 1
-            on_batch(len(samples))
+            for position in range(len(batch['data_samples'])):
+                single = {key: values[position : position + 1] for key, values in batch.items()}
+                (sample,) = model.test_step(single)
+                names.append(name_of(sample, loader.dataset))
+                if rounded:
+                    round_images(sample)
+                evaluator.process([sample], single, evaluator.metrics)
+                if len(names) - 1 in kept:
+                    pictures.append(take_pictures(names[-1], sample, [images[0] for images in scales]))
+                if save_to is not None:
+                    save_answers(names[-1], sample, save_to)
+                shares.append((sample.mask > 0).double().mean().item())
+            on_batch(len(batch['data_samples']))
+    images = [
+        ImageResult(name, share, figures)
+        for name, share, figures in zip(names, shares, figures_of_images(evaluator, total), strict=True)
+    ]
     figures = {name: float(value) for name, value in evaluator.evaluate().items()}
-    return MethodResult(figures, pictures)
+    return MethodResult(figures, images, pictures, tuple(sample.gt_img.shape[-2:]))
+
+
+def figures_of_images(evaluator: Evaluator, total: int) -> list[dict[str, float]]:
+    """Collect what those metrics know that take a figure of each image; named as the evaluator names them."""
+    figures = [{} for _ in range(total)]
+    for metric in evaluator.metrics:
+        name = getattr(metric, 'metric', None)
+        if name is None or len(metric.results) != total:
+            continue
+        full_name = f'{metric.prefix}/{name}' if metric.prefix else name
+        for image, result in zip(figures, metric.results, strict=True):
+            image[full_name] = float(result[name])
+    return figures
+
+
+def round_images(sample: DataSample) -> None:
+    """Round a predicted sample's images to what 8-bit files hold, and turn them to float64."""
+    sample.gt_img = sample.gt_img.round().clamp(0, 255).double()
+    for key, image in sample.output.items():
+        setattr(sample.output, key, image.round().clamp(0, 255).double())
+
+
+def name_of(sample: DataSample, dataset: Dataset) -> str:
+    """The name of a sample's image: its path below the data set's folder, wherever that lies."""
+    path = str(sample.metainfo.get('gt_path', ''))
+    folder = (getattr(dataset, 'data_prefix', None) or {}).get('gt')
+    return Path(os.path.relpath(path, folder)).as_posix() if folder else path
+
+
+def save_answers(name: str, sample: DataSample, folder: Path) -> None:
+    """Write a predicted sample's composed and raw image as PNG, under the image's name."""
+    for image, key in IMAGES.items():
+        path = (folder / image / name).with_suffix('.png')
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(to_picture(sample.output.get(key).flip(0))).save(path)
 
 
 @contextmanager
@@ -88,7 +175,7 @@ def recorded_scales(model: BaseModel):
     scales: list[Tensor] = []
 
     def record(module, inputs, outputs) -> None:
-        scales[:] = outputs[::-1] if isinstance(outputs, list) else []
+        scales[:] = outputs[::-1] if isinstance(outputs, list) and len(outputs) > 1 else []
 
     generator = getattr(model, 'generator', None)
     handle = generator.register_forward_hook(record) if generator is not None else None
@@ -99,20 +186,22 @@ def recorded_scales(model: BaseModel):
             handle.remove()
 
 
-def take_pictures(sample: DataSample, scales: list[Tensor]) -> Pictures:
+def take_pictures(name: str, sample: DataSample, scales: list[Tensor]) -> Pictures:
     """Turn a predicted sample into pictures.
 
     Args:
+        name: The image's name.
         sample: With ``input``, ``gt_img``, ``output.pred_img`` in [0, 255], BGR, and ``mask``.
         scales: Images of the generator, (3, h, w), RGB in [-1, 1].
     """
     truth = to_picture(sample.gt_img.flip(0))
     hole = (sample.mask[0] > 0).cpu().numpy()
     return Pictures(
-        name=str(sample.metainfo.get('gt_path', '')),
+        name=name,
         masked=np.where(hole[..., None], np.uint8(128), truth),
         truth=truth,
         final=to_picture(sample.output.pred_img.flip(0)),
+        hole=hole,
         scales=[to_picture((image.float() + 1) * 127.5) for image in scales],
     )
 

@@ -9,6 +9,8 @@ from mmengine.model import BaseModel
 from mmengine.registry import init_default_scope
 from mmengine.runner.checkpoint import CheckpointLoader
 
+from ..models.checkpoints import find_misfits
+
 
 def load_model(config: str | Path | Config, checkpoint: str | Path | None = None, device: str = 'cpu') -> BaseModel:
     """Build the model of a config for inference and load its weights, which have to fit key for key.
@@ -30,7 +32,11 @@ def load_model(config: str | Path | Config, checkpoint: str | Path | None = None
             raise FileNotFoundError(f'The config {str(config)!r} does not exist.')
         config = Config.fromfile(config)
     init_default_scope(config.get('default_scope', 'mmagic'))
-    model = MODELS.build(without_pretrained(config.model))
+    model_config = without_pretrained(config.model)
+    if 'losses' in model_config:
+        # inference needs none, and some need the weights of a VGG-16
+        model_config.losses = {}
+    model = MODELS.build(model_config)
     if checkpoint is not None:
         load_weights(model, str(checkpoint))
     return model.to(torch.device(device)).eval()
@@ -58,6 +64,9 @@ def is_pretrained(init_cfg: object) -> bool:
 def load_weights(model: BaseModel, checkpoint: str) -> None:
     """Load a checkpoint whose keys and shapes have to be those of the model.
 
+    A checkpoint may be without a critic (``disc``), such as one that was converted from another implementation: the
+    critic of the model then stays as it is.
+
     Args:
         model: The model.
         checkpoint: Path or URL.
@@ -69,9 +78,19 @@ def load_weights(model: BaseModel, checkpoint: str) -> None:
     if '://' not in checkpoint and not Path(checkpoint).is_file():
         raise FileNotFoundError(f'The checkpoint {checkpoint!r} does not exist.')
     loaded = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
-    try:
-        model.load_state_dict(loaded.get('state_dict', loaded))
-    except RuntimeError as error:
+    weights = loaded.get('state_dict', loaded)
+    critic = {key: value for key, value in model.state_dict().items() if key.startswith('disc.')}
+    if not critic.keys() & weights.keys():
+        weights = {**weights, **critic}
+    problems = find_misfits(shapes_of(weights), shapes_of(model.state_dict()))
+    if problems:
         raise ValueError(
-            f'The checkpoint {checkpoint!r} does not fit the {type(model).__name__} of the config. {error}'
-        ) from error
+            f'The checkpoint {checkpoint!r} does not fit the {type(model).__name__} of the config. Keys '
+            f'{"; keys ".join(problems)}. Give the config that it was trained with.'
+        )
+    model.load_state_dict(weights)
+
+
+def shapes_of(weights: dict[str, torch.Tensor]) -> dict[str, tuple[int, ...]]:
+    """The shapes of weights by their names."""
+    return {key: tuple(value.shape) for key, value in weights.items()}

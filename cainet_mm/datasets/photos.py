@@ -111,3 +111,54 @@ class PhotoDataset(BasicImageDataset):
                 raise
             self._skip(str(error), self.get_data_info(idx)['gt_path'], len(self))
             return None
+
+
+@DATASETS.register_module()
+class PhotoMaskDataset(PhotoDataset):
+    """Photographs, each with a mask of its own in another folder: the same name there, with any image's ending.
+
+    Each entry gets ``mask_path`` for :class:`LoadHole`.
+
+    Args:
+        mask_root: Folder of the masks, with the photographs' folders below it.
+        kwargs: As :class:`PhotoDataset`'s.
+
+    Raises:
+        FileNotFoundError: A folder or the list does not exist.
+        ValueError: There are no photographs, photographs lack a mask, or have several.
+    """
+
+    def __init__(self, mask_root: str, **kwargs) -> None:
+        self.mask_root = mask_root
+        super().__init__(**kwargs)
+
+    def load_data_list(self) -> list[dict]:
+        """List the photographs and find the mask of each."""
+        if not Path(self.mask_root).is_dir():
+            raise FileNotFoundError(f'The folder of masks {self.mask_root!r} does not exist.')
+        images = super().load_data_list()
+        masks: dict[Path, list[Path]] = {}
+        for path in sorted(Path(self.mask_root).rglob('*')):
+            if path.suffix in self.img_suffix:
+                masks.setdefault(path.relative_to(self.mask_root).with_suffix(''), []).append(path)
+        photos = self.data_prefix[self.search_key]
+        without, several = [], []
+        for info in images:
+            name = Path(os.path.relpath(info['gt_path'], photos))
+            found = masks.get(name.with_suffix(''), [])
+            (without if not found else several if len(found) > 1 else []).append(name.as_posix())
+            info['mask_path'] = str(found[0]) if found else None
+        for names, fault in ((without, 'have no mask'), (several, 'have several masks')):
+            if names:
+                raise ValueError(
+                    f'{len(names)} of {len(images)} photographs in {photos!r} {fault} in {self.mask_root!r}, such as '
+                    f'{names[0]}. Each needs one of the same name, whatever its ending.'
+                )
+        left = masks.keys() - {Path(os.path.relpath(info['gt_path'], photos)).with_suffix('') for info in images}
+        if left:
+            print_log(
+                f'{len(left)} masks in {self.mask_root!r} have no photograph, such as {sorted(left)[0]}; left out.',
+                'current',
+                WARNING,
+            )
+        return images

@@ -80,6 +80,37 @@ class LoadPhoto(LoadImageFromFile):
             print_log(f'{filename} is {MODE_NOTES[mode]} (said once for each kind).', 'current', WARNING)
 
 
+@TRANSFORMS.register_module()
+class LoadHole(BaseTransform):
+    """Loads a mask whose bright pixels (above half) are the hole: ``mask_path`` to ``mask``, (H, W, 1), 1 in the hole.
+
+    MMagic's ``LoadMask`` takes every pixel that is not black, which in a JPEG is also the blur around black.
+
+    Raises:
+        BadImageError: The file cannot be read as an image, or has another size than the photograph.
+    """
+
+    def transform(self, results: dict) -> dict:
+        """Load the mask of the photograph ``gt``."""
+        path = results['mask_path']
+        try:
+            with Image.open(path) as image:
+                bright = np.asarray(image.convert('L')) > 127
+        except OSError as error:
+            raise BadImageError(f'The mask {path} cannot be read as an image ({error}).') from error
+        size = results['gt'].shape[:2]
+        if bright.shape != size:
+            raise BadImageError(
+                f'The mask {path} is {bright.shape[0]}x{bright.shape[1]} pixels and its photograph '
+                f'{results.get("gt_path", "")} {size[0]}x{size[1]}; both need the same size.'
+            )
+        results['mask'] = bright[..., None].astype(np.uint8)
+        return results
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}()'
+
+
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
     """Run a block with Python's and NumPy's global random state seeded, and put the states back after it."""

@@ -1,8 +1,10 @@
 """Hooks of MMEngine's runner."""
 
+import time
+
 import torch
 from mmengine.dataset import InfiniteSampler
-from mmengine.dist import get_world_size
+from mmengine.dist import broadcast, get_world_size
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
@@ -65,3 +67,57 @@ def check_queue_fits(queue_len: int, loader: DataLoader, world_size: int) -> Non
             f'The last batch of an epoch would have {remainder} samples instead of {loader.batch_size} and leave the '
             'queue uneven. Set drop_last=True in train_dataloader, or use an InfiniteSampler.'
         )
+
+
+@HOOKS.register_module()
+class TrainingTimeHook(Hook):
+    """Measures how long a model has been trained, and ends training where that is to be limited.
+
+    What counts is the time of training iterations, loading of their data included; validation does not. The time goes
+    into the checkpoints, as ``trained_seconds`` among MMEngine's notes (``message_hub.runtime_info``), so that of a
+    run that was interrupted and resumed adds up. All processes stop after the same iteration, the first one's clock
+    deciding, and leave a checkpoint, as at every end of a training.
+
+    Args:
+        limit_minutes: After how many minutes training ends. ``None`` for no limit.
+
+    Raises:
+        ValueError: A limit of no time at all.
+    """
+
+    # before the hook that saves a checkpoint
+    priority = 'ABOVE_NORMAL'
+
+    def __init__(self, limit_minutes: float | None = None) -> None:
+        if limit_minutes is not None and not limit_minutes > 0:
+            raise ValueError(f'TrainingTimeHook takes a number of minutes above 0, got {limit_minutes}.')
+        self.limit_minutes = limit_minutes
+
+    def before_train(self, runner: Runner) -> None:
+        """Take up the time of the run that is resumed."""
+        known = 'trained_seconds' in runner.message_hub.runtime_info
+        self.seconds = float(runner.message_hub.get_info('trained_seconds')) if known else 0.0
+        self.started = None
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch=None) -> None:
+        """Start the clock at the first iteration: what MMEngine skips on resuming is no training."""
+        if self.started is None:
+            self.started = time.monotonic()
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch=None, outputs=None) -> None:
+        """Count, and make this iteration the last one where the time is over."""
+        now = time.monotonic()
+        self.seconds += now - self.started
+        self.started = now
+        seconds = torch.tensor(self.seconds, dtype=torch.float64)
+        if get_world_size() > 1:
+            broadcast(seconds)
+        runner.message_hub.update_info('trained_seconds', seconds.item())
+        if self.limit_minutes is not None and seconds.item() >= 60 * self.limit_minutes:
+            runner.logger.info(f'Ends after {self.limit_minutes:g} minutes of training, iteration {runner.iter + 1}.')
+            # MMEngine then saves and validates as it does after every last iteration
+            runner.train_loop._max_iters = runner.iter + 1
+
+    def after_val(self, runner: Runner) -> None:
+        """Leave the time of the validation out."""
+        self.started = None

@@ -1,7 +1,27 @@
-"""Metrics, tables and figures that MMagic lacks."""
+"""Metrics, statistics, tables and figures that MMagic lacks."""
 
-from .figures import write_montage
-from .metrics import HolePSNR
-from .tables import write_tables
+from .feature_metrics import LPIPS, InceptionFID
+from .figures import border_window, write_montage, write_plot
+from .metrics import HoleMAE, HolePSNR, HoleSSIM
+from .reports import summarise, write_costs, write_images, write_json, write_report
+from .statistics import mean_interval, paired_difference
+from .tables import markdown_table
 
-__all__ = ['HolePSNR', 'write_montage', 'write_tables']
+__all__ = [
+    'LPIPS',
+    'HoleMAE',
+    'HolePSNR',
+    'HoleSSIM',
+    'InceptionFID',
+    'border_window',
+    'markdown_table',
+    'mean_interval',
+    'paired_difference',
+    'summarise',
+    'write_costs',
+    'write_images',
+    'write_json',
+    'write_montage',
+    'write_plot',
+    'write_report',
+]

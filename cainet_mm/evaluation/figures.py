@@ -1,9 +1,12 @@
 """Pictures for people."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 
 GAP = 4
@@ -50,3 +53,70 @@ def write_montage(titles: Sequence[str], rows: Sequence[Sequence[np.ndarray]], p
         top += size[1] + GAP
     path.parent.mkdir(parents=True, exist_ok=True)
     canvas.save(path)
+
+
+def border_window(hole: np.ndarray, share: float = 0.25, least: int = 16) -> tuple[slice, slice]:
+    """Choose a square in an image through whose middle the border of a hole runs.
+
+    Args:
+        hole: (H, W), true in the hole.
+        share: The square's side as a share of the image's shorter side.
+        least: Its least side in pixels, as far as the image has them.
+
+    Returns:
+        The square's rows and columns.
+    """
+    # pixels of the hole with a known neighbour to the right or below, or the other way round
+    across = np.zeros_like(hole)
+    across[:, 1:] |= hole[:, 1:] != hole[:, :-1]
+    across[1:] |= hole[1:] != hole[:-1]
+    rows, columns = np.nonzero(across)
+    if len(rows):
+        middle = len(rows) // 2
+        centre = rows[middle], columns[middle]
+    else:
+        centre = hole.shape[0] // 2, hole.shape[1] // 2
+    side = min(max(round(min(hole.shape) * share), least), *hole.shape)
+    starts = [min(max(int(at) - side // 2, 0), length - side) for at, length in zip(centre, hole.shape, strict=True)]
+    return slice(starts[0], starts[0] + side), slice(starts[1], starts[1] + side)
+
+
+def write_plot(
+    records: Sequence[dict], path: Path, figure: str = 'HolePSNR', label: str = 'PSNR in the hole [dB]'
+) -> None:
+    """Plot a figure of the composed images against the size of the hole, a panel for each kind of masks.
+
+    Args:
+        records: Records of :func:`~cainet_mm.evaluation.reports.summarise`.
+        path: PNG to write; its folder is made.
+        figure: The figure.
+        label: What stands at its axis.
+    """
+    chosen = [entry for entry in records if entry['image'] == 'composed' and entry['figure'] == figure]
+    kinds = list(dict.fromkeys(entry['masks'] for entry in chosen))
+    methods = list(dict.fromkeys(entry['method'] for entry in chosen))
+    sheet = Figure(figsize=(6.5 * max(len(kinds), 1), 4.5), layout='constrained')
+    FigureCanvasAgg(sheet)
+    panels = sheet.subplots(1, max(len(kinds), 1), squeeze=False, sharey=True)[0]
+    for panel, masks in zip(panels, kinds, strict=True):
+        entries = [entry for entry in chosen if entry['masks'] == masks]
+        holes = sorted({entry['holes'] for entry in entries}, key=lambda name: (name == 'all', name))
+        for number, method in enumerate(methods):
+            points = [entry for entry in entries if entry['method'] == method and math.isfinite(entry['mean'])]
+            places = [holes.index(entry['holes']) + (number + 1) / (len(methods) + 1) - 0.5 for entry in points]
+            means = [entry['mean'] for entry in points]
+            below, above = (
+                [abs(entry[end] - entry['mean']) if math.isfinite(entry[end]) else 0.0 for entry in points]
+                for end in ('low', 'high')
+            )
+            panel.errorbar(
+                places, means, yerr=(below, above), fmt='o', markersize=4, capsize=2, color=f'C{number}', label=method
+            )
+        panel.set_xticks(range(len(holes)), holes)
+        panel.set_xlabel('share of the image that is hole')
+        panel.set_title(f'{masks} masks')
+        panel.grid(axis='y', alpha=0.3)
+    panels[0].set_ylabel(label)
+    panels[-1].legend(fontsize='small', loc='upper left', bbox_to_anchor=(1, 1))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sheet.savefig(path, dpi=120)

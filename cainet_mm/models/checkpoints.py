@@ -1,9 +1,14 @@
-"""Checks on the weights that one stage hands to the next."""
+"""Reading weights safely, and checks on those that one stage hands to the next."""
 
+import pickle
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-import torch.nn as nn
+import torch
 from mmengine.runner.checkpoint import CheckpointLoader
+from torch import Tensor, nn
+
+NAMES_SHOWN = 6
 
 
 def check_pretrained_fits(module: nn.Module, init_cfg: dict) -> None:
@@ -38,26 +43,70 @@ def check_pretrained_fits(module: nn.Module, init_cfg: dict) -> None:
             f'The checkpoint {source!r} has no weights under the prefix {prefix!r}; its keys start with '
             f'{", ".join(starts)}. Give the prefix under which the {type(module).__name__} was saved.'
         )
-    wanted = {key: tuple(value.shape) for key, value in module.state_dict().items()}
-    problems = [
-        f'{title}: {", ".join(keys)}'
-        for title, keys in (
-            ('missing', [key for key in wanted if key not in given]),
-            ('left over', [key for key in given if key not in wanted]),
-            (
-                'of another shape',
-                [
-                    f'{key} (checkpoint {given[key]}, module {wanted[key]})'
-                    for key in wanted
-                    if key in given and given[key] != wanted[key]
-                ],
-            ),
-        )
-        if keys
-    ]
+    problems = find_misfits(given, {key: tuple(value.shape) for key, value in module.state_dict().items()})
     if problems:
         raise ValueError(
             f'The checkpoint {source!r} does not fit the {type(module).__name__}. Keys {"; keys ".join(problems)}. '
             'Build the module with the settings that it was pre-trained with (widths, kernels, norm), or give '
             'another checkpoint.'
         )
+
+
+def find_misfits(given: Mapping[str, tuple[int, ...]], wanted: Mapping[str, tuple[int, ...]]) -> list[str]:
+    """Say what keeps weights from fitting a module: phrases with the first few names; none where everything fits.
+
+    Args:
+        given: Shapes of the weights by their names.
+        wanted: Those of the module.
+    """
+    faults = {
+        'missing': [key for key in wanted if key not in given],
+        'left over': [key for key in given if key not in wanted],
+        'of another shape': [
+            f'{key} (checkpoint {given[key]}, module {shape})'
+            for key, shape in wanted.items()
+            if key in given and given[key] != shape
+        ],
+    }
+    return [f'{fault}: {enumerate_names(names)}' for fault, names in faults.items() if names]
+
+
+def enumerate_names(names: Iterable[str]) -> str:
+    """Join names for a sentence, the first few of many."""
+    names = list(names)
+    shown = ', '.join(names[:NAMES_SHOWN])
+    return f'{shown} and {len(names) - NAMES_SHOWN} more' if len(names) > NAMES_SHOWN else shown
+
+
+def read_weights(path: str | Path) -> dict[str, Tensor]:
+    """Read the weights of a checkpoint without running code that it may contain.
+
+    Accepted is a state dict, or a dict that has one as ``state_dict``; the prefix ``module.`` that
+    ``DataParallel`` puts before every key is taken off.
+
+    Args:
+        path: A local file.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The file is no checkpoint of tensors alone.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f'The checkpoint {str(path)!r} does not exist.')
+    try:
+        loaded = torch.load(path, map_location='cpu', weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        reason = (str(error).splitlines() or [''])[0]
+        raise ValueError(
+            f'{str(path)!r} cannot be read as a checkpoint ({reason}). It has to be a file that torch.save wrote '
+            'and that holds tensors alone, since anything else could run code.'
+        ) from error
+    weights = loaded.get('state_dict', loaded) if isinstance(loaded, Mapping) else loaded
+    if not isinstance(weights, Mapping) or not weights or not all(isinstance(w, Tensor) for w in weights.values()):
+        raise ValueError(
+            f'{str(path)!r} holds no weights. It has to be a state dict, names with a tensor each, or a dict that has '
+            "one as 'state_dict'."
+        )
+    prefix = 'module.' if all(key.startswith('module.') for key in weights) else ''
+    return {key.removeprefix(prefix): value for key, value in weights.items()}

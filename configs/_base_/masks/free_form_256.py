@@ -26,8 +26,10 @@ mask_mixture = dict(type='RandomChoice', transforms=[rectangles, strokes], prob=
 draw_mask = dict(type='KeyMapper', transforms=[mask_mixture], remapping=dict(mask='mask'))
 draw_query_mask = dict(type='KeyMapper', transforms=[mask_mixture], remapping=dict(mask='mask_q'))
 draw_key_mask = dict(type='KeyMapper', transforms=[mask_mixture], remapping=dict(mask='mask_k'))
-# one kind alone, for the two halves of Table I
+# one kind alone
 draw_rectangle = dict(type='KeyMapper', transforms=rectangles, remapping=dict(mask='mask'))
 draw_strokes = dict(type='KeyMapper', transforms=strokes, remapping=dict(mask='mask'))
 # validation and test: each image has its own mask, the same in every run
 draw_fixed_mask = dict(type='SeededByImage', transforms=[draw_mask])
+# what tools/compare.py tests under: the two halves of Table I
+test_masks = dict(rectangular=[draw_rectangle], irregular=[draw_strokes])

@@ -16,3 +16,5 @@ test_dataloader = dict(
         ]
     )
 )
+# tools/compare.py tests under these masks alone
+test_masks = None

@@ -1,0 +1,122 @@
+"""Test sets for comparisons: those of a config, or a folder of photographs, under one kind of masks or another."""
+
+from copy import deepcopy
+from pathlib import Path
+
+from mmengine.config import Config, ConfigDict
+from mmengine.runner import Runner
+from torch.utils.data import DataLoader
+
+AS_CONFIGURED = 'configured'
+# what the package's own folder test sets look like: the masks of this config, at any size
+FOLDER_CONFIG = 'cainet_mm::_base_/masks/free_form_256.py'
+
+
+def kinds_of(config: Config) -> list[str]:
+    """The kinds of masks that a test set of a config can be tested under; without ``test_masks``, its own alone."""
+    return list(config.get('test_masks') or {}) or [AS_CONFIGURED]
+
+
+def loader_from_config(
+    config: Config, kind: str = AS_CONFIGURED, batch_size: int | None = None, num_workers: int | None = None
+) -> DataLoader:
+    """Build the test data loader of a config under one kind of masks.
+
+    Args:
+        config: With ``test_dataloader`` and, for kinds of masks, ``test_masks``: transforms by the kind's name.
+        kind: ``'configured'`` for the masks of the test pipeline, or a name in ``test_masks``. Each image gets the
+            same mask in every run.
+        batch_size: Replaces the config's.
+        num_workers: Replaces the config's.
+
+    Raises:
+        ValueError: The config has no such kind, or no place for it in its test pipeline.
+    """
+    options = deepcopy(config.test_dataloader)
+    if kind != AS_CONFIGURED:
+        known = config.get('test_masks') or {}
+        if kind not in known:
+            raise ValueError(f'The test set has the kinds of masks {", ".join([*known, AS_CONFIGURED])}; got {kind!r}.')
+        pipeline = options.dataset.pipeline
+        places = [index for index, step in enumerate(pipeline) if step.type == 'SeededByImage']
+        if len(places) != 1:
+            raise ValueError(
+                f'To test under {kind} masks, the test pipeline needs one SeededByImage step to put them in; it has '
+                f'{len(places)}. Take --masks {AS_CONFIGURED}, or add one.'
+            )
+        pipeline[places[0]] = ConfigDict(type='SeededByImage', transforms=deepcopy(known[kind]))
+    return build_loader(options, batch_size, num_workers)
+
+
+def build_loader(options: ConfigDict, batch_size: int | None, num_workers: int | None) -> DataLoader:
+    """Build a data loader, with its batch size and number of workers replaced where others are given."""
+    if batch_size is not None:
+        options.batch_size = batch_size
+    if num_workers is not None:
+        options.num_workers = num_workers
+        options.persistent_workers = options.get('persistent_workers', False) and num_workers > 0
+    return Runner.build_dataloader(options)
+
+
+def config_of_folder(photos: Path, masks: Path | None = None, image_size: int | None = None) -> Config:
+    """Write the config of a test set that is a folder of photographs.
+
+    Args:
+        photos: Folder with photographs, also in folders below it.
+        masks: Folder with a mask for each, under the same name and any ending; bright pixels are the hole. ``None``
+            draws rectangular and irregular masks, the same in every run.
+        image_size: Photographs are shrunk to this shorter side and cropped to a square of it, their masks likewise.
+            Needed where masks are drawn (256 by default); without it, photographs stay as they are.
+
+    Raises:
+        FileNotFoundError: A folder does not exist.
+        ValueError: Masks are missing, or there are no photographs.
+    """
+    for folder, name in ((photos, 'photographs'), (masks, 'masks')):
+        if folder is not None and not folder.is_dir():
+            raise FileNotFoundError(f'The folder of {name} {str(folder)!r} does not exist.')
+    drawn = masks is None
+    side = 256 if drawn and image_size is None else image_size
+    config = Config(dict(default_scope='mmagic', test_masks=scaled_masks(side) if drawn else {}))
+    dataset = dict(type='PhotoDataset', data_root=str(photos), ann_file='', recursive=True, test_mode=True)
+    pipeline = [dict(type='LoadPhoto')]
+    if not drawn:
+        dataset.update(type='PhotoMaskDataset', mask_root=str(masks))
+        pipeline.append(dict(type='LoadHole'))
+    if side is not None:
+        shrink = dict(type='Resize', scale=(-1, side), keep_ratio=True)
+        pipeline.append(dict(shrink, keys=['gt'], interpolation='area'))
+        if not drawn:
+            pipeline.append(dict(shrink, keys=['mask'], interpolation='nearest'))
+        pipeline.append(
+            dict(type='Crop', keys=['gt'] if drawn else ['gt', 'mask'], crop_size=(side, side), random_crop=False)
+        )
+    if drawn:
+        pipeline.append(dict(type='SeededByImage', transforms=next(iter(config.test_masks.values()))))
+    config.test_dataloader = ConfigDict(
+        batch_size=1,
+        num_workers=0,
+        sampler=dict(type='DefaultSampler', shuffle=False),
+        dataset=dict(dataset, pipeline=[*pipeline, dict(type='GetMaskedImage'), dict(type='PackInputs')]),
+    )
+    return config
+
+
+def scaled_masks(side: int) -> ConfigDict:
+    """The kinds of masks of the paper-size test sets, for images of another size: all lengths in proportion.
+
+    Args:
+        side: Height and width of the images.
+    """
+    config = Config.fromfile(FOLDER_CONFIG)
+
+    def scale(value: object, key: str = '') -> object:
+        if isinstance(value, dict):
+            return ConfigDict({name: scale(entry, name) for name, entry in value.items()})
+        if isinstance(value, list | tuple):
+            return type(value)(scale(entry, key) for entry in value)
+        if key in ('img_shape', 'max_bbox_shape', 'max_bbox_delta', 'min_margin', 'brush_width'):
+            return max(1, round(value * side / 256))
+        return value
+
+    return scale(config.test_masks)

@@ -1,0 +1,247 @@
+"""Trains the methods of a study one after the other at an equal budget, and compares them.
+
+    python tools/ablate.py STUDY OUT_DIR [--images N | --minutes M]
+
+STUDY is a config such as those in configs/studies: it names the data to compare on and the methods, each with the
+config that trains it. Every method sees the same number of images (--images), or trains for the same time (--minutes),
+with the same seed; without either, each trains for as long as its config says. An encoder that methods start from is
+trained once, by a config of its own, for as long as that one says; what it saw is shown beside the budget.
+
+The command can be repeated after an interruption: what is finished is not trained again, and what was begun goes on
+from its last checkpoint. A method whose training fails is reported, and the others go on; the exit status is then 1.
+
+OUT_DIR receives training.md (what each method saw, and how long it took), a folder per method below runs/, and the
+comparison: table.md, costs.md, montage.png and the rest (tools/compare.py). Options after -- go to tools/compare.py.
+"""
+
+import argparse
+import hashlib
+import json
+import math
+import subprocess
+import sys
+from copy import deepcopy
+from pathlib import Path
+
+from _command import Tool, make_package_importable
+from mmengine.config import Config
+
+TOOLS = Path(__file__).resolve().parent
+METHOD_KEYS = {'config', 'options', 'encoder'}
+ENCODER_KEYS = {'config', 'options', 'into'}
+
+
+def make_tool():
+    tool = Tool(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    tool.add_argument('study', help='config with the methods and the data, such as configs/studies/smoke.py')
+    tool.add_argument('out_dir', type=Path)
+    budget = tool.add_mutually_exclusive_group()
+    budget.add_argument('--images', type=int, help='how many images each method sees in training, all GPUs together')
+    budget.add_argument('--minutes', type=float, help='how long each method trains, validation left out')
+    tool.add_argument('--seed', type=int, default=0, help='seed of every training (default: %(default)s)')
+    tool.add_argument('--gpus', type=int, default=1, help='processes of each training (default: %(default)s)')
+    tool.add_argument('--amp', action='store_true', help='trains in mixed precision')
+    return tool
+
+
+def parse(tool):
+    """Parses the command line; everything after -- is for compare.py."""
+    arguments, *for_compare = split_at_dashes(sys.argv[1:])
+    args = tool.parse_args(arguments)
+    args.for_compare = for_compare[0] if for_compare else []
+    tool.require_file(args.study, 'STUDY')
+    for name in ('images', 'minutes', 'gpus'):
+        if getattr(args, name) is not None and not getattr(args, name) > 0:
+            tool.refuse(f'--{name} takes a number above 0, got {getattr(args, name)}.')
+    return args
+
+
+def split_at_dashes(arguments):
+    """Splits a command line at the first --, if it has one."""
+    if '--' not in arguments:
+        return [arguments]
+    place = arguments.index('--')
+    return [arguments[:place], arguments[place + 1 :]]
+
+
+def read_study(tool, path):
+    """Reads a study; paths of configs in it are relative to its file."""
+    study = Config.fromfile(path)
+    if not isinstance(study.get('methods'), dict) or not study.methods or 'data' not in study:
+        tool.refuse(f'study {path} needs data, a config, and methods, a dict of names with dict(config=...) each.')
+    folder = Path(path).resolve().parent
+
+    def locate(config):
+        return config if '::' in config else str((folder / config).resolve())
+
+    study.data = locate(study.data)
+    for name, method in study.methods.items():
+        if '/' in name:
+            tool.refuse(f'study {path} has a method {name!r}; names become folders, so they are without a slash.')
+        check_keys(tool, f'method {name}', method, METHOD_KEYS)
+        method.config = locate(method.config)
+        if 'encoder' in method:
+            check_keys(tool, f'encoder of {name}', method.encoder, ENCODER_KEYS)
+            method.encoder.config = locate(method.encoder.config)
+    if study.get('reference') is not None and study.reference not in study.methods:
+        tool.refuse(f'study {path} has the reference {study.reference}, which is none of its methods.')
+    return study
+
+
+def check_keys(tool, what, entry, known):
+    """Refuses an entry of the study that lacks its config or has keys that mean nothing."""
+    if not isinstance(entry, dict) or 'config' not in entry or set(entry) - known:
+        tool.refuse(f'the {what} takes {", ".join(sorted(known))}, of which config is needed; got {entry}.')
+
+
+class Training:
+    """One training of the study: its config as it will run, its folder, what it sees."""
+
+    def __init__(self, args, name, entry, budgeted):
+        self.name = name
+        self.folder = args.out_dir / 'runs' / name
+        self.config = Config.fromfile(entry.config)
+        self.config.merge_from_dict(deepcopy(entry.get('options', {})))
+        self.config.work_dir = str(self.folder)
+        self.config.randomness = dict(self.config.get('randomness', {}), seed=args.seed)
+        self.trains = self.config.get('train_dataloader') is not None and self.config.get('train_cfg') is not None
+        if self.trains:
+            self.batch = self.config.train_dataloader.batch_size * args.gpus
+            if budgeted and args.images:
+                self.set_length(math.ceil(args.images / self.batch))
+            clock = dict(type='TrainingTimeHook', limit_minutes=args.minutes if budgeted else None)
+            self.config.custom_hooks = [*self.config.get('custom_hooks', []), clock]
+
+    def set_length(self, iterations):
+        """Sets the number of iterations; schedules keep their shape, validation is at the end."""
+        factor = iterations / self.config.train_cfg.max_iters
+        schedulers = []
+        for scheduler in self.config.get('param_scheduler') or []:
+            for key in ('begin', 'end', 'T_max'):
+                if key in scheduler:
+                    scheduler[key] = round(scheduler[key] * factor)
+            if 'milestones' in scheduler:
+                scheduler.milestones = [round(milestone * factor) for milestone in scheduler.milestones]
+            if 'end' not in scheduler or scheduler.end > scheduler.get('begin', 0):
+                schedulers.append(scheduler)
+        if schedulers:
+            self.config.param_scheduler = schedulers
+        else:
+            self.config.pop('param_scheduler', None)
+        self.config.train_cfg.update(max_iters=iterations, val_interval=iterations)
+        self.config.default_hooks.checkpoint.interval = max(1, iterations // 4)
+
+    @property
+    def settings(self):
+        """A digest of the settings, to tell a run that was made with others."""
+        return hashlib.sha256(self.config.pretty_text.encode()).hexdigest()
+
+    @property
+    def record(self):
+        """What is known of a finished run: its settings, its checkpoint, what it saw; ``None`` before."""
+        path = self.folder / 'finished.json'
+        return json.loads(path.read_text()) if path.is_file() else None
+
+    def refuse_other_settings(self, tool):
+        """Refuses to mix a run with one of other settings in the same folder."""
+        noted = self.folder / 'settings.txt'
+        if noted.is_file() and noted.read_text() != self.settings:
+            tool.refuse(
+                f'{self.folder} holds a run with other settings (budget, seed, config); name another OUT_DIR, or '
+                'remove that folder.'
+            )
+
+    def run(self, args):
+        """Trains, or goes on training, unless the run is finished; returns its record, or ``None`` if it failed."""
+        from mmengine.runner.checkpoint import CheckpointLoader
+
+        if self.record is not None:
+            print(f'ablate.py: {self.name} is trained already')
+            return self.record
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / 'settings.txt').write_text(self.settings)
+        self.config.dump(self.folder / 'config.py')
+        print(f'ablate.py: trains {self.name}', flush=True)
+        options = ['--work-dir', self.folder, '--resume', *(['--amp'] if args.amp else [])]
+        if args.gpus > 1:
+            command = ['bash', TOOLS / 'dist_train.sh', self.folder / 'config.py', args.gpus, *options]
+        else:
+            command = [sys.executable, TOOLS / 'train.py', self.folder / 'config.py', *options]
+        if subprocess.run([str(part) for part in command], check=False).returncode:
+            return None
+        checkpoint = (self.folder / 'last_checkpoint').read_text().strip()
+        notes = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
+        iterations = notes['meta']['iter']
+        record = dict(
+            checkpoint=checkpoint,
+            iterations=iterations,
+            batch=self.batch,
+            images=iterations * self.batch,
+            minutes=notes['message_hub']['runtime_info']['trained_seconds'] / 60,
+        )
+        (self.folder / 'finished.json').write_text(json.dumps(record, indent=2) + '\n')
+        return record
+
+
+def train_method(tool, args, name, method):
+    """Trains a method, and the encoder that it starts from; returns the records of both, or what failed."""
+    encoder_record = None
+    if 'encoder' in method:
+        encoder = Training(args, encoder_name(method.encoder), method.encoder, budgeted=False)
+        encoder.refuse_other_settings(tool)
+        encoder_record = encoder.run(args)
+        if encoder_record is None:
+            return None, None, f'the training of its encoder failed; its log is in {encoder.folder}'
+        method = deepcopy(method)
+        method.options = method.get('options', {})
+        method.options[method.encoder.into] = encoder_record['checkpoint']
+    training = Training(args, name, method, budgeted=True)
+    if not training.trains:
+        return {}, None, None
+    training.refuse_other_settings(tool)
+    record = training.run(args)
+    return record, encoder_record, None if record else f'its training failed; its log is in {training.folder}'
+
+
+def encoder_name(encoder):
+    """The name of the run that trains an encoder: that of its config."""
+    return f'encoder_{Path(encoder.config.split("::")[-1]).stem}'
+
+
+def main():
+    tool = make_tool()
+    args = parse(tool)
+    make_package_importable()
+    # first: studies may inherit from cainet_mm::
+    import cainet_mm  # noqa: F401  # isort: skip
+    from cainet_mm.evaluation import markdown_table
+
+    study = read_study(tool, args.study)
+    rows, methods, failed = [], [], []
+    for name, method in study.methods.items():
+        try:
+            record, encoder, failure = train_method(tool, args, name, method)
+        except (FileNotFoundError, KeyError, TypeError) as error:
+            tool.refuse(f'{name} of study {args.study} has a config or options that cannot be used: {error}')
+        if failure:
+            failed += ['--failed', name, failure]
+            rows.append([name, 'failed', '', '', '', ''])
+            continue
+        config = args.out_dir / 'runs' / name / 'config.py' if record else method.config
+        methods += ['--method', name, config, *([record['checkpoint']] if record else [])]
+        if record:
+            counts = (record['iterations'], record['batch'], record['images'], encoder['images'] if encoder else 0)
+            rows.append([name, *(f'{count:,}' for count in counts), f'{record["minutes"]:.1f}'])
+    table = markdown_table(['method', 'iterations', 'batch', 'images', 'images for its encoder', 'minutes'], rows)
+    args.out_dir.mkdir(parents=True, exist_ok=True)
+    (args.out_dir / 'training.md').write_text(table, encoding='utf-8')
+    print(f'\n{table}')
+    if not methods:
+        tool.refuse('no method could be trained.')
+    reference = ['--reference', study.reference] if study.get('reference') in methods else []
+    command = [sys.executable, TOOLS / 'compare.py', study.data, args.out_dir, *methods, *failed, *reference]
+    sys.exit(subprocess.run([str(part) for part in (*command, *args.for_compare)], check=False).returncode)
+
+
+if __name__ == '__main__':
+    main()
