@@ -9,7 +9,7 @@ from mmengine.model import BaseModel
 from mmengine.registry import init_default_scope
 from mmengine.runner.checkpoint import CheckpointLoader
 
-from ..models.checkpoints import find_misfits
+from ..models.checkpoints import find_misfits, shapes_of
 
 
 def load_model(config: str | Path | Config, checkpoint: str | Path | None = None, device: str = 'cpu') -> BaseModel:
@@ -89,8 +89,3 @@ def load_weights(model: BaseModel, checkpoint: str) -> None:
             f'{"; keys ".join(problems)}. Give the config that it was trained with.'
         )
     model.load_state_dict(weights)
-
-
-def shapes_of(weights: dict[str, torch.Tensor]) -> dict[str, tuple[int, ...]]:
-    """The shapes of weights by their names."""
-    return {key: tuple(value.shape) for key, value in weights.items()}

@@ -1,6 +1,6 @@
 """What the training loop needs and MMEngine lacks."""
 
-from .hooks import ChannelsLastHook, QueueFitsBatchHook, TrainingTimeHook
+from .hooks import ChannelsLastHook, LoadPartHook, QueueFitsBatchHook, TrainingTimeHook
 from .optim_wrappers import CPUAmpOptimWrapper
 
-__all__ = ['CPUAmpOptimWrapper', 'ChannelsLastHook', 'QueueFitsBatchHook', 'TrainingTimeHook']
+__all__ = ['CPUAmpOptimWrapper', 'ChannelsLastHook', 'LoadPartHook', 'QueueFitsBatchHook', 'TrainingTimeHook']

@@ -11,6 +11,8 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
+from ..models.checkpoints import load_part
+
 
 @HOOKS.register_module()
 class ChannelsLastHook(Hook):
@@ -121,3 +123,34 @@ class TrainingTimeHook(Hook):
     def after_val(self, runner: Runner) -> None:
         """Leave the time of the validation out."""
         self.started = None
+
+
+@HOOKS.register_module()
+class LoadPartHook(Hook):
+    """Loads a part of a model from a checkpoint at the start of training; every key of the part has to fit.
+
+    MMEngine loads by ``init_cfg`` only where a class takes one, which many of MMagic's do not, and by ``load_from``
+    only whole models, leniently. A run that is resumed keeps the weights that it had.
+
+    Args:
+        part: Dotted name of the submodule, such as ``'generator.encoder'``.
+        checkpoint: Path or URL.
+        prefix: What the part's keys begin with in the checkpoint, such as ``'backbone.encoder.'``.
+
+    Raises:
+        FileNotFoundError: The checkpoint is a local path and nothing is there.
+        ValueError: The model has no such part, or the checkpoint does not fit it key for key.
+    """
+
+    def __init__(self, part: str, checkpoint: str, prefix: str = '') -> None:
+        self.part = part
+        self.checkpoint = checkpoint
+        self.prefix = prefix
+
+    def before_train(self, runner: Runner) -> None:
+        """Load, unless the run goes on from a checkpoint of its own."""
+        if runner.iter:
+            return
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        load_part(model, self.part, self.checkpoint, self.prefix)
+        runner.logger.info(f'{self.part} starts from {self.checkpoint} ({self.prefix}*).')

@@ -1,5 +1,6 @@
 """Reading weights safely, and checks on those that one stage hands to the next."""
 
+import difflib
 import pickle
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -26,30 +27,70 @@ def check_pretrained_fits(module: nn.Module, init_cfg: dict) -> None:
         FileNotFoundError: The checkpoint is a local path and nothing is there.
         ValueError: Keys are missing, left over, or of another shape.
     """
-    source, prefix = init_cfg['checkpoint'], init_cfg.get('prefix') or ''
-    if '://' not in str(source) and not Path(source).is_file():
+    read_fitting(module, str(init_cfg['checkpoint']), init_cfg.get('prefix') or '')
+
+
+def load_part(model: nn.Module, part: str, checkpoint: str, prefix: str = '') -> None:
+    """Load a submodule's weights from those that a checkpoint has under a prefix; they have to fit key for key.
+
+    Args:
+        model: The model.
+        part: Dotted name of the submodule.
+        checkpoint: Path or URL.
+        prefix: What the submodule's keys begin with in the checkpoint.
+
+    Raises:
+        FileNotFoundError: The checkpoint is a local path and nothing is there.
+        ValueError: There is no such submodule; keys are missing, left over, or of another shape.
+    """
+    modules = dict(model.named_modules())
+    if part not in modules:
+        near = difflib.get_close_matches(part, modules, n=4, cutoff=0.0)
+        raise ValueError(f'{type(model).__name__} has no part {part!r}; the nearest names are {", ".join(near)}.')
+    modules[part].load_state_dict(read_fitting(modules[part], checkpoint, prefix))
+
+
+def read_fitting(module: nn.Module, source: str, prefix: str) -> dict[str, Tensor]:
+    """Read the weights that a checkpoint has for a module, after making sure that they fit key for key.
+
+    Args:
+        module: What they are for.
+        source: Path or URL of the checkpoint.
+        prefix: What their keys begin with.
+
+    Raises:
+        FileNotFoundError: The checkpoint is a local path and nothing is there.
+        ValueError: Keys are missing, left over, or of another shape.
+    """
+    if '://' not in source and not Path(source).is_file():
         raise FileNotFoundError(
             f'The pre-trained checkpoint {source!r} does not exist. Train stage 1 first and give its checkpoint '
             'file, or set the init_cfg to None to start from random weights.'
         )
-    checkpoint = CheckpointLoader.load_checkpoint(str(source), map_location='cpu')
+    checkpoint = CheckpointLoader.load_checkpoint(source, map_location='cpu')
     weights = checkpoint.get('state_dict', checkpoint)
     if prefix and not prefix.endswith('.'):
         prefix += '.'
-    given = {key[len(prefix) :]: tuple(value.shape) for key, value in weights.items() if key.startswith(prefix)}
+    given = {key[len(prefix) :]: value for key, value in weights.items() if key.startswith(prefix)}
     if not given:
         starts = sorted({key.split('.')[0] + '.' for key in weights})
         raise ValueError(
             f'The checkpoint {source!r} has no weights under the prefix {prefix!r}; its keys start with '
             f'{", ".join(starts)}. Give the prefix under which the {type(module).__name__} was saved.'
         )
-    problems = find_misfits(given, {key: tuple(value.shape) for key, value in module.state_dict().items()})
+    problems = find_misfits(shapes_of(given), shapes_of(module.state_dict()))
     if problems:
         raise ValueError(
             f'The checkpoint {source!r} does not fit the {type(module).__name__}. Keys {"; keys ".join(problems)}. '
             'Build the module with the settings that it was pre-trained with (widths, kernels, norm), or give '
             'another checkpoint.'
         )
+    return given
+
+
+def shapes_of(weights: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    """The shapes of weights by their names."""
+    return {key: tuple(value.shape) for key, value in weights.items()}
 
 
 def find_misfits(given: Mapping[str, tuple[int, ...]], wanted: Mapping[str, tuple[int, ...]]) -> list[str]:

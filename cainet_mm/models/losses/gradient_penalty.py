@@ -13,7 +13,8 @@ class SampleGradientPenalty(nn.Module):
         \lambda\, \mathbb{E}_{Y'} (\|\nabla_{Y'} D(Y')\|_2 - 1)^2, \qquad
         Y' = t Y + (1 - t) \hat Y, \; t \sim U(0, 1) \text{ per sample}
 
-    The norm is over all pixels and channels of a sample. The call has the form of MMagic's
+    The norm is over all pixels and channels of a sample; D(Y') of a critic that puts out several scores for an image,
+    such as a map of them, is their mean, as in the loss. The call has the form of MMagic's
     ``GradientPenaltyLoss``, so that one can stand in the other's place; that one takes a norm at every pixel.
 
     Args:
@@ -39,6 +40,8 @@ class SampleGradientPenalty(nn.Module):
         between = torch.lerp(fake, real, share).requires_grad_()
         with torch.autocast(between.device.type, enabled=False):
             scores = critic(between)
-            (gradient,) = torch.autograd.grad(scores.sum(), between, create_graph=True)
+            (gradient,) = torch.autograd.grad(
+                scores.reshape(len(scores), -1).mean(dim=1).sum(), between, create_graph=True
+            )
         norms = torch.linalg.vector_norm(gradient.flatten(1), dim=1)
         return self.loss_weight * (norms - 1).square().mean()
