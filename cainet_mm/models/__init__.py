@@ -1,7 +1,16 @@
 """Models: every part is registered with MMEngine's root registry, so any OpenMMLab scope finds it by its name."""
 
-from .baselines import ClassicalInpaintor, UnitRangeGenerator
-from .critics import CAINetCritic
+from .baselines import (
+    AsymmetricGaussian,
+    AttentionDecoderStage,
+    AttentionEncoderStage,
+    ClassicalInpaintor,
+    LBAMGenerator,
+    MaskAttention,
+    TwoColumnCritic,
+    UnitRangeGenerator,
+)
+from .critics import CAINetCritic, GlobalLocalCritic
 from .decoders import CAINetDecoder
 from .encoder_decoders import CAINetEncoderDecoder
 from .encoders import CAINetEncoder
@@ -9,9 +18,13 @@ from .fusions import AlphaFusion, ChannelAttention, DualAttentionFusion, ImageHe
 from .inpaintors import CAINetInpaintor
 from .losses import DilatedTVLoss, MultiScaleLoss, SampleGradientPenalty, TextureLoss, VGGPerceptualLoss
 from .siamese import SiameseMoCo, TwoMaskPreprocessor
+from .view_encoders import ViewEncoder, WholeViewPreprocessor
 
 __all__ = [
     'AlphaFusion',
+    'AsymmetricGaussian',
+    'AttentionDecoderStage',
+    'AttentionEncoderStage',
     'CAINetCritic',
     'CAINetDecoder',
     'CAINetEncoder',
@@ -21,12 +34,18 @@ __all__ = [
     'ClassicalInpaintor',
     'DilatedTVLoss',
     'DualAttentionFusion',
+    'GlobalLocalCritic',
     'ImageHead',
+    'LBAMGenerator',
+    'MaskAttention',
     'MultiScaleLoss',
     'SampleGradientPenalty',
     'SiameseMoCo',
     'TextureLoss',
+    'TwoColumnCritic',
     'TwoMaskPreprocessor',
     'UnitRangeGenerator',
     'VGGPerceptualLoss',
+    'ViewEncoder',
+    'WholeViewPreprocessor',
 ]

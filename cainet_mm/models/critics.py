@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import torch
+from mmagic.registry import MODELS as MMAGIC_MODELS
 from mmcv.cnn import ConvModule
 from mmengine.model import BaseModule
 from mmengine.registry import MODELS
@@ -44,3 +46,25 @@ class CAINetCritic(BaseModule):
     def forward(self, images: Tensor) -> Tensor:
         """Score images, (N, in_channels, H, W) to (N, 1): higher means more like a true image."""
         return self.score(self.features(images)).mean(dim=(2, 3))
+
+
+@MODELS.register_module()
+class GlobalLocalCritic(BaseModule):
+    """Two critics in one: of the whole image and of the window around its hole, as Global&Local's inpaintor calls it.
+
+    Args:
+        global_critic: Config of the critic of the image, say a :class:`CAINetCritic`.
+        local_critic: Config of the critic of the window.
+        init_cfg: MMEngine's initialisation.
+    """
+
+    def __init__(self, global_critic: dict, local_critic: dict, init_cfg: dict | list[dict] | None = None) -> None:
+        super().__init__(init_cfg=init_cfg)
+        self.global_critic = MMAGIC_MODELS.build(global_critic)
+        self.local_critic = MMAGIC_MODELS.build(local_critic)
+
+    def forward(self, images: tuple[Tensor, Tensor]) -> Tensor:
+        """Score images, (N, C, H, W), and their windows, (N, C, h, w): the scores of both side by side, (N, ...)."""
+        image, window = images
+        scores = self.global_critic(image), self.local_critic(window)
+        return torch.cat([score.flatten(1) for score in scores], dim=1)

@@ -27,6 +27,7 @@ class CAINetEncoder(BaseModule):
         conv_cfg: Convolution layer of MMCV. ``None`` is a plain ``Conv2d``.
         norm_cfg: Norm layer of all stages but the first. ``None`` for none.
         act_cfg: Activation of all stages but the first. ``None`` for none.
+        frozen: Whether weights and statistics stay as they are in training, as under a linear probe.
         init_cfg: MMEngine's initialisation. With ``type='Pretrained'`` the checkpoint has to fit key for key.
 
     Raises:
@@ -43,6 +44,7 @@ class CAINetEncoder(BaseModule):
         conv_cfg: dict | None = None,
         norm_cfg: dict | None = dict(type='BN'),
         act_cfg: dict | None = dict(type='ReLU'),
+        frozen: bool = False,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
@@ -75,6 +77,12 @@ class CAINetEncoder(BaseModule):
                 )
             )
         self.stages = nn.ModuleList(stages)
+        self.frozen = frozen
+        self.requires_grad_(not frozen)
+
+    def train(self, mode: bool = True) -> 'CAINetEncoder':
+        """Switch to training mode, in which a frozen encoder stays in eval mode."""
+        return super().train(mode and not self.frozen)
 
     def init_weights(self) -> None:
         """Initialise, after making sure that a pre-trained checkpoint fits."""

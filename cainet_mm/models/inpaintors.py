@@ -1,6 +1,8 @@
 """Stage 2: the inpaintor."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from functools import partial
 
 import torch
 from mmagic.models.base_models import OneStageInpaintor
@@ -36,6 +38,8 @@ class CAINetInpaintor(OneStageInpaintor):
         loss_gan: Config of the adversarial loss; its weight is that of the generator's term.
         loss_gp: Config of the gradient penalty.
         critic_scales: The scales that the critic looks at.
+        disc_input_with_mask: Whether the critic sees the mask behind the image, (N, 4, H, W), as a
+            :class:`TwoColumnCritic` wants; the gradient penalty is on the image alone either way.
         downscale_mode: How the target is brought to a scale, ``'area'`` or ``'bilinear'``.
         train_cfg: ``disc_step``: updates of the critic for one of the generator (default 1).
         test_cfg: ``compose``: whether the known pixels are put back into the reported image ``pred_img`` (default
@@ -44,7 +48,7 @@ class CAINetInpaintor(OneStageInpaintor):
 
     Raises:
         ValueError: A loss or the critic asks for a scale that the generator does not put out, a critic comes without
-            its losses, or ``train_cfg`` has a ``disc_step`` below 1 or unknown keys.
+            its losses or beside a loss called ``adv``, or ``train_cfg`` has a ``disc_step`` below 1 or unknown keys.
     """
 
     def __init__(
@@ -56,6 +60,7 @@ class CAINetInpaintor(OneStageInpaintor):
         loss_gan: dict | None = None,
         loss_gp: dict | None = None,
         critic_scales: Sequence[int] = (1, 2, 3),
+        disc_input_with_mask: bool = False,
         downscale_mode: str = 'area',
         train_cfg: dict | None = None,
         test_cfg: dict | None = None,
@@ -82,7 +87,10 @@ class CAINetInpaintor(OneStageInpaintor):
         )
         check_scales(critic_scales, 'critic_scales')
         self.critic_scales = tuple(critic_scales)
+        self.disc_input_with_mask = disc_input_with_mask
         self.downscale_mode = downscale_mode
+        if self.with_gan and losses.get('adv') is not None:
+            raise ValueError("A CAINetInpaintor with a critic logs its term as 'adv'; give the loss another name.")
         self.losses = nn.ModuleDict(
             {name: MMAGIC_MODELS.build(loss) for name, loss in losses.items() if loss is not None}
         )
@@ -146,13 +154,22 @@ class CAINetInpaintor(OneStageInpaintor):
         """
         terms = dict(critic_real=[], critic_fake=[], critic_penalty=[])
         for scale in self.critic_scales:
-            real = pyramid[scale - 1].target
+            real, mask = pyramid[scale - 1]
             fake = outputs[scale - 1].detach().to(real.dtype)
-            real_scores, fake_scores = self.disc(torch.cat((real, fake))).chunk(2)
+            real_scores, fake_scores = self.score(torch.cat((real, fake)), torch.cat((mask, mask))).chunk(2)
             terms['critic_real'].append(self.loss_gan(real_scores, True, is_disc=True))
             terms['critic_fake'].append(self.loss_gan(fake_scores, False, is_disc=True))
-            terms['critic_penalty'].append(self.loss_gp(self.disc, real, fake))
+            terms['critic_penalty'].append(self.loss_gp(partial(self.score, mask=mask), real, fake))
         return {name: mean_of(values) for name, values in terms.items()}
+
+    def score(self, images: Tensor, mask: Tensor) -> Tensor:
+        """The critic's scores of images.
+
+        Args:
+            images: (N, 3, h, w).
+            mask: 1 in the hole, (N, 1, h, w); looked at with ``disc_input_with_mask`` alone.
+        """
+        return self.disc(torch.cat((images, mask.to(images.dtype)), dim=1) if self.disc_input_with_mask else images)
 
     def _update_generator(
         self, outputs: Sequence[Tensor], pyramid: Sequence[Level], wrapper: OptimWrapper
@@ -173,18 +190,17 @@ class CAINetInpaintor(OneStageInpaintor):
             pyramid: Target and mask at the same scales.
 
         Returns:
-            ``loss_<name>`` per loss (per term, where a loss has several) and ``loss_adv``.
+            ``loss_<name>`` per loss and ``loss_adv``; for a loss of several terms ``loss_<term>`` each, or
+            ``loss_<name>_<term>`` where that would be the name of another one, too.
+
+        Raises:
+            ValueError: Two terms have one name all the same.
         """
-        terms = {}
-        for name, loss in self.losses.items():
-            value = loss(outputs, pyramid)
-            named = value if isinstance(value, dict) else {name: value}
-            terms.update({f'loss_{term}': number for term, number in named.items()})
+        values = {name: loss(outputs, pyramid) for name, loss in self.losses.items()}
         if self.with_gan:
-            terms['loss_adv'] = mean_of(
-                [self.loss_gan(self.disc(outputs[scale - 1]), True, is_disc=False) for scale in self.critic_scales]
-            )
-        return terms
+            scores = [self.score(outputs[scale - 1], pyramid[scale - 1].mask) for scale in self.critic_scales]
+            values['adv'] = mean_of([self.loss_gan(score, True, is_disc=False) for score in scores])
+        return {f'loss_{name}': value for name, value in name_terms(values).items()}
 
     def forward_tensor(self, inputs: Tensor, data_samples: DataSample) -> tuple[Tensor, Tensor]:
         """Inpaint.
@@ -220,3 +236,28 @@ class CAINetInpaintor(OneStageInpaintor):
     def forward_dummy(self, x: Tensor) -> Tensor:
         """The finest output of the generator for (N, 4, H, W); what MMEngine's complexity counters call."""
         return self.generator(x)[0]
+
+
+def name_terms(values: Mapping[str, Tensor | Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """Give every term of several losses a name of its own.
+
+    Args:
+        values: What the losses returned, by the names of the losses: a tensor, or tensors by the names of their terms.
+
+    Returns:
+        The terms. A loss of a tensor keeps its name; a term of a loss of several keeps its own, unless that is the
+        name of another one, too; then it is called ``<loss>_<term>``.
+
+    Raises:
+        ValueError: Two terms have one name all the same.
+    """
+    by_loss = {name: value if isinstance(value, Mapping) else {name: value} for name, value in values.items()}
+    uses = Counter(term for terms in by_loss.values() for term in terms)
+    named = {}
+    for loss, terms in by_loss.items():
+        for term, value in terms.items():
+            name = f'{loss}_{term}' if uses[term] > 1 and isinstance(values[loss], Mapping) else term
+            if name in named:
+                raise ValueError(f'Two terms of the losses {", ".join(values)} are called {name!r}; rename a loss.')
+            named[name] = value
+    return named

@@ -1,9 +1,11 @@
 """Other people's encoders under stage 1's views."""
 
 import torch
+import torch.nn.functional as F
 from mmagic.registry import MODELS as MMAGIC_MODELS
 from mmengine.model import BaseModule
 from mmengine.registry import MODELS
+from mmpretrain.models.utils import ClsDataPreprocessor
 from torch import Tensor, nn
 
 # the forms in which encoders of inpainting networks take image and mask, and the channels of their first convolution
@@ -72,3 +74,21 @@ class ViewEncoder(BaseModule):
         if isinstance(feature, dict):
             feature = feature['out']
         return (feature[-1] if isinstance(feature, list | tuple) else feature,)
+
+
+@MODELS.register_module()
+class WholeViewPreprocessor(ClsDataPreprocessor):
+    """Shows whole photographs to an encoder that also takes a mask: the normalised image and a mask without a hole.
+
+    With it an encoder of stage 1 is the backbone of an MMPretrain classifier as it is.
+
+    Args:
+        kwargs: Those of MMPretrain's ``ClsDataPreprocessor``; ``mean``, ``std`` and ``to_rgb`` as in stage 1.
+    """
+
+    def forward(self, data: dict, training: bool = False) -> dict:
+        """Turn images (N, 3, H, W) into ``inputs`` of (N, 4, H, W)."""
+        data = super().forward(data, training)
+        # one more channel, of zeros
+        data['inputs'] = F.pad(data['inputs'], (0, 0, 0, 0, 0, 1))
+        return data

@@ -110,7 +110,7 @@ def test_a_set_of_scales_that_is_none_is_refused(scales):
 
 
 def test_something_unknown_to_hand_over_is_refused():
-    with pytest.raises(ValueError, match=r"can hand over 'output', 'target' and 'mask'.*\['edges'\]"):
+    with pytest.raises(ValueError, match=r"can hand over 'output', 'composed', 'target' and 'mask'.*\['edges'\]"):
         MultiScaleLoss(dict(type='L1Loss'), takes=('output', 'edges'))
 
 
@@ -619,13 +619,14 @@ def test_a_critic_without_slope_has_a_finite_gradient():
     assert critic.weight.grad.isfinite().all()
 
 
-def test_score_may_be_a_number_a_column_or_a_map_of_patches():
+def test_score_may_be_a_number_a_column_or_a_map_of_patches_whose_mean_counts():
     real, fake = images(2, 3, 4, 4, seed=1), images(2, 3, 4, 4, seed=2)
     weight = images(3, 4, 4)
     critics = (
         lambda x: (x * weight).sum((1, 2, 3)),
         lambda x: (x * weight).sum((1, 2, 3))[:, None],
-        lambda x: (x * weight).sum(1, keepdim=True),
+        # as in the loss of WGAN, which takes the mean: of sixteen patches, sixteen times as high
+        lambda x: 16 * (x * weight).sum(1, keepdim=True),
     )
     values = [penalty()(critic, real, fake).item() for critic in critics]
     assert values == pytest.approx([values[0]] * 3)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import torch
 from mmagic.registry import MODELS as MMAGIC_MODELS
 from mmengine.registry import MODELS
 from torch import Tensor, nn
@@ -20,7 +21,8 @@ class MultiScaleLoss(nn.Module):
     Args:
         loss: Config of any registered loss.
         scales: P (or Q): the scales, counted from 1, the full-size output.
-        takes: What is handed to the wrapped loss, in this order, of ``'output'``, ``'target'`` and ``'mask'``.
+        takes: What is handed to the wrapped loss, in this order, of ``'output'``, ``'composed'`` (the output in the
+            hole, the target elsewhere), ``'target'`` and ``'mask'``.
 
     Raises:
         ValueError: ``scales`` is empty, has repetitions or numbers below 1, or ``takes`` names something else.
@@ -34,10 +36,11 @@ class MultiScaleLoss(nn.Module):
     ) -> None:
         super().__init__()
         check_scales(scales, type(self).__name__)
-        unknown = [name for name in takes if name not in ('output', *Level._fields)]
+        unknown = [name for name in takes if name not in ('output', 'composed', *Level._fields)]
         if unknown:
             raise ValueError(
-                f"MultiScaleLoss can hand over 'output', 'target' and 'mask' to the loss that it wraps, got {unknown}."
+                "MultiScaleLoss can hand over 'output', 'composed', 'target' and 'mask' to the loss that it wraps, got "
+                f'{unknown}.'
             )
         self.loss = MMAGIC_MODELS.build(loss)
         self.scales = tuple(scales)
@@ -53,6 +56,8 @@ class MultiScaleLoss(nn.Module):
         values = []
         for scale in self.scales:
             level = dict(output=outputs[scale - 1], **pyramid[scale - 1]._asdict())
+            if 'composed' in self.takes:
+                level['composed'] = torch.where(level['mask'] > 0, level['output'], level['target'])
             values.append(self.loss(*(level[name] for name in self.takes)))
         if isinstance(values[0], dict):
             return {name: mean_of([value[name] for value in values]) for name in values[0]}

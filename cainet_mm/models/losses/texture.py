@@ -28,17 +28,24 @@ class TextureLoss(nn.Module):
             are of use in tests only.
         perceptual_weight: Weight of the perceptual term.
         style_weight: Weight of the style term.
+        as_pair: Whether the two terms come as a pair, as MMagic's inpaintors take them from ``loss_composed_percep``,
+            and not by their names.
 
     Raises:
         ValueError: The weights cannot be had, or are not those of a VGG-16.
     """
 
     def __init__(
-        self, vgg: str | None = 'torchvision://vgg16', perceptual_weight: float = 0.1, style_weight: float = 240.0
+        self,
+        vgg: str | None = 'torchvision://vgg16',
+        perceptual_weight: float = 0.1,
+        style_weight: float = 240.0,
+        as_pair: bool = False,
     ) -> None:
         super().__init__()
         self.perceptual_weight = perceptual_weight
         self.style_weight = style_weight
+        self.as_pair = as_pair
         # in a tuple, torch does not see it as a submodule
         self._network = (shared_vgg(vgg),)
 
@@ -47,7 +54,7 @@ class TextureLoss(nn.Module):
         self._network[0]._apply(fn, *args, **kwargs)
         return super()._apply(fn, *args, **kwargs)
 
-    def forward(self, output: Tensor, target: Tensor) -> dict[str, Tensor]:
+    def forward(self, output: Tensor, target: Tensor) -> dict[str, Tensor] | tuple[Tensor, Tensor]:
         """Compute both terms.
 
         Args:
@@ -55,7 +62,7 @@ class TextureLoss(nn.Module):
             target: The true image, same shape.
 
         Returns:
-            ``perceptual`` and ``style``.
+            ``perceptual`` and ``style``, or the pair of them.
 
         Raises:
             ValueError: The images are smaller than 8 pixels, too small for three poolings.
@@ -74,7 +81,5 @@ class TextureLoss(nn.Module):
             perceptual = perceptual + F.l1_loss(ours, true)
             style = style + F.l1_loss(gram_matrix(ours), gram_matrix(true))
         count = len(target_features)
-        return dict(
-            perceptual=self.perceptual_weight / count * perceptual,
-            style=self.style_weight / count * style,
-        )
+        perceptual, style = self.perceptual_weight / count * perceptual, self.style_weight / count * style
+        return (perceptual, style) if self.as_pair else dict(perceptual=perceptual, style=style)

@@ -1,0 +1,78 @@
+"""Turning checkpoints of other implementations into this package's."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from ..models.checkpoints import find_misfits, read_weights
+
+__all__ = ['read_weights', 'rename_strictly', 'write_checkpoint']
+
+# buffers of batch norm that checkpoints of PyTorch before 0.4.1 do not have; nothing at inference reads them
+OPTIONAL_SUFFIX = 'num_batches_tracked'
+
+
+def rename_strictly(
+    weights: Mapping[str, Tensor], mapping: Mapping[str, str], module: nn.Module, source: str
+) -> dict[str, Tensor]:
+    """Give weights the names of a module; every one of the weights and every one of the module has to be accounted for.
+
+    Args:
+        weights: The weights under their old names.
+        mapping: From the old name to the module's, for everything that the module's ``state_dict`` has. A counter
+            ``num_batches_tracked`` that ``weights`` lacks is left out of the mapping's demands: the module's own value
+            stands in.
+        module: What the weights are for.
+        source: What the weights are called in sentences, such as the path of their file.
+
+    Returns:
+        A state dict that ``module.load_state_dict`` takes, in the module's order.
+
+    Raises:
+        ValueError: Weights are missing, left over, or of another shape; or the mapping does not cover the module.
+    """
+    wanted = module.state_dict()
+    old_names = {new: old for old, new in mapping.items()}
+    if len(old_names) != len(mapping) or old_names.keys() != wanted.keys():
+        differing = sorted(old_names.keys() ^ wanted.keys()) or 'two old names for one new one'
+        raise ValueError(
+            f'The mapping of names does not fit the {type(module).__name__} that the weights are for: {differing}.'
+        )
+    problems = find_misfits(
+        {old: tuple(value.shape) for old, value in weights.items()},
+        {
+            old: tuple(wanted[new].shape)
+            for old, new in mapping.items()
+            if old in weights or not old.endswith(OPTIONAL_SUFFIX)
+        },
+    )
+    if problems:
+        raise ValueError(f'{source} does not fit the {type(module).__name__}. Keys {"; keys ".join(problems)}.')
+    return {new: weights.get(old_names[new], value).detach().clone() for new, value in wanted.items()}
+
+
+def write_checkpoint(weights: Mapping[str, Tensor], path: str | Path, meta: dict, force: bool = False) -> None:
+    """Write ``dict(state_dict=..., meta=...)`` beside its place and move it there, so no half file is ever in place.
+
+    Args:
+        weights: The state dict.
+        path: Where it goes; folders are made.
+        meta: What is noted beside it.
+        force: Whether an existing file is replaced.
+
+    Raises:
+        FileExistsError: There is a file already and ``force`` is false.
+    """
+    path = Path(path)
+    if path.exists() and not force:
+        raise FileExistsError(f'{str(path)!r} exists already; name another file, or replace it with --force.')
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f'.{path.name}.{os.getpid()}.partial')
+    try:
+        torch.save(dict(state_dict=dict(weights), meta=meta), partial)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
