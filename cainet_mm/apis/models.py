@@ -33,9 +33,10 @@ def load_model(config: str | Path | Config, checkpoint: str | Path | None = None
         config = Config.fromfile(config)
     init_default_scope(config.get('default_scope', 'mmagic'))
     model_config = without_pretrained(config.model)
-    if 'losses' in model_config:
-        # inference needs none, and some need the weights of a VGG-16
-        model_config.losses = {}
+    # inference needs no losses, and these may need the weights of a VGG: ours, and that of MMagic's inpaintors
+    for key, nothing in (('losses', {}), ('loss_composed_percep', None)):
+        if key in model_config:
+            model_config[key] = nothing
     model = MODELS.build(model_config)
     if checkpoint is not None:
         load_weights(model, str(checkpoint))
@@ -79,6 +80,8 @@ def load_weights(model: BaseModel, checkpoint: str) -> None:
         raise FileNotFoundError(f'The checkpoint {checkpoint!r} does not exist.')
     loaded = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
     weights = loaded.get('state_dict', loaded)
+    # MMagic's perceptual loss keeps its network in the checkpoint
+    weights = {key: value for key, value in weights.items() if not key.startswith('loss_percep.')}
     critic = {key: value for key, value in model.state_dict().items() if key.startswith('disc.')}
     if not critic.keys() & weights.keys():
         weights = {**weights, **critic}
