@@ -7,7 +7,7 @@ from mmagic.registry import MODELS as MMAGIC_MODELS
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from ..pyramids import Level
+from ..pyramids import Level, build_pyramid, downscale
 
 
 @MODELS.register_module()
@@ -16,7 +16,7 @@ class MultiScaleLoss(nn.Module):
 
     .. math:: \frac{1}{|P|} \sum_{k \in P} \mathcal{L}^k
 
-    The wrapped loss may return a tensor or, for several terms at once, a dict of tensors.
+    The wrapped loss may return a tensor or, for several terms at once, a dict or a tuple of tensors.
 
     Args:
         loss: Config of any registered loss.
@@ -46,13 +46,29 @@ class MultiScaleLoss(nn.Module):
         self.scales = tuple(scales)
         self.takes = tuple(takes)
 
-    def forward(self, outputs: Sequence[Tensor], pyramid: Sequence[Level]) -> Tensor | dict[str, Tensor]:
+    def forward(
+        self,
+        outputs: Sequence[Tensor] | Tensor,
+        pyramid: Sequence[Level] | Tensor | None = None,
+        weight: Tensor | None = None,
+        mask: Tensor | None = None,
+    ) -> Tensor | tuple[Tensor, ...] | dict[str, Tensor]:
         """Compute the mean over the scales.
 
+        It can be called in two ways: as :class:`CAINetInpaintor` does, with ``outputs`` and ``pyramid``; and as
+        MMagic's inpaintors call their losses, with one image and one target, which are brought to the scales here.
+
         Args:
-            outputs: The generator's images, finest first, (N, 3, h_k, w_k).
-            pyramid: Target and mask at the same scales.
+            outputs: The generator's images, finest first, (N, 3, h_k, w_k); or one image, (N, 3, H, W).
+            pyramid: Target and mask at the same scales; or the true image; or nothing, for losses that take none.
+            weight: With one image: what is handed over as ``'mask'``, as MMagic's L1 losses get it, (N, 1, H, W).
+            mask: The same, as MMagic's total variation gets it.
+
+        Raises:
+            ValueError: The wrapped loss takes what was not given.
         """
+        if isinstance(outputs, Tensor):
+            outputs, pyramid = self._bring_to_scales(outputs, pyramid, mask if weight is None else weight)
         values = []
         for scale in self.scales:
             level = dict(output=outputs[scale - 1], **pyramid[scale - 1]._asdict())
@@ -61,7 +77,30 @@ class MultiScaleLoss(nn.Module):
             values.append(self.loss(*(level[name] for name in self.takes)))
         if isinstance(values[0], dict):
             return {name: mean_of([value[name] for value in values]) for name in values[0]}
+        if isinstance(values[0], tuple):
+            return tuple(mean_of(terms) for terms in zip(*values, strict=True))
         return mean_of(values)
+
+    def _bring_to_scales(
+        self, output: Tensor, target: Tensor | None, mask: Tensor | None
+    ) -> tuple[list[Tensor], list[Level]]:
+        """Down-scale one image, its target and its mask, each step halving the size as the decoder's scales do."""
+        needed = dict(target=target, mask=mask)
+        if 'composed' in self.takes:
+            absent = [name for name, given in needed.items() if given is None]
+        else:
+            absent = [name for name, given in needed.items() if given is None and name in self.takes]
+        if absent:
+            raise ValueError(
+                f'This MultiScaleLoss hands over {", ".join(self.takes)}, but was called without '
+                f'{" and ".join(absent)}. Set takes to what this place of the inpaintor gives: loss_l1_hole and '
+                'loss_l1_valid all of them, loss_composed_percep output and target, loss_tv output and mask.'
+            )
+        height, width = output.shape[-2:]
+        sizes = [(-(-height // 2**step), -(-width // 2**step)) for step in range(max(self.scales))]
+        target = output.detach() if target is None else target
+        mask = torch.ones_like(output[:, :1]) if mask is None else mask
+        return [downscale(output, size) for size in sizes], build_pyramid(target, mask, sizes)
 
 
 def mean_of(values: Sequence[Tensor]) -> Tensor:
