@@ -10,6 +10,7 @@ import functools
 import importlib
 import importlib.util
 import sys
+import warnings
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from pickle import UnpicklingError
@@ -39,6 +40,7 @@ def apply() -> None:
     define_missing_torchvision_operators()
     alias_numpy_bool8()
     answer_for_missing_mmcv_operators()
+    let_controlnet_aux_do_without_mediapipe()
     allow_training_checkpoint_types()
 
 
@@ -144,6 +146,58 @@ class _MissingOperators(ModuleType):
         raise_missing_operator.__name__ = name
         setattr(self, name, raise_missing_operator)
         return raise_missing_operator
+
+
+def let_controlnet_aux_do_without_mediapipe() -> None:
+    """Lets ``controlnet_aux`` be imported beside a mediapipe that has no ``solutions`` any more.
+
+    Symptom: ``AttributeError: module 'mediapipe' has no attribute 'solutions'`` on ``import mmagic.apis``.
+    Cause: MMagic's APIs import ``controlnet_aux`` for one of their diffusion editors. It stands a missing mediapipe,
+    but not one from 1.0 on, which dropped what it uses. While it is imported, such a mediapipe is hidden from it;
+    everybody else finds mediapipe as it is.
+    """
+    if not any(isinstance(finder, _ControlnetAuxFinder) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _ControlnetAuxFinder())
+
+
+class _ControlnetAuxFinder(MetaPathFinder):
+    """Finds ``controlnet_aux`` as usual, and has it loaded without mediapipe where that would fail."""
+
+    def find_spec(self, fullname, path=None, target=None):
+        if fullname != 'controlnet_aux':
+            return None
+        spec = PathFinder.find_spec(fullname, path, target)
+        if spec is not None and spec.loader is not None and _mediapipe_has_no_solutions():
+            spec.loader = _WithoutMediapipe(spec.loader)
+        return spec
+
+
+class _WithoutMediapipe(Loader):
+    """Loads a module with another loader, ``import mediapipe`` failing meanwhile."""
+
+    def __init__(self, loader):
+        self.loader = loader
+
+    def __getattr__(self, name):
+        return getattr(self.loader, name)
+
+    def create_module(self, spec):
+        return self.loader.create_module(spec)
+
+    def exec_module(self, module):
+        hidden = {name: sys.modules.pop(name) for name in list(sys.modules) if name.split('.')[0] == 'mediapipe'}
+        sys.modules['mediapipe'] = None
+        try:
+            with warnings.catch_warnings():
+                warnings.filterwarnings('ignore', message="The module 'mediapipe' is not installed")
+                self.loader.exec_module(module)
+        finally:
+            del sys.modules['mediapipe']
+            sys.modules.update(hidden)
+
+
+def _mediapipe_has_no_solutions() -> bool:
+    return importlib.util.find_spec('mediapipe') is not None and _find_submodule('mediapipe', 'python') is None
 
 
 def allow_training_checkpoint_types() -> None:

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from mmagic.structures import DataSample
+from mmengine.analysis import get_model_complexity_info
 from mmengine.model import BaseModel
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 
@@ -69,4 +71,43 @@ def measure_cost(model: BaseModel, size: tuple[int, int], repeats: int = 7) -> C
         multiply_adds=counter.get_total_flops() // 2,
         milliseconds=float(np.median(times)) * 1000,
         size=(height, width),
+    )
+
+
+class TracedInpaintor(nn.Module):
+    """An inpaintor as a function of tensors alone, which MMEngine's counters can trace.
+
+    Args:
+        model: The inpaintor.
+    """
+
+    def __init__(self, model: BaseModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Inpaint masked images, (N, 3, H, W) in [-1, 1], with masks of (N, 1, H, W): raw and composed image."""
+        return self.model(image, DataSample(mask=mask), mode='tensor')
+
+
+def describe_complexity(model: BaseModel, size: tuple[int, int]) -> dict:
+    """Count a model's operations and parameters, module by module, with MMEngine's counters.
+
+    Args:
+        model: An inpaintor, which is counted as it answers, or a :class:`SiameseMoCo`, of which the encoder is.
+        size: Height and width of the image.
+
+    Returns:
+        What MMEngine's ``get_model_complexity_info`` returns: ``flops`` (multiply-adds), ``params``, ``out_table``, ...
+
+    Raises:
+        ValueError: The model has neither a generator nor an encoder.
+    """
+    image, mask = torch.zeros(1, 3, *size), torch.zeros(1, 1, *size)
+    if getattr(model, 'generator', None) is not None:
+        return get_model_complexity_info(TracedInpaintor(model), inputs=(image, mask), show_arch=False)
+    if getattr(model, 'backbone', None) is not None:
+        return get_model_complexity_info(model.backbone, inputs=(torch.cat((image, mask), dim=1),), show_arch=False)
+    raise ValueError(
+        f'{type(model).__name__} has neither a generator nor an encoder whose operations could be counted.'
     )
