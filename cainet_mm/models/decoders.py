@@ -27,6 +27,7 @@ class CAINetDecoder(BaseModule):
         kernel_size: Odd kernel size of the convolutions.
         norm_cfg: Norm layer. ``None`` for none.
         act_cfg: Activation.
+        bias: Whether convolutions have a bias; ``'auto'`` gives one to those without a norm layer.
         init_cfg: MMEngine's initialisation.
 
     Raises:
@@ -42,6 +43,7 @@ class CAINetDecoder(BaseModule):
         kernel_size: int = 3,
         norm_cfg: dict | None = dict(type='BN'),
         act_cfg: dict | None = dict(type='LeakyReLU', negative_slope=0.2),
+        bias: bool | str = 'auto',
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
@@ -65,6 +67,7 @@ class CAINetDecoder(BaseModule):
                 width,
                 kernel_size,
                 padding=kernel_size // 2,
+                bias=bias,
                 norm_cfg=norm_cfg,
                 act_cfg=act_cfg,
             )

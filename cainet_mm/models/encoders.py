@@ -27,6 +27,7 @@ class CAINetEncoder(BaseModule):
         conv_cfg: Convolution layer of MMCV. ``None`` is a plain ``Conv2d``.
         norm_cfg: Norm layer of all stages but the first. ``None`` for none.
         act_cfg: Activation of all stages but the first. ``None`` for none.
+        bias: Whether convolutions have a bias; ``'auto'`` gives one to those without a norm layer.
         frozen: Whether weights and statistics stay as they are in training, as under a linear probe.
         init_cfg: MMEngine's initialisation. With ``type='Pretrained'`` the checkpoint has to fit key for key.
 
@@ -44,6 +45,7 @@ class CAINetEncoder(BaseModule):
         conv_cfg: dict | None = None,
         norm_cfg: dict | None = dict(type='BN'),
         act_cfg: dict | None = dict(type='ReLU'),
+        bias: bool | str = 'auto',
         frozen: bool = False,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
@@ -71,6 +73,7 @@ class CAINetEncoder(BaseModule):
                     kernel,
                     stride=2,
                     padding=kernel // 2,
+                    bias=bias,
                     conv_cfg=conv_cfg,
                     norm_cfg=norm_cfg if index else None,
                     act_cfg=act_cfg if index else None,

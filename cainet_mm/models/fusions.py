@@ -174,6 +174,7 @@ class AlphaFusion(BaseModule):
         downscale_mode: ``'area'`` or ``'bilinear'``, which is DFNet's.
         norm_cfg: Norm layer inside A. ``None`` for none.
         act_cfg: Activation inside A.
+        bias: Whether A's convolutions have a bias; ``'auto'`` gives one to those without a norm layer.
         init_cfg: MMEngine's initialisation.
 
     Raises:
@@ -189,6 +190,7 @@ class AlphaFusion(BaseModule):
         downscale_mode: str = 'area',
         norm_cfg: dict | None = dict(type='BN'),
         act_cfg: dict | None = dict(type='LeakyReLU', negative_slope=0.2),
+        bias: bool | str = 'auto',
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
@@ -197,7 +199,7 @@ class AlphaFusion(BaseModule):
             raise ValueError(f'AlphaFusion takes the range of images as (lowest, highest), got {tuple(image_range)}.')
         self.downscale_mode = downscale_mode
         self.to_image = nn.Conv2d(in_channels, image_channels, 1)
-        layer = dict(norm_cfg=norm_cfg, act_cfg=act_cfg)
+        layer = dict(norm_cfg=norm_cfg, act_cfg=act_cfg, bias=bias)
         self.attend = nn.Sequential(
             ConvModule(2 * image_channels, hidden_channels, 1, **layer),
             ConvModule(hidden_channels, image_channels, 3, padding=1, **layer),

@@ -57,8 +57,8 @@ class VGGPerceptualLoss(nn.Module):
         if criterion.lower() not in CRITERIA:
             raise ValueError(f'The criterion of a VGGPerceptualLoss is {" or ".join(CRITERIA)}, got {criterion!r}.')
         self.criterion = CRITERIA[criterion.lower()]
-        self.content = {int(layer): weight for layer, weight in layer_weights.items()}
-        self.style = {int(layer): weight for layer, weight in (layer_weights_style or layer_weights).items()}
+        self.content = by_index(layer_weights)
+        self.style = by_index(layer_weights_style or layer_weights)
         self.perceptual_weight = perceptual_weight
         self.style_weight = style_weight
         self.norm_img = norm_img
@@ -99,3 +99,18 @@ class VGGPerceptualLoss(nn.Module):
             )
             style = self.style_weight * sum(terms)
         return perceptual, style
+
+
+def by_index(weights: dict[str, float]) -> dict[int, float]:
+    """Turn the names of layers into numbers.
+
+    Raises:
+        ValueError: A name is no number.
+    """
+    try:
+        return {int(layer): weight for layer, weight in weights.items()}
+    except ValueError as error:
+        raise ValueError(
+            "A VGGPerceptualLoss names layers by their index in torchvision's features, such as '4', got "
+            f'{list(weights)}.'
+        ) from error

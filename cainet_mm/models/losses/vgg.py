@@ -1,6 +1,6 @@
 """VGG networks whose features losses compare."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from functools import lru_cache
 
 import torch
@@ -47,13 +47,14 @@ class FrozenVGG(nn.Module):
                 f'{network} has the layers 0 to {len(features) - 1}; give different ones in rising order, got '
                 f'{tuple(layers)}.'
             )
+        layout = features.state_dict().keys()
         features = features[: layers[-1] + 1]
         for index in layers[:-1]:
             # what is handed out must not be written into
             if isinstance(features[index + 1], nn.ReLU):
                 features[index + 1].inplace = False
         if weights is not None:
-            features.load_state_dict(read_vgg_weights(weights, network, features))
+            features.load_state_dict(read_vgg_weights(weights, network, features, layout))
         ends = [layer + 1 for layer in layers]
         self.blocks = nn.ModuleList(features[start:end] for start, end in zip([0, *ends[:-1]], ends, strict=True))
         mean, std = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)) if normalise else ((0.0,) * 3, (1.0,) * 3)
@@ -71,13 +72,14 @@ class FrozenVGG(nn.Module):
         return features
 
 
-def read_vgg_weights(source: str, network: str, features: nn.Module) -> dict[str, Tensor]:
+def read_vgg_weights(source: str, network: str, features: nn.Module, layout: Set[str]) -> dict[str, Tensor]:
     """Read the convolution weights of a VGG checkpoint.
 
     Args:
         source: Where the checkpoint is.
         network: Name of the network.
-        features: The module that they are for.
+        features: The module that they are for, the first layers of the network.
+        layout: The keys of all its layers. The first layers of VGG-16 and VGG-19 are alike; the others tell them apart.
 
     Raises:
         ValueError: The checkpoint cannot be had, or is not that of this network.
@@ -99,6 +101,9 @@ def read_vgg_weights(source: str, network: str, features: nn.Module) -> dict[str
         raise ValueError(
             f'{source!r} is no checkpoint of a {name}: features.{wrong[0]} is missing or of another shape. {advice}'
         )
+    foreign = [key for key in weights if key[:1].isdigit() and key not in layout]
+    if foreign:
+        raise ValueError(f'{source!r} is no checkpoint of a {name}: it has features.{foreign[0]}. {advice}')
     return {key: weights[key] for key in wanted}
 
 

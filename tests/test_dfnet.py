@@ -1,0 +1,199 @@
+"""DFNet as a config of our parts: its public weights give its published images."""
+
+import importlib.util
+import sys
+
+import pytest
+import torch
+import torch.nn.functional as F
+from conftest import ROOT, without_vgg_weights
+from dfnet_reference import KERNELS, WIDTHS, dfnet, published_shapes, random_weights
+from mmagic.registry import MODELS
+from mmengine.config import Config
+
+from cainet_mm.apis import load_model
+from cainet_mm.models.pyramids import build_pyramid
+
+FULL = ROOT / 'configs/baselines/dfnet_places2.py'
+THIN_KERNELS, THIN_WIDTHS, THIN_SCALES = (7, 5, 3, 3), (6, 8, 10, 12), 3
+
+
+@pytest.fixture
+def tool(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / 'tools')
+    spec = importlib.util.spec_from_file_location('tool_convert_dfnet', ROOT / 'tools/convert_dfnet.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def thin(tmp_path):
+    """A config of DFNet with few and thin layers, and public weights for it."""
+    config = Config.fromfile(FULL)
+    parts = config.model.encdec.generator
+    parts.encoder.update(kernels=THIN_KERNELS, widths=THIN_WIDTHS)
+    parts.decoder.num_scales = THIN_SCALES
+    without_vgg_weights(config.model)
+    config.dump(tmp_path / 'thin.py')
+    weights = random_weights(published_shapes(THIN_KERNELS, THIN_WIDTHS, THIN_SCALES))
+    return tmp_path / 'thin.py', weights
+
+
+@pytest.fixture
+def convert(tool, monkeypatch, thin, tmp_path):
+    def run(weights, *options):
+        torch.save(weights, tmp_path / 'public.pth')
+        arguments = [tmp_path / 'public.pth', tmp_path / 'out.pth', '--config', thin[0], *options]
+        monkeypatch.setattr(sys, 'argv', ['convert_dfnet.py', *map(str, arguments)])
+        tool.main()
+        return tmp_path / 'out.pth'
+
+    return run
+
+
+@pytest.fixture
+def refusal(convert, capsys):
+    def run(weights):
+        with pytest.raises(SystemExit) as stopped:
+            convert(weights)
+        assert stopped.value.code == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        return line
+
+    return run
+
+
+def example(size=(32, 48)):
+    generator = torch.Generator().manual_seed(1)
+    image = torch.rand(2, 3, *size, generator=generator)
+    known = (torch.rand(2, 1, *size, generator=generator) > 0.3).float()
+    return image, known
+
+
+def ask(model, image, known):
+    """The generator's images in [0, 1], from an image whose hole is filled with mid-grey, as pipelines do."""
+    masked = (image * 2 - 1) * known
+    with torch.no_grad():
+        return [(output + 1) / 2 for output in model.generator(torch.cat((masked, 1 - known), 1))]
+
+
+@pytest.mark.parametrize(('kernel', 'before', 'after'), [(7, 2, 3), (5, 1, 2), (3, 0, 1)])
+@pytest.mark.parametrize('size', [(8, 12), (64, 2)])
+def test_padding_is_tensorflows(kernel, before, after, size):
+    conv = MODELS.build(
+        dict(type='CAINetEncoder', in_channels=2, widths=(3,), kernels=(kernel,),
+             conv_cfg=dict(type='Conv2dAdaptivePadding'), bias=True)
+    ).stages[0].conv  # fmt: skip
+    x = torch.randn(2, 2, *size)
+    expected = F.conv2d(F.pad(x, (before, after, before, after)), conv.weight, conv.bias, stride=2)
+    torch.testing.assert_close(conv(x), expected)
+
+
+def test_the_default_model_has_the_published_names_and_shapes(tool):
+    config = Config.fromfile(FULL)
+    with torch.device('meta'):
+        generator = MODELS.build(config.model.encdec).generator
+    published = published_shapes(KERNELS, WIDTHS, 6)
+    plain = tool.plain_names(published)
+    names, ours = tool.public_names(generator), generator.state_dict()
+    assert len(plain) == len(published)
+    assert {name: tuple(ours[new].shape) for name, new in names.items()} == plain
+    assert len(names) == len(ours)
+
+
+def test_public_weights_give_the_images_of_the_public_network(convert, thin):
+    config, weights = thin
+    model = load_model(config, convert(weights))
+    image, known = example()
+    theirs = dfnet({name: value.double() for name, value in weights.items()}, (image * known).double(), known.double(),
+                   len(THIN_KERNELS), THIN_SCALES)  # fmt: skip
+    ours = ask(model, image, known)
+    assert [tuple(output.shape[-2:]) for output in ours] == [(32, 48), (16, 24), (8, 12)]
+    for one, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(one, other.float(), rtol=0, atol=2e-5)
+        assert one.min() >= 0 and one.max() <= 1 and one.std() > 1e-2
+
+
+def test_flipped_mask_gives_other_images(convert, thin):
+    config, weights = thin
+    model = load_model(config, convert(weights))
+    image, known = example()
+    assert (ask(model, image, known)[0] - ask(model, image, 1 - known)[0]).abs().max() > 0.05
+
+
+def test_what_is_under_the_hole_cannot_matter(convert, thin):
+    config, weights = thin
+    model = load_model(config, convert(weights))
+    image, known = example()
+    other = torch.where(known > 0, image, torch.rand_like(image))
+    for one, another in zip(ask(model, image, known), ask(model, other, known), strict=True):
+        assert torch.equal(one, another)
+
+
+def test_any_size_works(convert, thin):
+    config, weights = thin
+    outputs = ask(load_model(config, convert(weights)), *example((21, 34)))
+    assert [tuple(output.shape[-2:]) for output in outputs] == [(21, 34), (11, 17), (6, 9)]
+
+
+def test_names_without_the_padding_layer_are_the_same(convert, thin):
+    config, weights = thin
+    first = torch.load(convert(weights), weights_only=True)['state_dict']
+    renamed = {f'module.{name.replace(".conv.1.", ".conv.")}': value for name, value in weights.items()}
+    again = torch.load(convert(dict(state_dict=renamed), '--force'), weights_only=True)['state_dict']
+    assert first.keys() == again.keys()
+    assert all(torch.equal(first[name], again[name]) for name in first)
+
+
+def test_nothing_is_lost_on_the_way(convert, thin):
+    weights = thin[1]
+    converted = torch.load(convert(weights), weights_only=True)['state_dict']
+    assert len(converted) == len(weights)
+    assert sorted(value.double().sum().item() for value in converted.values()) == sorted(
+        value.double().sum().item() for value in weights.values()
+    )
+
+
+def test_weights_that_do_not_fit_are_told_in_a_sentence(refusal, thin):
+    weights = thin[1]
+    missing = {name: value for name, value in weights.items() if not name.startswith('de_2.decode.0')}
+    assert 'missing: de_2.decode.0.weight, de_2.decode.0.bias' in refusal(missing)
+    assert 'left over: disc.weight' in refusal({**weights, 'disc.weight': torch.zeros(1)})
+    reshaped = {**weights, 'en_0.encode.0.conv.1.weight': torch.zeros(6, 3, 7, 7)}
+    assert 'of another shape: en_0.encode.0.weight (checkpoint (6, 3, 7, 7), module (6, 4, 7, 7))' in refusal(reshaped)
+
+
+def test_config_of_another_method_is_refused(tool, monkeypatch, capsys, tmp_path):
+    (tmp_path / 'public.pth').touch()
+    arguments = [tmp_path / 'public.pth', tmp_path / 'out.pth', '--config', ROOT / 'configs/baselines/lbam_places2.py']
+    monkeypatch.setattr(sys, 'argv', ['convert_dfnet.py', *map(str, arguments)])
+    with pytest.raises(SystemExit):
+        tool.main()
+    assert 'is not one of DFNet; take dfnet_places2.py' in capsys.readouterr().err
+
+
+def test_objective_is_the_published_one_of_images_in_0_to_1():
+    """6 L1 over six scales and 0.1 total variation in the hole over three, computed here for images in [0, 1]."""
+    config = Config.fromfile(FULL)
+    config.model.losses.texture = None
+    model = MODELS.build(config.model)
+    generator = torch.Generator().manual_seed(0)
+    sizes = [64 // 2**scale for scale in range(6)]
+    target = torch.rand(2, 3, 64, 64, generator=generator)
+    mask = (torch.rand(2, 1, 64, 64, generator=generator) > 0.7).float()
+    outputs = [torch.rand(2, 3, size, size, generator=generator) for size in sizes]
+    pyramid = build_pyramid(2 * target - 1, mask, [(size, size) for size in sizes], 'bilinear')
+    terms = model.generator_losses([2 * output - 1 for output in outputs], pyramid)
+    expected_l1 = expected_tv = 0
+    for scale, (output, size) in enumerate(zip(outputs, sizes, strict=True)):
+        true = F.interpolate(target, size=(size, size), mode='bilinear', align_corners=False)
+        expected_l1 += 6 * (output - true).abs().mean() / 6
+        if scale < 3:
+            hole = F.adaptive_max_pool2d(mask, size)
+            down = (output[..., 1:, :] - output[..., :-1, :]).abs()
+            across = (output[..., 1:] - output[..., :-1]).abs()
+            for change, region in ((down, hole[..., :-1, :]), (across, hole[..., :-1])):
+                expected_tv += 0.1 * (change * region).sum() / (3 * region.sum()) / 3
+    torch.testing.assert_close(terms['loss_rec'], expected_l1, rtol=1e-5, atol=0)
+    torch.testing.assert_close(terms['loss_tv'], expected_tv, rtol=1e-5, atol=0)
