@@ -267,8 +267,9 @@ def let_generation_init_weights_pass_layers_by() -> None:
             for layer, record in records.items():
                 setattr(layer, _INIT_RECORD, record)
 
-    for module in list(sys.modules.values()):
-        if module.__name__.startswith('mmagic.') and vars(module).get(original.__name__) is original:
+    # not everything in there is a module: None blocks an import
+    for name, module in list(sys.modules.items()):
+        if name.startswith('mmagic.') and getattr(module, original.__name__, None) is original:
             setattr(module, original.__name__, generation_init_weights)
 
 

@@ -22,11 +22,12 @@ def clean_start():
 
 
 def without_vgg_weights(config: dict) -> None:
-    """Give every texture loss in a config random VGG weights, since no test can download the real ones."""
+    """Give every perceptual loss in a config random VGG weights, since no test can download the real ones."""
+    names = dict(TextureLoss='vgg', VGGPerceptualLoss='pretrained')
     for value in config.values():
         if isinstance(value, dict):
-            if value.get('type') == 'TextureLoss':
-                value['vgg'] = None
+            if value.get('type') in names:
+                value[names[value['type']]] = None
             without_vgg_weights(value)
 
 

@@ -26,7 +26,12 @@ GOES_ON = {
     'deepfillv2_from_moco': 'moco_deepfill',
     'pconv_from_moco': 'moco_pconv',
 }
-LOSSES_AND_CRITICS = [
+RECIPES = [
+    'aot_gan_daf',
+    'cainet_on_aot_gan',
+    'deepfillv2_daf',
+    'global_local_daf',
+    'pconv_daf',
     'cainet_multi_layer_critic',
     'cainet_patch_critic',
     'deepfillv1_sample_penalty',
@@ -35,6 +40,11 @@ LOSSES_AND_CRITICS = [
     'one_stage_cainet_losses',
     'pure_python',
 ]
+
+
+def test_every_recipe_is_tried():
+    tried = {*PRE_TRAINING, *GOES_ON, *RECIPES, 'linear_probe', 'pure_python_model'}
+    assert tried == {path.stem for path in MIX.glob('*.py')}
 
 
 def shortened(name, work_dir, batch_size=2):
@@ -182,8 +192,8 @@ class TestViewEncoder:
             assert torch.equal(feature, direct['out'] if isinstance(direct, dict) else direct)
 
 
-class TestLossesAndCritics:
-    @pytest.mark.parametrize('name', LOSSES_AND_CRITICS)
+class TestRecipes:
+    @pytest.mark.parametrize('name', RECIPES)
     def test_recipe_trains_saves_loads_and_answers(self, name, tmp_path):
         config = shortened(name, tmp_path)
         runner = train(config)

@@ -1,8 +1,10 @@
 """The installed stack, the compatibility measures, the requirement files and the wheel."""
 
+import importlib
 import json
 import os
 import pickle
+import re
 import shutil
 import subprocess
 import sys
@@ -12,12 +14,16 @@ from importlib import metadata
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 
+import mmagic
 import numpy as np
 import pytest
 import torch
 import yaml
+from mmagic.models import utils
+from mmagic.registry import MODELS as MODELS_OF_MMAGIC
 from mmengine.config import Config
 from mmengine.logging import HistoryBuffer, MessageHub
+from mmengine.model import BaseModule
 from mmengine.registry import METRICS, MODELS, DefaultScope
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -306,6 +312,128 @@ class TestOtherMeasures:
         with warnings.catch_warnings():
             warnings.simplefilter('error')
             compat.alias_numpy_bool8()
+
+
+class Family(BaseModule):
+    """A model with a part that initialises itself, as an inpaintor has a discriminator."""
+
+    def __init__(self, part):
+        super().__init__()
+        self.part = part
+
+
+def convolutions():
+    return torch.nn.Sequential(torch.nn.Conv2d(3, 5, 3), torch.nn.ConvTranspose2d(5, 4, 2), torch.nn.Conv2d(4, 2, 1))
+
+
+def modules_with_generation_init_weights():
+    """The modules of MMagic whose source names the function, found by reading it."""
+    package = Path(mmagic.__file__).parent
+    for path in package.joinpath('models').rglob('*.py'):
+        if re.search(r'\bgeneration_init_weights\b', path.read_text(encoding='utf-8')):
+            name = '.'.join(('mmagic', *path.relative_to(package).with_suffix('').parts))
+            yield importlib.import_module(name.removesuffix('.__init__'))
+
+
+class TestGenerationInitWeights:
+    @pytest.fixture
+    def original(self):
+        return utils.generation_init_weights.__wrapped__
+
+    @pytest.fixture
+    def put_back(self, original, monkeypatch):
+        """MMagic as it is without the measure, for one test."""
+        for module in modules_with_generation_init_weights():
+            monkeypatch.setattr(module, 'generation_init_weights', original)
+
+    @pytest.mark.parametrize(
+        'discriminator',
+        [
+            dict(type='SoftMaskPatchDiscriminator', in_channels=3, base_channels=4, with_spectral_norm=True),
+            dict(type='PatchDiscriminator', in_channels=3, base_channels=4, norm_cfg=dict(type='BN')),
+        ],
+        ids=lambda config: config['type'],
+    )
+    def test_a_discriminator_with_activations_is_initialised_as_a_part_of_a_model(self, discriminator):
+        part = MODELS_OF_MMAGIC.build(discriminator)
+        assert any(isinstance(layer, torch.nn.LeakyReLU) for layer in part.modules())
+        weights = [
+            value
+            for key, value in part.named_parameters()
+            if key.endswith(('weight', 'weight_orig')) and value.ndim == 4
+        ]
+        for weight in weights:
+            torch.nn.init.constant_(weight, 9.0)
+        family = Family(part)
+        family.init_weights()
+        assert weights
+        for weight in weights:
+            # normal with MMagic's gain
+            assert weight.std().item() == pytest.approx(0.02, rel=0.5)
+            assert weight.abs().max() < 0.2
+        assert not any(compat._INIT_RECORD in vars(layer) for layer in family.modules()), 'MMEngine has cleaned up'
+
+    def test_the_fault_is_in_the_original(self, put_back):
+        part = MODELS_OF_MMAGIC.build(dict(type='SoftMaskPatchDiscriminator', in_channels=3, base_channels=4))
+        with pytest.raises(UnboundLocalError, match='init_info'):
+            Family(part).init_weights()
+
+    @pytest.mark.parametrize('init_type', ['normal', 'xavier', 'kaiming', 'orthogonal'])
+    def test_the_weights_are_those_of_the_original(self, original, init_type):
+        states = []
+        for initialise in (original, utils.generation_init_weights):
+            layers = convolutions()
+            torch.manual_seed(3)
+            initialise(layers, init_type=init_type, init_gain=0.1)
+            states.append(layers.state_dict())
+        for key, expected in states[0].items():
+            assert torch.equal(states[1][key], expected), key
+
+    @pytest.mark.parametrize('init_type', ['normal', 'no such type'])
+    def test_records_hang_where_they_hung_afterwards(self, init_type):
+        layers = torch.nn.Sequential(torch.nn.Conv2d(3, 3, 1), torch.nn.ReLU(), torch.nn.Conv2d(3, 3, 1))
+        record = {'a parameter': 'what happened to it'}
+        for layer in (layers, layers[0], layers[1]):
+            setattr(layer, compat._INIT_RECORD, record)
+        if init_type == 'normal':
+            utils.generation_init_weights(layers)
+        else:
+            with pytest.raises(NotImplementedError):
+                utils.generation_init_weights(layers, init_type)
+        for layer in (layers, layers[0], layers[1]):
+            assert vars(layer)[compat._INIT_RECORD] is record
+        assert compat._INIT_RECORD not in vars(layers[2])
+        assert record == {'a parameter': 'what happened to it'}
+
+    def test_it_is_replaced_wherever_mmagic_had_imported_it(self, original):
+        modules = list(modules_with_generation_init_weights())
+        assert len(modules) >= 6
+        for module in modules:
+            assert module.generation_init_weights is utils.generation_init_weights is not original, module.__name__
+
+    def test_applying_again_changes_nothing(self):
+        before = {module: module.generation_init_weights for module in modules_with_generation_init_weights()}
+        compat.apply_to_mmagic()
+        for module, function in before.items():
+            assert module.generation_init_weights is function
+
+    def test_a_function_without_the_fault_is_left_alone(self, put_back, original, monkeypatch):
+        def generation_init_weights(module, *args, **kwargs):
+            """One of a later MMagic."""
+
+        monkeypatch.setattr(utils, 'generation_init_weights', generation_init_weights)
+        compat.let_generation_init_weights_pass_layers_by()
+        assert utils.generation_init_weights is generation_init_weights
+        others = [module for module in modules_with_generation_init_weights() if module is not utils]
+        assert all(module.generation_init_weights is original for module in others)
+
+    @pytest.mark.parametrize('entry', [None, object()])
+    def test_entries_among_the_modules_that_are_none_do_no_harm(self, put_back, original, entry, monkeypatch):
+        # None is how an import is blocked
+        monkeypatch.setitem(sys.modules, 'some_blocked_package', entry)
+        monkeypatch.setitem(sys.modules, 'mmagic.some_blocked_module', entry)
+        compat.let_generation_init_weights_pass_layers_by()
+        assert utils.generation_init_weights.__wrapped__ is original
 
 
 class Foreign:

@@ -12,6 +12,25 @@ from torch import Tensor, nn
 FORMS = dict(view=4, view_with_ones=5, pair=3)
 
 
+def check_stem(network: nn.Module, form: str) -> None:
+    """Refuse a network whose first convolution does not take what is handed over.
+
+    Args:
+        network: The encoder or generator.
+        form: The form in which image and mask are handed over.
+
+    Raises:
+        ValueError: It takes another number of channels.
+    """
+    stem = next((layer for layer in network.modules() if isinstance(layer, nn.Conv2d)), None)
+    if stem is not None and stem.in_channels != FORMS[form]:
+        raise ValueError(
+            f'In the form {form!r}, image and mask have {FORMS[form]} channels, but the first convolution of '
+            f'{type(network).__name__} takes {stem.in_channels}. Set its in_channels to {FORMS[form]}, or take the '
+            f'form that fits ({", ".join(f"{name}: {count}" for name, count in FORMS.items())}).'
+        )
+
+
 @MODELS.register_module()
 class ViewEncoder(BaseModule):
     """Makes a backbone of any encoder: hands it stage 1's view in the form that it takes.
@@ -45,13 +64,7 @@ class ViewEncoder(BaseModule):
         self.encoder = MMAGIC_MODELS.build(encoder)
         self.form = form
         self.hole_value = hole_value
-        stem = next((layer for layer in self.encoder.modules() if isinstance(layer, nn.Conv2d)), None)
-        if stem is not None and stem.in_channels != FORMS[form]:
-            raise ValueError(
-                f'ViewEncoder hands over {FORMS[form]} channels in the form {form!r}, but the first convolution of '
-                f'{type(self.encoder).__name__} takes {stem.in_channels}. Set its in_channels to {FORMS[form]}, or '
-                f'take the form that fits ({", ".join(f"{name}: {count}" for name, count in FORMS.items())}).'
-            )
+        check_stem(self.encoder, form)
 
     def forward(self, view: Tensor) -> tuple[Tensor]:
         """Encode.
