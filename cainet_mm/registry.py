@@ -16,7 +16,8 @@ SCOPE = 'cainet_mm'
 MODULE2PACKAGE[SCOPE] = f'{SCOPE}.registry'
 
 REGISTRIES = tuple(
-    Registry(parent.name, scope=SCOPE, parent=parent, locations=[SCOPE])
+    # MMEngine imports what a registry's own locations name before it looks there, but not what its parent's do
+    Registry(parent.name, scope=SCOPE, parent=parent, locations=[SCOPE, *parent._locations])
     for parent in vars(mmagic_registry).values()
     if isinstance(parent, Registry) and parent.scope == 'mmagic'
 )

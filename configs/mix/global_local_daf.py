@@ -1,0 +1,12 @@
+# Global&Local with a dual attention fusion on its last feature, in MMagic's own inpaintor.
+_base_ = ['../baselines/smoke/global_local.py']
+
+model = dict(
+    encdec=dict(
+        _delete_=True,
+        type='FusedGenerator',
+        generator=_base_.model.encdec,
+        features=['decoder.dec6'],
+        output='finest',
+    )
+)
