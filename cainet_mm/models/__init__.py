@@ -14,6 +14,7 @@ from .critics import CAINetCritic, GlobalLocalCritic
 from .decoders import CAINetDecoder
 from .encoder_decoders import CAINetEncoderDecoder
 from .encoders import CAINetEncoder
+from .fused_generators import FusedGenerator
 from .fusions import AlphaFusion, ChannelAttention, DualAttentionFusion, ImageHead
 from .inpaintors import CAINetInpaintor
 from .losses import DilatedTVLoss, MultiScaleLoss, SampleGradientPenalty, TextureLoss, VGGPerceptualLoss
@@ -34,6 +35,7 @@ __all__ = [
     'ClassicalInpaintor',
     'DilatedTVLoss',
     'DualAttentionFusion',
+    'FusedGenerator',
     'GlobalLocalCritic',
     'ImageHead',
     'LBAMGenerator',
