@@ -17,8 +17,18 @@ NESTED_CONV = re.compile(r'\.(\d+)\.conv(?:\.1)?\.(weight|bias)$')
 
 
 def plain_names(weights):
-    """Takes out of the authors' names whether a convolution is padded by a layer before it."""
-    return {NESTED_CONV.sub(r'.\1.\2', name): value for name, value in weights.items()}
+    """Takes out of the authors' names whether a convolution is padded by a layer before it.
+
+    Raises:
+        ValueError: A convolution is there under two of its names.
+    """
+    full_names = {}
+    for name in weights:
+        plain = NESTED_CONV.sub(r'.\1.\2', name)
+        if plain in full_names:
+            raise ValueError(f'{plain} is there twice, as {full_names[plain]} and as {name}; leave one of them out.')
+        full_names[plain] = name
+    return {plain: weights[name] for plain, name in full_names.items()}
 
 
 def public_names(generator):
