@@ -352,11 +352,12 @@ class TestAblations:
 @pytest.mark.parametrize('path', sorted((FOLDER / 'evaluation').glob('*.py')), ids=lambda path: path.stem)
 def test_evaluations_change_the_test_masks_and_report_the_raw_output(path):
     changed = differences(load(path).to_dict(), load(PLACES2).to_dict())
-    changed = {key for key in changed if key not in ('mask_folder', 'draw_mask_from_disk')}
+    changed = {key for key in changed if key not in ('mask_folder', 'draw_mask_from_disk', 'test_masks')}
     assert changed - {'model.test_cfg.compose'} == {
         key for key in changed if key.startswith('test_dataloader.dataset.pipeline.3.transforms.0')
     }
     assert load(path).model.test_cfg.compose is False
+    assert load(path).test_masks is None, 'compared under these masks alone'
 
 
 @pytest.mark.parametrize('path', TRAINED, ids=lambda path: path.stem)

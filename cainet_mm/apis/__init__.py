@@ -2,21 +2,31 @@
 
 from .comparison import MethodResult, Pictures, evaluate_method
 from .costs import Cost, describe_complexity, measure_cost
+from .filling import training_size
+from .inpainting import Outcome, Task, inpaint, inpaint_files, pair_files
 from .models import load_model
+from .publishing import publish
 from .scales import ScalePictures, picture_scales
 from .test_sets import config_of_folder, kinds_of, loader_from_config
 
 __all__ = [
     'Cost',
     'MethodResult',
+    'Outcome',
     'Pictures',
     'ScalePictures',
+    'Task',
     'config_of_folder',
     'describe_complexity',
     'evaluate_method',
+    'inpaint',
+    'inpaint_files',
     'kinds_of',
     'load_model',
     'loader_from_config',
     'measure_cost',
+    'pair_files',
     'picture_scales',
+    'publish',
+    'training_size',
 ]

@@ -10,23 +10,30 @@ from mmengine.registry import init_default_scope
 from mmengine.runner.checkpoint import CheckpointLoader
 
 from ..models.checkpoints import find_misfits, shapes_of
+from .publishing import read_published_config
 
 
-def load_model(config: str | Path | Config, checkpoint: str | Path | None = None, device: str = 'cpu') -> BaseModel:
+def load_model(
+    config: str | Path | Config | None, checkpoint: str | Path | None = None, device: str = 'cpu'
+) -> BaseModel:
     """Build the model of a config for inference and load its weights, which have to fit key for key.
 
     Args:
-        config: Path of a config, or the config.
+        config: Path of a config, or the config. ``None`` takes the one that a published checkpoint holds.
         checkpoint: Path or URL of the checkpoint. ``None`` for models without weights.
         device: Where the model goes.
 
     Returns:
-        The model, in eval mode.
+        The model, in eval mode, with the config as ``cfg``.
 
     Raises:
         FileNotFoundError: The config or the checkpoint does not exist.
-        ValueError: The checkpoint does not fit the model.
+        ValueError: The checkpoint does not fit the model, or holds no config where none is given.
     """
+    if config is None:
+        if checkpoint is None:
+            raise ValueError('load_model needs a config, or a checkpoint of tools/publish_model.py, which holds one.')
+        config = read_published_config(checkpoint)
     if not isinstance(config, Config):
         if '::' not in str(config) and not Path(config).is_file():
             raise FileNotFoundError(f'The config {str(config)!r} does not exist.')
@@ -40,6 +47,8 @@ def load_model(config: str | Path | Config, checkpoint: str | Path | None = None
     model = MODELS.build(model_config)
     if checkpoint is not None:
         load_weights(model, str(checkpoint))
+    # as OpenMMLab's packages keep it with models for inference
+    model.cfg = config
     return model.to(torch.device(device)).eval()
 
 

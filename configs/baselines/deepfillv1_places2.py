@@ -7,7 +7,12 @@ _base_ = [
 ]
 
 # the window that the local critic looks at
-_pipeline = _base_.train_dataloader.dataset.pipeline
 train_dataloader = dict(
-    dataset=dict(pipeline=[*_pipeline[:-1], dict(type='HoleBox', size=(128, 128)), _pipeline[-1]]),
+    dataset=dict(
+        pipeline=[
+            *_base_.train_dataloader.dataset.pipeline[:-1],
+            dict(type='HoleBox', size=(128, 128)),
+            dict(type='PackInputs'),
+        ]
+    ),
 )

@@ -21,7 +21,12 @@ model = dict(
 optim_wrapper = dict(generator=dict(optimizer=dict(lr=1e-3)), disc=dict(optimizer=dict(lr=1e-3)))
 
 # the window that the local critic looks at
-_pipeline = _base_.train_dataloader.dataset.pipeline
 train_dataloader = dict(
-    dataset=dict(pipeline=[*_pipeline[:-1], dict(type='HoleBox', size=(32, 32)), _pipeline[-1]]),
+    dataset=dict(
+        pipeline=[
+            *_base_.train_dataloader.dataset.pipeline[:-1],
+            dict(type='HoleBox', size=(32, 32)),
+            dict(type='PackInputs'),
+        ]
+    ),
 )

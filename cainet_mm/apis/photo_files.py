@@ -1,0 +1,273 @@
+"""Photographs and masks as files and PIL images: what is read, and how it is written again."""
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from ..datasets.errors import BadImageError
+from ..datasets.preparation import write_whole
+
+
+@dataclass(frozen=True)
+class Format:
+    """A kind of file that photographs are written to.
+
+    Attributes:
+        options: Of Pillow's ``save``.
+        modes: Pillow's modes that the file can hold.
+        info: What it can hold beside the pixels.
+        lossless: Whether it keeps every pixel.
+    """
+
+    options: dict
+    modes: tuple[str, ...]
+    info: tuple[str, ...]
+    lossless: bool = True
+
+
+GREY_AND_COLOUR = ('L', 'LA', 'RGB', 'RGBA', 'I;16')
+TIFF = Format(dict(format='TIFF', compression='tiff_adobe_deflate'), GREY_AND_COLOUR, ('exif', 'icc_profile', 'dpi'))
+JPEG = Format(
+    dict(format='JPEG', quality=95, subsampling=0), ('L', 'RGB'), ('exif', 'icc_profile', 'dpi'), lossless=False
+)
+FORMATS = {
+    '.png': Format(dict(format='PNG'), GREY_AND_COLOUR, ('exif', 'icc_profile', 'dpi')),
+    '.tif': TIFF,
+    '.tiff': TIFF,
+    '.webp': Format(dict(format='WEBP', lossless=True, exact=True), ('RGB', 'RGBA'), ('exif', 'icc_profile')),
+    '.bmp': Format(dict(format='BMP'), ('L', 'RGB'), ('dpi',)),
+    '.jpg': JPEG,
+    '.jpeg': JPEG,
+}
+ORIENTATION = 0x0112
+# EXIF's tags that a TIFF has among those of its own: orientation, and who took the photograph, with what and when
+TIFF_EXIF = (0x010E, 0x010F, 0x0110, ORIENTATION, 0x0131, 0x0132, 0x013B, 0x8298)
+
+
+def transverse(pixels: np.ndarray) -> np.ndarray:
+    """Mirror at the diagonal from the top right to the bottom left."""
+    return np.rot90(pixels, 2).swapaxes(0, 1)
+
+
+def transpose(pixels: np.ndarray) -> np.ndarray:
+    """Mirror at the diagonal from the top left to the bottom right."""
+    return pixels.swapaxes(0, 1)
+
+
+# how pixels get upright, by EXIF's orientation, and back
+TURNS: dict[int, tuple[Callable[[np.ndarray], np.ndarray], Callable[[np.ndarray], np.ndarray]]] = {
+    2: (np.fliplr, np.fliplr),
+    3: (partial(np.rot90, k=2), partial(np.rot90, k=2)),
+    4: (np.flipud, np.flipud),
+    5: (transpose, transpose),
+    6: (partial(np.rot90, k=3), partial(np.rot90, k=1)),
+    7: (transverse, transverse),
+    8: (partial(np.rot90, k=1), partial(np.rot90, k=3)),
+}
+
+
+@dataclass
+class Photo:
+    """A photograph, upright.
+
+    Attributes:
+        pixels: (H, W, 1) or (H, W, 3), RGB, uint8 or uint16, as one looks at the photograph.
+        alpha: (H, W), uint8, or ``None``.
+        orientation: EXIF's number of how the pixels lie in the file; 1 for upright.
+        info: What stands beside the pixels: ``exif``, ``icc_profile``, ``dpi``.
+    """
+
+    pixels: np.ndarray
+    alpha: np.ndarray | None = None
+    orientation: int = 1
+    info: dict = field(default_factory=dict)
+
+
+def read_photo(path: Path) -> Photo:
+    """Read a photograph.
+
+    Args:
+        path: The file.
+
+    Raises:
+        BadImageError: It cannot be read, or is of a kind whose pixels would not survive.
+    """
+    image, orientation = open_image(path, 'photograph')
+    return photo_of(image, f'The photograph {path}', orientation)
+
+
+def open_image(path: Path, kind: str) -> tuple[Image.Image, int]:
+    """Read an image file whole, and the orientation that it has in the file.
+
+    Args:
+        path: The file.
+        kind: What it is called in the sentence.
+
+    Raises:
+        BadImageError: It cannot be read.
+    """
+    try:
+        # the file is closed when the block is left; its pixels have been read then
+        with Image.open(path) as image:
+            check_header(image, f'The {kind} {path}')
+            orientation = image.getexif().get(ORIENTATION, 1)
+            image.load()
+            return image, orientation
+    except BadImageError:
+        raise
+    except Exception as error:  # Pillow's decoders raise their own kinds on damaged bytes
+        reason = ' '.join(str(error).split()) or type(error).__name__
+        raise BadImageError(f'The {kind} {path} cannot be read ({reason}).') from error
+
+
+def photo_of(image: Image.Image, name: str = 'The photograph', stored: int = 1) -> Photo:
+    """Take a PIL image apart.
+
+    Args:
+        image: Modes L, LA, RGB, RGBA, I;16 and P; the last one becomes RGB or RGBA. Of an image with several frames,
+            the one that it is at.
+        name: What it is called in sentences.
+        stored: The orientation in its file. Pillow turns a TIFF upright when it reads the pixels, and leaves other
+            images as they are.
+
+    Raises:
+        BadImageError: It is of another kind.
+    """
+    info = {key: image.info[key] for key in ('exif', 'icc_profile', 'dpi') if image.info.get(key)}
+    orientation = image.getexif().get(ORIENTATION, 1)
+    if image.format == 'TIFF':
+        exif = Image.Exif()
+        exif.update({tag: value for tag, value in image.getexif().items() if tag in TIFF_EXIF})
+        exif[ORIENTATION] = stored if orientation == 1 else orientation
+        info['exif'] = exif.tobytes()
+    if image.mode == 'P' or 'transparency' in image.info and image.mode in ('L', 'RGB'):
+        image = image.convert('RGBA' if 'transparency' in image.info else 'RGB')
+    if image.mode == 'I' and image.getextrema()[0] >= 0 and image.getextrema()[1] < 2**16:
+        # how older versions of Pillow read 16-bit grey files
+        pixels = np.asarray(image).astype(np.uint16)
+    elif image.mode in ('L', 'LA', 'RGB', 'RGBA') or image.mode.startswith('I;16'):
+        pixels = np.asarray(image)
+    else:
+        raise BadImageError(
+            f'{name} has the mode {image.mode}; grey (8 or 16 bits), RGB and RGBA (8 bits) and palettes are accepted. '
+            'Convert it to one of them.'
+        )
+    pixels = pixels.astype(pixels.dtype.newbyteorder('='))
+    if pixels.ndim == 2:
+        pixels = pixels[..., None]
+    if orientation in TURNS:
+        pixels = TURNS[orientation][0](pixels)
+    alpha = None
+    if pixels.shape[2] in (2, 4):
+        pixels, alpha = pixels[..., :-1], pixels[..., -1]
+    return Photo(np.ascontiguousarray(pixels), alpha, stored if orientation == 1 else orientation, info)
+
+
+def check_header(image: Image.Image, name: str) -> None:
+    """Refuse what Pillow would not read whole, and without a word: several frames, and colours of more than 8 bits.
+
+    Raises:
+        BadImageError: The image file has them.
+    """
+    # a phone's MPO is a JPEG with a second view behind it
+    if getattr(image, 'n_frames', 1) > 1 and image.format != 'MPO':
+        raise BadImageError(f'{name} has {image.n_frames} frames; give each as an image of its own.')
+    # a raw mode such as RGB;16B, or the largest value of a PPM
+    coding = str([tile[3] for tile in getattr(image, 'tile', ())])
+    if image.mode in ('L', 'LA', 'RGB', 'RGBA') and (';16' in coding or '65535' in coding):
+        raise BadImageError(
+            f'{name} has 16 bits for each colour, which Pillow cannot read whole. Convert it to 8 bits, or give its '
+            'pixels to inpaint() as an array of uint16.'
+        )
+
+
+def image_of(photo: Photo, pixels: np.ndarray, alpha: np.ndarray | None) -> Image.Image:
+    """Put a PIL image together from new pixels, as the photograph's lay, with what stood beside them.
+
+    Args:
+        photo: The photograph.
+        pixels: (H, W, 1) or (H, W, 3), of its size and type, upright.
+        alpha: (H, W), uint8, or ``None``.
+    """
+    if alpha is not None:
+        pixels = np.concatenate((pixels, alpha[..., None]), axis=2)
+    if photo.orientation in TURNS:
+        pixels = TURNS[photo.orientation][1](pixels)
+    image = Image.fromarray(np.ascontiguousarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels))
+    image.info.update(photo.info)
+    return image
+
+
+def write_image(image: Image.Image, path: Path) -> None:
+    """Write a PIL image and what stands beside its pixels, whole or not at all: beside its place, then moved there.
+
+    Args:
+        image: The image.
+        path: Where to; the ending says the format.
+
+    Raises:
+        BadImageError: The format is unknown, or cannot hold the image.
+    """
+    kind = FORMATS.get(path.suffix.lower())
+    if kind is None:
+        raise BadImageError(f'{path} has an unknown ending; photographs are written as {", ".join(FORMATS)}.')
+    kept = {key: image.info[key] for key in ('exif', 'icc_profile', 'dpi') if image.info.get(key)}
+    lost = [name for key, name in (('exif', 'EXIF data'), ('icc_profile', 'colour profile')) if key in kept]
+    lost = [] if 'icc_profile' in kind.info else lost
+    if image.mode not in kind.modes or lost:
+        what = f'its {" and ".join(lost)}' if lost else f'an image of the mode {image.mode}'
+        raise BadImageError(f'{path} cannot hold {what}; write to a file that ends in .png.')
+    content = io.BytesIO()
+    image.save(content, **kind.options, **{key: value for key, value in kept.items() if key in kind.info})
+    write_whole(path, content.getvalue())
+
+
+def read_hole(path: Path) -> np.ndarray:
+    """Read a mask, upright: (H, W), true in the hole, which is what is bright (above half); transparent is dark.
+
+    Args:
+        path: The file, of any image mode.
+
+    Raises:
+        BadImageError: It cannot be read.
+    """
+    return hole_of_image(open_image(path, 'mask')[0])
+
+
+def hole_of_image(image: Image.Image) -> np.ndarray:
+    """The hole of a mask that is a PIL image, as :func:`read_hole` says."""
+    orientation = image.getexif().get(ORIENTATION, 1)
+    if image.mode not in ('1', 'L', 'I', 'F') and not image.mode.startswith('I;16'):
+        layers = image.convert('RGBA')
+        ground = Image.new('RGBA', layers.size, (0, 0, 0, 255))
+        image = Image.alpha_composite(ground, layers).convert('L')
+    hole = hole_of(np.asarray(image))
+    return TURNS[orientation][0](hole) if orientation in TURNS else hole
+
+
+def hole_of(mask: np.ndarray) -> np.ndarray:
+    """The hole of a mask that is an array.
+
+    Args:
+        mask: (H, W), (H, W, 1) or (H, W, 3): bool; 0 and 1; or up to 255, or 65535, with the hole above half. Of three
+            channels the mean counts.
+
+    Returns:
+        (H, W), true in the hole.
+
+    Raises:
+        BadImageError: It has another shape.
+    """
+    if mask.ndim == 3 and mask.shape[2] in (1, 3):
+        mask = mask.mean(axis=2)
+    if mask.ndim != 2 or not mask.size:
+        raise BadImageError(f'A mask has height and width, and one or three channels; got the shape {mask.shape}.')
+    if mask.dtype == bool:
+        return mask
+    top = next((top for top in (1, 255) if mask.max() <= top), 65535)
+    return mask > top / 2

@@ -1,0 +1,271 @@
+"""Photographs and masks as files: what is beside the pixels survives, and nothing is half written."""
+
+import io
+import os
+
+import cv2
+import numpy as np
+import pytest
+from conftest import ROOT
+from PIL import Image, ImageCms, ImageOps
+
+from cainet_mm.apis import inpaint, inpaint_files, load_model, pair_files
+from cainet_mm.apis.photo_files import image_of, photo_of, read_hole, read_photo, write_image
+from cainet_mm.datasets.errors import BadImageError
+
+ORIENTATION = 0x0112
+MODEL_TAG = 0x0110
+# made once: the time of its making is in it
+PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile('sRGB')).tobytes()
+
+
+@pytest.fixture(scope='module')
+def telea():
+    return load_model(ROOT / 'configs/baselines/telea.py')
+
+
+def noise(shape, dtype=np.uint8, seed=0):
+    return np.random.default_rng(seed).integers(0, np.iinfo(dtype).max + 1, shape).astype(dtype)
+
+
+def exif_with(orientation):
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    exif[MODEL_TAG] = 'A camera'
+    return exif
+
+
+def square(shape, top, left, height, width=None):
+    hole = np.zeros(shape, bool)
+    hole[top : top + height, left : left + (width or height)] = True
+    return hole
+
+
+@pytest.mark.parametrize('orientation', range(1, 9))
+@pytest.mark.parametrize('ending', ['.png', '.jpg', '.tif', '.webp'])
+class TestOrientation:
+    def test_photograph_is_read_upright_and_put_back(self, tmp_path, orientation, ending):
+        path = tmp_path / f'photo{ending}'
+        lossless = dict(lossless=True) if ending == '.webp' else {}
+        Image.fromarray(noise((14, 22, 3))).save(path, exif=exif_with(orientation), **lossless)
+        photo = read_photo(path)
+        with Image.open(path) as stored:
+            np.testing.assert_array_equal(photo.pixels, np.asarray(ImageOps.exif_transpose(stored)))
+        back = image_of(photo, photo.pixels, None)
+        assert back.size == (22, 14)
+        assert photo.orientation == orientation
+        if ending != '.jpg':
+            np.testing.assert_array_equal(np.asarray(back), noise((14, 22, 3)))
+
+    def test_mask_is_for_what_one_sees_and_the_tags_stay(self, tmp_path, telea, orientation, ending):
+        path = tmp_path / f'photo{ending}'
+        Image.fromarray(noise((40, 56, 3))).save(path, exif=exif_with(orientation), icc_profile=PROFILE)
+        with Image.open(path) as stored:
+            seen = np.asarray(ImageOps.exif_transpose(stored))
+        hole = square(seen.shape[:2], 4, 6, 9, 14)
+        write_image(inpaint(path, hole, model=telea), tmp_path / 'out.png')
+        with Image.open(tmp_path / 'out.png') as result:
+            assert result.getexif().get(ORIENTATION, 1) == orientation
+            assert result.getexif()[MODEL_TAG] == 'A camera'
+            assert result.info['icc_profile'] == PROFILE
+            shown = np.asarray(ImageOps.exif_transpose(result))
+        np.testing.assert_array_equal(shown[~hole], seen[~hole])
+        np.testing.assert_array_equal(shown, inpaint(seen, hole, model=telea))
+
+
+class TestWriting:
+    @pytest.mark.parametrize('ending', ['.png', '.tif', '.TIFF', '.webp', '.bmp'])
+    @pytest.mark.parametrize('mode', ['L', 'LA', 'RGB', 'RGBA', 'I;16'])
+    def test_every_pixel_is_kept_or_the_file_refused(self, tmp_path, ending, mode):
+        pixels = noise((12, 17, 4))
+        image = Image.fromarray(noise((12, 17), np.uint16) if mode == 'I;16' else pixels)
+        image = image if mode == 'I;16' else image.convert(mode)
+        path = tmp_path / f'out{ending}'
+        try:
+            write_image(image, path)
+        except BadImageError as error:
+            assert f'mode {mode}' in str(error) and '.png' in str(error)
+            assert (ending, mode) not in [('.png', mode), ('.tif', mode), ('.TIFF', mode), (ending, 'RGB')]
+            assert not path.exists()
+            return
+        with Image.open(path) as read:
+            assert read.mode == mode
+            np.testing.assert_array_equal(np.asarray(read), np.asarray(image))
+
+    @pytest.mark.parametrize('ending', ['.png', '.tif', '.webp', '.jpg'])
+    def test_tags_and_profile_are_written(self, tmp_path, ending):
+        image = Image.fromarray(noise((12, 17, 3)))
+        image.info.update(exif=exif_with(6).tobytes(), icc_profile=PROFILE)
+        write_image(image, tmp_path / f'out{ending}')
+        with Image.open(tmp_path / f'out{ending}') as read:
+            assert read.getexif()[ORIENTATION] == 6
+            assert read.info['icc_profile'] == PROFILE
+
+    def test_what_would_lose_the_profile_is_refused(self, tmp_path):
+        image = Image.fromarray(noise((12, 17, 3)))
+        image.info.update(icc_profile=PROFILE)
+        with pytest.raises(BadImageError, match='cannot hold its colour profile'):
+            write_image(image, tmp_path / 'out.bmp')
+
+    def test_unknown_ending_is_refused(self, tmp_path):
+        with pytest.raises(BadImageError, match=r'written as \.png'):
+            write_image(Image.fromarray(noise((12, 17, 3))), tmp_path / 'out.xyz')
+
+    def test_interrupted_writing_leaves_what_was_there(self, tmp_path, monkeypatch):
+        (tmp_path / 'out.png').write_bytes(b'before')
+
+        def fail(self, target):
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr('pathlib.Path.replace', fail)
+        with pytest.raises(KeyboardInterrupt):
+            write_image(Image.fromarray(noise((12, 17, 3))), tmp_path / 'out.png')
+        assert os.listdir(tmp_path) == ['out.png']
+        assert (tmp_path / 'out.png').read_bytes() == b'before'
+
+
+class TestReading:
+    @pytest.mark.parametrize('ending', ['.png', '.tif', '.ppm'])
+    def test_16_bit_colours_are_refused_not_cut(self, tmp_path, ending):
+        path = tmp_path / f'deep{ending}'
+        cv2.imwrite(str(path), noise((9, 8, 3), np.uint16))
+        with pytest.raises(BadImageError, match=rf'{path} has 16 bits for each colour'):
+            read_photo(path)
+
+    @pytest.mark.parametrize('ending', ['.png', '.tif'])
+    def test_16_bit_grey_is_kept(self, tmp_path, telea, ending):
+        grey, hole = noise((30, 40), np.uint16), square((30, 40), 9, 9, 9)
+        cv2.imwrite(str(tmp_path / f'grey{ending}'), grey)
+        filled = inpaint(tmp_path / f'grey{ending}', hole, model=telea)
+        write_image(filled, tmp_path / f'out{ending}')
+        read = cv2.imread(str(tmp_path / f'out{ending}'), cv2.IMREAD_UNCHANGED)
+        assert read.dtype == np.uint16
+        np.testing.assert_array_equal(read[~hole], grey[~hole])
+
+    @pytest.mark.parametrize('transparent', [None, 3])
+    def test_palettes_become_colours(self, transparent):
+        image = Image.fromarray(noise((12, 17, 3))).quantize(16)
+        if transparent is not None:
+            image.info['transparency'] = transparent
+        photo = photo_of(image)
+        np.testing.assert_array_equal(photo.pixels, np.asarray(image.convert('RGB')))
+        expected = None if transparent is None else np.where(np.asarray(image) == transparent, 0, 255)
+        np.testing.assert_array_equal(photo.alpha, expected)
+
+    def test_frames_are_refused(self, tmp_path):
+        frames = [Image.fromarray(noise((12, 17, 3), seed=seed)) for seed in range(2)]
+        frames[0].save(tmp_path / 'two.tif', save_all=True, append_images=frames[1:])
+        with pytest.raises(BadImageError, match='2 frames'):
+            read_photo(tmp_path / 'two.tif')
+
+    @pytest.mark.parametrize('content', [b'', b'no image', None])
+    def test_what_cannot_be_read_is_named(self, tmp_path, content):
+        path = tmp_path / 'broken.png'
+        if content is None:
+            whole = io.BytesIO()
+            Image.fromarray(noise((90, 90, 3))).save(whole, 'PNG')
+            content = whole.getvalue()[:9000]
+        path.write_bytes(content)
+        with pytest.raises(BadImageError, match=rf'The photograph {path} cannot be read'):
+            read_photo(path)
+        with pytest.raises(BadImageError, match=rf'The mask {path} cannot be read'):
+            read_hole(path)
+
+
+class TestMasks:
+    def masks(self):
+        hole = square((20, 30), 5, 7, 6)
+        bright = np.where(hole, 200, 90).astype(np.uint8)
+        yield 'bilevel', Image.fromarray(hole), hole
+        yield 'grey', Image.fromarray(bright), hole
+        yield 'zeros and ones', Image.fromarray(hole.astype(np.uint8)), hole
+        yield '16 bits', Image.fromarray(np.where(hole, 60000, 30000).astype(np.uint16)), hole
+        yield 'colour', Image.fromarray(np.stack([bright] * 3, axis=2)), hole
+        white = np.full((20, 30), 255, np.uint8)
+        yield 'white on transparent', Image.fromarray(np.stack([white] * 3 + [np.where(hole, white, 0)], axis=2)), hole
+        yield 'palette', Image.fromarray(np.stack([bright] * 3, axis=2)).quantize(4), hole
+
+    def test_bright_pixels_are_the_hole(self, tmp_path):
+        for name, image, hole in self.masks():
+            image.save(tmp_path / 'mask.png')
+            np.testing.assert_array_equal(read_hole(tmp_path / 'mask.png'), hole, err_msg=name)
+
+
+class TestFolders:
+    @pytest.fixture
+    def folders(self, tmp_path):
+        photos, masks = tmp_path / 'photos', tmp_path / 'masks'
+        for folder in (photos / 'below', masks / 'below'):
+            folder.mkdir(parents=True)
+        for name in ('a.png', 'b.jpg', 'below/c.png', 'same.png', 'same.jpg'):
+            Image.fromarray(noise((20, 30, 3), seed=len(name))).save(photos / name)
+            Image.fromarray(square((20, 30), 5, 7, 6)).save((masks / name).with_suffix('.png'))
+        return photos, masks, tmp_path / 'out'
+
+    def test_masks_go_by_name_and_results_have_names_of_their_own(self, folders):
+        photos, masks, out = folders
+        Image.new('L', (3, 3)).save(masks / 'nobody.png')
+        tasks, unused = pair_files(photos, masks, out)
+        found = {
+            str(task.photo.relative_to(photos)): (task.mask.name, str(task.out.relative_to(out))) for task in tasks
+        }
+        assert found == {
+            'a.png': ('a.png', 'a.png'),
+            'b.jpg': ('b.png', 'b.png'),
+            os.path.join('below', 'c.png'): ('c.png', os.path.join('below', 'c.png')),
+            'same.jpg': ('same.png', 'same.jpg.png'),
+            'same.png': ('same.png', 'same.png'),
+        }
+        assert unused == [masks / 'nobody.png']
+
+    def test_a_photograph_without_a_mask_or_with_several_has_a_problem(self, folders):
+        photos, masks, out = folders
+        (masks / 'a.png').rename(masks / 'a.bmp')
+        (masks / 'b.png').rename(masks / 'b.tif')
+        Image.new('L', (3, 3)).save(masks / 'b.bmp')
+        (masks / 'below/c.png').unlink()
+        problems = {task.photo.name: task.problem for task in pair_files(photos, masks, out)[0]}
+        assert [name for name, problem in problems.items() if problem] == ['b.jpg', 'c.png']
+        assert 'several masks' in problems['b.jpg']
+        assert 'no mask' in problems['c.png']
+
+    def test_results_in_the_photographs_folder_are_no_photographs(self, folders):
+        photos, masks, _ = folders
+        before = pair_files(photos, masks, photos / 'out')
+        for task in before[0]:
+            task.out.parent.mkdir(parents=True, exist_ok=True)
+            task.out.write_bytes(b'')
+        assert pair_files(photos, masks, photos / 'out') == before
+
+    def test_nothing_is_written_over_what_is_read(self, folders):
+        photos, masks, _ = folders
+        for arguments in ((photos, masks, photos), (photos / 'a.png', masks / 'a.png', masks / 'a.png')):
+            with pytest.raises(ValueError, match='written over|folders of their own'):
+                pair_files(*arguments)
+
+    def test_outcomes_are_those_of_every_photograph_in_order(self, folders, telea):
+        photos, masks, out = folders
+        (photos / 'a.png').write_bytes(b'no image')
+        Image.new('L', (9, 9)).save(masks / 'same.png')
+        tasks, _ = pair_files(photos, masks, out)
+        outcomes = list(inpaint_files(tasks, telea, batch_size=3))
+        assert [outcome.task for outcome in outcomes] == tasks
+        assert [outcome.problem is None for outcome in outcomes] == [False, True, True, False, False]
+        written = sorted(str(path.relative_to(out)) for path in out.rglob('*') if path.is_file())
+        assert written == ['b.png', os.path.join('below', 'c.png')]
+
+    def test_a_network_that_fails_on_one_photograph_fills_the_others(self, folders, telea, monkeypatch):
+        photos, masks, out = folders
+        Image.fromarray(np.zeros((20, 30, 3), np.uint8)).save(photos / 'a.png')
+        step = telea.test_step
+
+        def fail(data):
+            if any(bool((image == 0).any(0).sum() > 300) for image in data['inputs']):
+                raise RuntimeError('out of memory')
+            return step(data)
+
+        monkeypatch.setattr(telea, 'test_step', fail)
+        tasks, _ = pair_files(photos, masks, out)
+        outcomes = list(inpaint_files(tasks, telea))
+        assert [outcome.problem is None for outcome in outcomes] == [False, True, True, True, True]
+        assert outcomes[0].problem == f'The photograph {photos / "a.png"} was not filled: out of memory'

@@ -1,0 +1,89 @@
+"""Fills holes in photographs: python tools/inpaint.py PHOTO [MASK] -o OUT --config CONFIG [--checkpoint CHECKPOINT]
+
+    python tools/inpaint.py photo.jpg mask.png -o filled.png --config CONFIG --checkpoint CHECKPOINT
+    python tools/inpaint.py photos/ masks/ -o filled/ --config configs/baselines/telea.py
+    python tools/inpaint.py erased.png -o filled.png --config CONFIG --checkpoint CHECKPOINT
+
+PHOTO is a photograph of any size, or a folder of them. MASK is an image of the photograph's size whose bright pixels
+are the hole; for a folder, one mask for all, or a folder with masks of its names. Without MASK the transparent
+part of an RGBA photograph is the hole. Known pixels, EXIF data and the colour profile are kept. In a folder, results of
+JPEGs are PNGs, since a JPEG changes every pixel when it is written again.
+
+The exit status is 0 when every photograph has its result, 1 when some have none, 2 when the arguments do not fit.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from _command import Tool, make_package_importable
+
+
+def make_tool():
+    tool = Tool(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    tool.add_argument('photo', type=Path, metavar='PHOTO')
+    tool.add_argument('mask', type=Path, metavar='MASK', nargs='?')
+    tool.add_argument('-o', '--out', type=Path, metavar='OUT', required=True, help='file, or folder for a folder')
+    tool.add_argument('--config', required=True, help='config of the model, such as configs/baselines/telea.py')
+    tool.add_argument('--checkpoint', help='file of its weights; methods without weights need none')
+    tool.add_argument('--device', default='cpu', help='cpu (default), cuda, cuda:1, ...')
+    tool.add_argument('--raw', action='store_true', help="also write the network's own image, as NAME.raw.png")
+    tool.add_argument(
+        '--save-scales',
+        action='store_true',
+        help="also write what the network's scales put out for the largest hole, as NAME.scales.png",
+    )
+    tool.add_argument('--refine', action='store_true', help='fill large holes again at finer scales')
+    tool.add_argument('--work-size', type=int, help="side of the network's windows (default: that of its training)")
+    tool.add_argument('--batch-size', type=int, default=8, help='windows at once (default: 8)')
+    return tool
+
+
+def load(tool, args):
+    """Loads the model; nothing in the checkpoint is run, and random weights are refused."""
+    from cainet_mm.apis import load_model
+    from cainet_mm.models.checkpoints import read_weights
+
+    if args.checkpoint is not None:
+        # Before torch 2.6, loading as such would run what a file holds. Of a URL nothing could be said beforehand.
+        read_weights(args.checkpoint)
+    model = load_model(args.config, args.checkpoint, args.device)
+    if args.checkpoint is None and any(True for _ in model.parameters()):
+        tool.refuse(f'the model of {args.config} has weights, which --checkpoint has to name.')
+    return model
+
+
+def main():
+    tool = make_tool()
+    args = tool.parse_args()
+    tool.require_file(args.config, '--config')
+    if args.checkpoint is not None:
+        tool.require_file(args.checkpoint, '--checkpoint')
+    make_package_importable()
+    # first: MMagic imports only after it
+    from cainet_mm.apis import inpaint_files, pair_files  # isort: skip
+    from tqdm import tqdm
+
+    try:
+        tasks, unused = pair_files(args.photo, args.mask, args.out)
+        model = load(tool, args)
+        outcomes = inpaint_files(
+            tasks, model, args.work_size, args.batch_size, args.refine, save_raw=args.raw, save_scales=args.save_scales
+        )
+        outcomes = list(tqdm(outcomes, total=len(tasks), unit='photo'))
+    except (OSError, RuntimeError, ValueError) as error:
+        tool.refuse(' '.join(str(error).split()))
+    failed = [outcome for outcome in outcomes if outcome.problem is not None]
+    print(f'{len(outcomes) - len(failed)} of {len(outcomes)} photographs have their result in {args.out}.')
+    for outcome in outcomes:
+        for note in outcome.notes:
+            print(note)
+    if unused:
+        print(f'{len(unused)} masks belong to no photograph, such as {unused[0]}.')
+    for outcome in failed:
+        print(outcome.problem, file=sys.stderr)
+    return 1 if failed else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
