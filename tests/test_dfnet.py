@@ -228,7 +228,7 @@ def test_objective_is_the_published_one_of_images_in_0_to_1():
     target = torch.rand(2, 3, 64, 64, generator=generator)
     mask = (torch.rand(2, 1, 64, 64, generator=generator) > 0.7).float()
     outputs = [torch.rand(2, 3, size, size, generator=generator) for size in sizes]
-    pyramid = build_pyramid(2 * target - 1, mask, [(size, size) for size in sizes], 'bilinear')
+    pyramid = build_pyramid(2 * target - 1, mask, [(size, size) for size in sizes], model.downscale_mode)
     terms = model.generator_losses([2 * output - 1 for output in outputs], pyramid)
     expected_l1 = expected_tv = 0
     for scale, (output, size) in enumerate(zip(outputs, sizes, strict=True)):

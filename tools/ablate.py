@@ -100,7 +100,9 @@ class Training:
     def __init__(self, args, name, entry, budgeted):
         self.name = name
         self.folder = args.out_dir / 'runs' / name
-        self.config = Config.fromfile(entry.config)
+        from cainet_mm.apis import read_config
+
+        self.config = read_config(entry.config)
         self.config.merge_from_dict(deepcopy(entry.get('options', {})))
         self.config.work_dir = str(self.folder)
         self.config.randomness = dict(self.config.get('randomness', {}), seed=args.seed)

@@ -72,7 +72,8 @@ def parse(tool):
     """Parses the command line and refuses what cannot work before anything slow is imported."""
     args = tool.parse_args()
     if not Path(args.data).is_dir():
-        tool.require_file(args.data, 'DATA, which is a config or a folder of photographs,')
+        if '::' not in args.data:
+            tool.require_file(args.data, 'DATA, which is a config or a folder of photographs,')
         if args.mask_folder or args.image_size:
             tool.refuse('--mask-folder and --image-size are for a folder of photographs; a config says both by itself.')
     names = [name for name, *_ in (*args.method, *args.failed)]
@@ -211,17 +212,16 @@ def main():
     # first: MMagic imports only after it
     import cainet_mm  # isort: skip
     import torch
-    from mmengine.config import Config
     from mmengine.registry import init_default_scope
 
-    from cainet_mm.apis import config_of_folder, kinds_of
+    from cainet_mm.apis import config_of_folder, kinds_of, read_config
     from cainet_mm.evaluation import summarise, write_costs, write_images, write_json, write_report
 
     try:
         if Path(args.data).is_dir():
             config = config_of_folder(Path(args.data), args.mask_folder, args.image_size)
         else:
-            config = Config.fromfile(args.data)
+            config = read_config(args.data)
             if config.get('test_dataloader') is None:
                 tool.refuse(f'config {args.data} has no test_dataloader; give one that tests.')
         init_default_scope(config.get('default_scope', 'mmagic'))

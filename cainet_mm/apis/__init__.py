@@ -4,7 +4,7 @@ from .comparison import MethodResult, Pictures, evaluate_method
 from .costs import Cost, describe_complexity, measure_cost
 from .filling import training_size
 from .inpainting import Outcome, Task, inpaint, inpaint_files, pair_files
-from .models import load_model
+from .models import load_model, read_config
 from .publishing import publish
 from .scales import ScalePictures, picture_scales
 from .test_sets import config_of_folder, kinds_of, loader_from_config
@@ -28,5 +28,6 @@ __all__ = [
     'pair_files',
     'picture_scales',
     'publish',
+    'read_config',
     'training_size',
 ]

@@ -35,9 +35,7 @@ def load_model(
             raise ValueError('load_model needs a config, or a checkpoint of tools/publish_model.py, which holds one.')
         config = read_published_config(checkpoint)
     if not isinstance(config, Config):
-        if '::' not in str(config) and not Path(config).is_file():
-            raise FileNotFoundError(f'The config {str(config)!r} does not exist.')
-        config = Config.fromfile(config)
+        config = read_config(config)
     init_default_scope(config.get('default_scope', 'mmagic'))
     model_config = without_pretrained(config.model)
     # inference needs no losses, and these may need the weights of a VGG: ours, and that of MMagic's inpaintors
@@ -50,6 +48,20 @@ def load_model(
     # as OpenMMLab's packages keep it with models for inference
     model.cfg = config
     return model.to(torch.device(device)).eval()
+
+
+def read_config(path: str | Path) -> Config:
+    """Read a config from a file, or from an installed package, such as ``'cainet_mm::quickstart/stage2.py'``.
+
+    Raises:
+        FileNotFoundError: There is no such config.
+    """
+    if '::' in str(path):
+        # MMEngine looks into packages for what is inherited alone
+        return Config.fromstring(f'_base_ = [{str(path)!r}]', '.py')
+    if not Path(path).is_file():
+        raise FileNotFoundError(f'The config {str(path)!r} does not exist.')
+    return Config.fromfile(path)
 
 
 def without_pretrained(model: ConfigDict) -> ConfigDict:

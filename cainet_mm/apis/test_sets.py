@@ -7,6 +7,8 @@ from mmengine.config import Config, ConfigDict
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
+from .models import read_config
+
 AS_CONFIGURED = 'configured'
 # what the package's own folder test sets look like: the masks of this config, at any size
 FOLDER_CONFIG = 'cainet_mm::_base_/masks/free_form_256.py'
@@ -108,7 +110,7 @@ def scaled_masks(side: int) -> ConfigDict:
     Args:
         side: Height and width of the images.
     """
-    config = Config.fromfile(FOLDER_CONFIG)
+    config = read_config(FOLDER_CONFIG)
 
     def scale(value: object, key: str = '') -> object:
         if isinstance(value, dict):

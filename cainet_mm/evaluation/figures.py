@@ -98,7 +98,7 @@ def write_plot(
     sheet = Figure(figsize=(6.5 * max(len(kinds), 1), 4.5), layout='constrained')
     FigureCanvasAgg(sheet)
     panels = sheet.subplots(1, max(len(kinds), 1), squeeze=False, sharey=True)[0]
-    for panel, masks in zip(panels, kinds, strict=True):
+    for panel, masks in zip(panels, kinds, strict=False):
         entries = [entry for entry in chosen if entry['masks'] == masks]
         holes = sorted({entry['holes'] for entry in entries}, key=lambda name: (name == 'all', name))
         for number, method in enumerate(methods):
