@@ -27,3 +27,8 @@ echo "quickstart.sh: test on the held-out photographs"
     --method "mean colour" configs/baselines/mean_colour.py \
     --method Telea configs/baselines/telea.py \
     --method CAINet configs/quickstart/stage2.py "$(cat "$OUT/stage2/last_checkpoint")"
+
+echo
+echo "quickstart.sh: to fill a photograph of yours with the network just trained (bright pixels of MASK are the hole):"
+echo "    $python tools/inpaint.py PHOTO MASK -o filled.png --config configs/quickstart/stage2.py \\"
+echo "        --checkpoint $(cat "$OUT/stage2/last_checkpoint")"

@@ -154,3 +154,31 @@ class LoadPartHook(Hook):
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         load_part(model, self.part, self.checkpoint, self.prefix)
         runner.logger.info(f'{self.part} starts from {self.checkpoint} ({self.prefix}*).')
+
+
+@HOOKS.register_module()
+class PlainKeysHook(Hook):
+    """Saves a model whose parts are wrapped one by one under the same names as one that is not.
+
+    MMEngine takes the wrapper of a whole model off before it saves, but not those that
+    ``MMSeparateDistributedDataParallel`` puts around the parts. Their keys then begin with ``generator.module.``, which
+    no model of a single process has; a test would go on with random weights.
+    """
+
+    # after the hooks that change what is saved, such as that of a moving average
+    priority = 'LOWEST'
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Rename the weights, and those of a moving average."""
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        wrapped = {name for name, part in model.named_children() if is_model_wrapper(part)}
+
+        def plain(key: str) -> str:
+            part, _, rest = key.partition('.')
+            if part == 'module':  # the average keeps its copy of the model under this name
+                return f'module.{plain(rest)}'
+            return f'{part}.{rest.removeprefix("module.")}' if part in wrapped else key
+
+        for name in ('state_dict', 'ema_state_dict'):
+            if name in checkpoint:
+                checkpoint[name] = {plain(key): value for key, value in checkpoint[name].items()}

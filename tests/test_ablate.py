@@ -1,0 +1,162 @@
+"""Studies: methods trained at an equal budget, resumably, and compared."""
+
+import csv
+import importlib.util
+import json
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+import torch
+from conftest import ROOT, tiny
+from mmengine.config import Config, ConfigDict
+
+STUDIES = sorted((ROOT / 'configs/studies').glob('*.py'))
+
+
+@pytest.fixture
+def ablate(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / 'tools')
+    spec = importlib.util.spec_from_file_location('tool_ablate', ROOT / 'tools/ablate.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def args(tmp_path):
+    return SimpleNamespace(out_dir=tmp_path / 'out', seed=3, gpus=1, images=None, minutes=None, amp=False)
+
+
+@pytest.mark.parametrize('path', STUDIES, ids=lambda path: path.stem)
+def test_every_study_names_configs_and_keys_that_exist(path, ablate, args):
+    study = ablate.read_study(ablate.make_tool(), path)
+    assert 'test_dataloader' in Config.fromfile(study.data)
+    lengths = set()
+    for name, method in study.methods.items():
+        training = ablate.Training(args, name, method, budgeted=True)
+        if training.trains:
+            lengths.add((training.config.train_cfg.max_iters, training.batch))
+        if 'encoder' in method:
+            encoder = ablate.Training(args, 'encoder', method.encoder, budgeted=False)
+            place = training.config
+            for key in method.encoder.into.split('.'):
+                place = place[key]
+            # the config's own path is that of the encoder's last checkpoint, wherever it is trained
+            assert place.endswith(f'iter_{encoder.config.train_cfg.max_iters}.pth')
+    if 'smoke' not in path.stem:
+        assert len(lengths) == 1, 'at paper size all methods have the same length and batch'
+
+
+def test_equal_images_are_equal_whatever_the_batch_and_schedules_keep_their_shape(ablate, args):
+    args.images, args.gpus = 4800, 2
+    entry = ConfigDict(config=str(ROOT / 'configs/quickstart/stage2.py'))
+    training = ablate.Training(args, 'a', entry, budgeted=True)
+    assert (training.batch, training.config.train_cfg.max_iters, training.config.train_cfg.val_interval) == (
+        16,
+        300,
+        300,
+    )
+    begins_and_ends = [(part.get('begin', 0), part.end) for part in training.config.param_scheduler]
+    assert begins_and_ends == [(0, 2), (2, 300)]
+    assert training.config.randomness.seed == 3
+    args.images = 17
+    short = ablate.Training(args, 'a', entry, budgeted=True)
+    assert short.config.train_cfg.max_iters == 2
+    assert all(part.end > part.get('begin', 0) for part in short.config.param_scheduler)
+
+
+def test_equal_minutes_limit_the_methods_and_not_the_encoder(ablate, args):
+    args.minutes = 1.5
+    entry = ConfigDict(config=str(ROOT / 'configs/quickstart/stage1.py'))
+    for budgeted, limit in ((True, 1.5), (False, None)):
+        hook = ablate.Training(args, 'a', entry, budgeted).config.custom_hooks[-1]
+        assert (hook.type, hook.limit_minutes) == ('TrainingTimeHook', limit)
+
+
+@pytest.mark.parametrize(
+    ('study', 'sentence'),
+    [
+        (dict(data='x.py'), 'needs data, a config, and methods'),
+        (dict(data='x.py', methods=dict(a=dict(checkpoint='y'))), 'method a takes config, encoder, options'),
+        (dict(data='x.py', methods={'a/b': dict(config='y')}), 'without a slash'),
+        (dict(data='x.py', methods=dict(a=dict(config='y')), reference='b'), 'reference b, which is none'),
+        (dict(data='x.py', methods=dict(a=dict(config='y', encoder=dict(config='z', at='w')))), 'encoder of a takes'),
+    ],
+)
+def test_study_that_cannot_work_is_refused(study, sentence, ablate, tmp_path, capsys):
+    Config(study).dump(tmp_path / 'study.py')
+    with pytest.raises(SystemExit) as stopped:
+        ablate.read_study(ablate.make_tool(), tmp_path / 'study.py')
+    assert stopped.value.code == 2
+    assert sentence in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_study_is_trained_resumed_and_compared(tmp_path):
+    stage1, stage2 = tiny('stage1', tmp_path), tiny('stage2', tmp_path)
+    stage2.model.encdec.encoder.init_cfg = dict(type='Pretrained', checkpoint='later', prefix='backbone.')
+    stage1.dump(tmp_path / 'stage1.py')
+    stage2.dump(tmp_path / 'stage2.py')
+    encoder = dict(config='stage1.py', into='model.encdec.encoder.init_cfg.checkpoint')
+    methods = {
+        'Telea': dict(config=str(ROOT / 'configs/baselines/telea.py')),
+        'ours': dict(config='stage2.py', encoder=encoder),
+        'broken': dict(
+            config='stage2.py', options={'model.encdec.encoder.init_cfg': None, 'model.critic_scales': (9,)}
+        ),
+    }
+    Config(dict(data='stage2.py', methods=methods, reference='ours')).dump(tmp_path / 'study.py')
+
+    def run(*options):
+        command = [sys.executable, ROOT / 'tools/ablate.py', tmp_path / 'study.py', tmp_path / 'out', *options]
+        return subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=400)
+
+    done = run('--images', 8, '--', '--pictures', 1)
+    assert done.returncode == 1, done.stderr[-3000:]
+    runs = tmp_path / 'out/runs'
+    record = json.loads((runs / 'ours/finished.json').read_text())
+    assert (record['iterations'], record['batch'], record['images']) == (2, 4, 8) and record['minutes'] > 0
+    table = (tmp_path / 'out/table.md').read_text()
+    assert 'broken failed: its training failed' in table and 'Difference to ours' in table
+    training = (tmp_path / 'out/training.md').read_text()
+    assert '| ours   |          2 |     4 |      8 |                      8 |' in training
+    first = (runs / 'ours/iter_2.pth').read_bytes()
+    with open(tmp_path / 'out/images.csv', newline='') as file:
+        figures = [row for row in csv.DictReader(file) if row['method'] == 'ours']
+
+    # as if it had been killed between its two checkpoints
+    for name in ('finished.json', 'iter_2.pth'):
+        (runs / 'ours' / name).unlink()
+    (runs / 'ours/last_checkpoint').write_text(str(runs / 'ours/iter_1.pth'))
+    again = run('--images', 8, '--', '--pictures', 0)
+    assert 'encoder_stage1 is trained already' in again.stdout
+    assert 'ours is trained already' not in again.stdout
+    assert (runs / 'ours/iter_2.pth').is_file() and len(first)
+    with open(tmp_path / 'out/images.csv', newline='') as file:
+        assert [row['image'] for row in csv.DictReader(file) if row['method'] == 'ours'] == [
+            row['image'] for row in figures
+        ]
+
+    other = run('--images', 12)
+    assert other.returncode == 2
+    assert 'holds a run with other settings' in other.stderr.splitlines()[-1]
+
+
+@pytest.mark.slow
+def test_training_ends_after_its_time_with_a_checkpoint_and_counts_on_when_resumed(tmp_path):
+    from mmengine.runner import Runner
+
+    for number, limit in enumerate((1e-6, 10.0)):
+        config = tiny('stage2', tmp_path, iters=3)
+        config.custom_hooks = [dict(type='TrainingTimeHook', limit_minutes=limit)]
+        config.update(resume=number > 0, experiment_name=f'timed_{number}')
+        runner = Runner.from_cfg(config)
+        runner.train()
+        assert runner.iter == (1 if number == 0 else 3)
+        noted = torch.load(tmp_path / f'iter_{runner.iter}.pth', weights_only=True)['message_hub']['runtime_info']
+        if number == 0:
+            seconds = noted['trained_seconds']
+            assert 'HolePSNR' in str(runner.message_hub.log_scalars.keys())
+    assert noted['trained_seconds'] > seconds > 0
