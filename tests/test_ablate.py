@@ -93,6 +93,20 @@ def test_study_that_cannot_work_is_refused(study, sentence, ablate, tmp_path, ca
     assert sentence in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    'last', [dict(config='absent.py'), dict(config='good.py', options={'train_cfg.max_iters.x': 4})]
+)
+def test_config_that_cannot_be_read_is_refused_before_anything_is_trained(last, ablate, args, tmp_path, capsys):
+    tiny('stage2', tmp_path).dump(tmp_path / 'good.py')
+    Config(dict(data='good.py', methods=dict(first=dict(config='good.py'), last=last))).dump(tmp_path / 'study.py')
+    args.study = tmp_path / 'study.py'
+    tool = ablate.make_tool()
+    with pytest.raises(SystemExit):
+        ablate.check_trainings(tool, args, ablate.read_study(tool, args.study))
+    assert f'last of study {args.study} has a config or options that cannot be used' in capsys.readouterr().err
+    assert not args.out_dir.exists()
+
+
 @pytest.mark.slow
 def test_study_is_trained_resumed_and_compared(tmp_path):
     stage1, stage2 = tiny('stage1', tmp_path), tiny('stage2', tmp_path)

@@ -18,6 +18,7 @@ import argparse
 import hashlib
 import json
 import math
+import os
 import subprocess
 import sys
 from copy import deepcopy
@@ -98,10 +99,10 @@ class Training:
     """One training of the study: its config as it will run, its folder, what it sees."""
 
     def __init__(self, args, name, entry, budgeted):
-        self.name = name
-        self.folder = args.out_dir / 'runs' / name
         from cainet_mm.apis import read_config
 
+        self.name = name
+        self.folder = args.out_dir / 'runs' / name
         self.config = read_config(entry.config)
         self.config.merge_from_dict(deepcopy(entry.get('options', {})))
         self.config.work_dir = str(self.folder)
@@ -169,7 +170,8 @@ class Training:
             command = ['bash', TOOLS / 'dist_train.sh', self.folder / 'config.py', args.gpus, *options]
         else:
             command = [sys.executable, TOOLS / 'train.py', self.folder / 'config.py', *options]
-        if subprocess.run([str(part) for part in command], check=False).returncode:
+        environment = os.environ | dict(PYTHON=sys.executable)
+        if subprocess.run([str(part) for part in command], env=environment, check=False).returncode:
             return None
         checkpoint = (self.folder / 'last_checkpoint').read_text().strip()
         notes = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
@@ -183,6 +185,17 @@ class Training:
         )
         (self.folder / 'finished.json').write_text(json.dumps(record, indent=2) + '\n')
         return record
+
+
+def check_trainings(tool, args, study):
+    """Refuses configs and options that cannot be read, before hours go into the methods named first."""
+    for name, method in study.methods.items():
+        try:
+            Training(args, name, method, budgeted=True)
+            if 'encoder' in method:
+                Training(args, name, method.encoder, budgeted=False)
+        except (FileNotFoundError, KeyError, TypeError) as error:
+            tool.refuse(f'{name} of study {args.study} has a config or options that cannot be used: {error}')
 
 
 def train_method(tool, args, name, method):
@@ -219,12 +232,10 @@ def main():
     from cainet_mm.evaluation import markdown_table
 
     study = read_study(tool, args.study)
+    check_trainings(tool, args, study)
     rows, methods, failed = [], [], []
     for name, method in study.methods.items():
-        try:
-            record, encoder, failure = train_method(tool, args, name, method)
-        except (FileNotFoundError, KeyError, TypeError) as error:
-            tool.refuse(f'{name} of study {args.study} has a config or options that cannot be used: {error}')
+        record, encoder, failure = train_method(tool, args, name, method)
         if failure:
             failed += ['--failed', name, failure]
             rows.append([name, 'failed', '', '', '', ''])

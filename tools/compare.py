@@ -197,7 +197,7 @@ def write_pictures(results, records, out_dir):
     write_plot(records, out_dir / 'plot.png')
 
 
-def describe(args, files):
+def describe(files):
     """Says what a method was: its files, and the checkpoint's SHA-256."""
     checkpoint = files[1] if len(files) > 1 else None
     local = checkpoint is not None and Path(checkpoint).is_file()
@@ -245,7 +245,7 @@ def main():
     shown = write_report(records, failures, notes, args.out_dir, reference)
     write_images(results, args.out_dir / 'images.csv')
     cost_table = write_costs(costs, args.out_dir)
-    methods = {name: describe(args, files) for name, *files in args.method}
+    methods = {name: describe(files) for name, *files in args.method}
     versions = dict(cainet_mm=cainet_mm.__version__, torch=torch.__version__)
     write_json(
         dict(data=args.data, methods=methods, reference=reference, failures=failures, versions=versions,
