@@ -15,6 +15,7 @@ from mmagic.registry import MODELS
 from mmengine.config import Config
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
+from mmengine.runner.checkpoint import CheckpointLoader
 from torch import nn
 
 from cainet_mm.apis import describe_complexity, load_model
@@ -297,8 +298,10 @@ class TestLinearProbe:
         )
         assert done.returncode == 0, done.stderr[-2000:]
         assert 'accuracy/top1' in done.stdout + done.stderr
-        trained = torch.load(probe / 'work' / 'epoch_2.pth', weights_only=True)['state_dict']
-        before = torch.load(probe / 'stage1' / 'iter_2.pth', weights_only=True)['state_dict']
+        trained, before = (
+            CheckpointLoader.load_checkpoint(str(probe / path), map_location='cpu')['state_dict']
+            for path in ('work/epoch_2.pth', 'stage1/iter_2.pth')
+        )
         encoder = [key for key in trained if key.startswith('backbone.')]
         assert encoder
         assert all(torch.equal(trained[key], before[key]) for key in encoder)
@@ -335,7 +338,7 @@ class TestDoors:
         config = tiny('stage2', tmp_path)
         config.custom_hooks = [dict(type='EMAHook', ema_type='ExponentialMovingAverage', momentum=0.5)]
         runner = train(config)
-        checkpoint = torch.load(tmp_path / 'iter_2.pth', weights_only=True)
+        checkpoint = CheckpointLoader.load_checkpoint(str(tmp_path / 'iter_2.pth'), map_location='cpu')
         averaged = load_model(config, tmp_path / 'iter_2.pth').state_dict()
         plain = runner.model.state_dict()
         moved = [key for key, value in plain.items() if not torch.equal(value, averaged[key])]
