@@ -132,9 +132,8 @@ def test_load_model_refuses_a_checkpoint_of_another_model(stage1, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('stage', ['stage1', 'stage2'])
-def test_checkpoint_of_two_processes_is_that_of_a_model_in_one(stage, tmp_path):
-    tiny(stage, tmp_path / 'work', iters=2).dump(tmp_path / 'tiny.py')
+def test_checkpoint_of_two_processes_is_that_of_a_model_in_one(tmp_path):
+    tiny('stage2', tmp_path / 'work', iters=2).dump(tmp_path / 'tiny.py')
     command = ['bash', ROOT / 'tools/dist_train.sh', tmp_path / 'tiny.py', '2', '--work-dir', tmp_path / 'work']
     done = subprocess.run(
         [str(part) for part in command],
@@ -144,14 +143,14 @@ def test_checkpoint_of_two_processes_is_that_of_a_model_in_one(stage, tmp_path):
         timeout=300,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    loaded = load_model(tiny(stage, tmp_path), tmp_path / 'work/iter_2.pth').state_dict()
+    loaded = load_model(tiny('stage2', tmp_path), tmp_path / 'work/iter_2.pth').state_dict()
     saved = weights_of(tmp_path / 'work/iter_2.pth')
     assert loaded.keys() == saved.keys()
-    resumed = tiny(stage, tmp_path / 'work', iters=3)
+    resumed = tiny('stage2', tmp_path / 'work', iters=3)
     resumed.resume = True
     before = {key: value.clone() for key, value in saved.items()}
-    after = run(resumed, f'{stage}_resumed_alone').model.state_dict()
-    moved = [key for key in before if before[key].is_floating_point() and key.startswith(('generator', 'backbone'))]
+    after = run(resumed, 'resumed_alone').model.state_dict()
+    moved = [key for key in before if before[key].is_floating_point() and key.startswith('generator')]
     # a step changes the weights a little; weights that were not loaded would be others altogether
     assert max((after[key] - before[key]).abs().max() for key in moved) < 0.1
 
