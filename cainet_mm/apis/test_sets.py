@@ -7,11 +7,12 @@ from mmengine.config import Config, ConfigDict
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
-from .models import read_config
-
 AS_CONFIGURED = 'configured'
-# what the package's own folder test sets look like: the masks of this config, at any size
-FOLDER_CONFIG = 'cainet_mm::_base_/masks/free_form_256.py'
+# the configs as they travel in the package, or those of the checkout that it is imported from
+PACKAGE = Path(__file__).resolve().parents[1]
+CONFIG_FOLDERS = (PACKAGE / '.mim' / 'configs', PACKAGE.parent / 'configs')
+# what a folder of photographs without masks is tested under: the masks of this config, at any size
+FOLDER_CONFIG = '_base_/masks/free_form_256.py'
 
 
 def kinds_of(config: Config) -> list[str]:
@@ -110,7 +111,7 @@ def scaled_masks(side: int) -> ConfigDict:
     Args:
         side: Height and width of the images.
     """
-    config = read_config(FOLDER_CONFIG)
+    config = Config.fromfile(next(folder for folder in CONFIG_FOLDERS if folder.is_dir()) / FOLDER_CONFIG)
 
     def scale(value: object, key: str = '') -> object:
         if isinstance(value, dict):
