@@ -6,12 +6,17 @@ import cv2
 import numpy as np
 import pytest
 from mmengine.config import Config
+from mmengine.config import config as mmengine_config
 from mmengine.registry import init_default_scope
 
 import cainet_mm  # noqa: F401 (first: MMagic imports only after it)
 from cainet_mm.models.losses.vgg import shared_vgg
 
 ROOT = Path(__file__).resolve().parents[1]
+
+# MMEngine prints its config for every run and into every checkpoint; to lay it out prettily takes a second each time.
+# The command lines, in processes of their own, still do.
+mmengine_config.FormatCode = lambda text, **style: (text, True)
 
 
 @pytest.fixture(autouse=True)

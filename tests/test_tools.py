@@ -115,11 +115,6 @@ class TestBadInput:
     def test_an_absent_file_to_resume_from(self, refusal):
         assert '--resume absent.pth' in refusal('train', 'config.py', '--resume', 'absent.pth')
 
-    def test_a_latest_checkpoint_that_was_deleted(self, refusal, folder):
-        (folder / 'last_checkpoint').write_text(str(folder / 'iter_10.pth'))
-        line = refusal('train', 'config.py', '--work-dir', str(folder), '--resume')
-        assert 'iter_10.pth' in line
-
     def test_metrics_in_an_unknown_format(self, refusal):
         line = refusal('test', 'config.py', 'weights.pth', '--out', 'metrics.csv')
         assert 'metrics.csv' in line

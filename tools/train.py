@@ -52,17 +52,10 @@ def is_wrapper(part):
     return isinstance(part, dict) and 'optimizer' in part
 
 
-def apply_resume(command, config, resume):
-    from mmengine.runner import find_latest_checkpoint
-
+def apply_resume(config, resume):
+    """Goes on from a checkpoint; without one, the checkpoint hook looks for the newest that is whole."""
     config.resume = True
-    if resume != 'auto':
-        config.load_from = resume
-        return
-    config.load_from = None
-    latest = find_latest_checkpoint(config.work_dir)
-    if latest is not None:
-        command.require_file(latest, f'the latest checkpoint of {config.work_dir},')
+    config.load_from = None if resume == 'auto' else resume
 
 
 def main():
@@ -89,7 +82,7 @@ def main():
             )
         config.auto_scale_lr.enable = True
     if args.resume is not None:
-        apply_resume(command, config, args.resume)
+        apply_resume(config, args.resume)
 
     build_runner(command, config).train()
 

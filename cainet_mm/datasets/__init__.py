@@ -1,18 +1,24 @@
 """Data sets and transforms that MMagic and MMCV lack."""
 
-from .errors import BadImageError
+from .bad_images import BadImages
+from .errors import BadImageError, TooManyBadImagesError
 from .photos import PhotoDataset, PhotoMaskDataset
+from .positions import PositionedDataset, PositionedSampler
 from .sample_photos import SamplePhotos
 from .transforms import HoleBox, LoadHole, LoadPhoto, RandomTint, SeededByImage
 
 __all__ = [
     'BadImageError',
+    'BadImages',
     'HoleBox',
     'LoadHole',
     'LoadPhoto',
     'PhotoDataset',
     'PhotoMaskDataset',
+    'PositionedDataset',
+    'PositionedSampler',
     'RandomTint',
     'SamplePhotos',
     'SeededByImage',
+    'TooManyBadImagesError',
 ]

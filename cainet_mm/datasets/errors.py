@@ -1,4 +1,4 @@
-"""What is wrong with one image."""
+"""What is wrong with images."""
 
 
 class BadImageError(ValueError):
@@ -6,3 +6,7 @@ class BadImageError(ValueError):
 
     A data set skips such an image with a warning and goes on, up to a share of bad images.
     """
+
+
+class TooManyBadImagesError(ValueError):
+    """More images are bad than the data set may skip."""

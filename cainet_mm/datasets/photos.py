@@ -11,6 +11,7 @@ from mmengine.logging import print_log
 from mmengine.registry import DATASETS
 from PIL import Image
 
+from .bad_images import BadImages
 from .errors import BadImageError
 
 # a line of a list with a label or a shape after the file name, as other projects write them
@@ -22,9 +23,9 @@ class PhotoDataset(BasicImageDataset):
     """MMagic's ``BasicImageDataset`` that stands bad files and says what is wrong with the data.
 
     A missing folder or list and an empty one stop the run at its start. A bad image is skipped with a warning that
-    names it; beyond a share of bad images the run stops. In test mode, where each image counts, all headers are
-    looked at in the beginning and the bad ones left out, so every model sees the same images. The order is that of
-    the sorted names, on every file system.
+    names it, and counted (``bad_images``); beyond a share of bad images the run stops. In test mode, where each image
+    counts, all headers are looked at in the beginning and the bad ones left out, so every model sees the same images.
+    The order is that of the sorted names, on every file system.
 
     Args:
         data_prefix: Folders below ``data_root``; the photographs are under ``gt``.
@@ -34,7 +35,8 @@ class PhotoDataset(BasicImageDataset):
 
     Raises:
         FileNotFoundError: A folder or the list does not exist.
-        ValueError: There are no images, or too many bad ones.
+        ValueError: There are no images.
+        TooManyBadImagesError: There are too many bad ones.
     """
 
     def __init__(
@@ -44,7 +46,6 @@ class PhotoDataset(BasicImageDataset):
         **kwargs,
     ) -> None:
         self.max_bad_share = max_bad_share
-        self._bad: set[str] = set()
         super().__init__(data_prefix=dict(data_prefix), filename_tmpl={}, **kwargs)
 
     def load_data_list(self) -> list[dict]:
@@ -67,8 +68,9 @@ class PhotoDataset(BasicImageDataset):
                 f'{where!r} names no images. Accepted are the endings {", ".join(sorted(set(self.img_suffix)))}; for '
                 'folders in folders set recursive=True.'
             )
+        self.bad_images = BadImages(len(images), self.max_bad_share)
         if self.test_mode:
-            images = [info for info in images if self._opens(info['gt_path'], len(images))]
+            images = [info for index, info in enumerate(images) if self._opens(index, info['gt_path'])]
             if not images:
                 raise ValueError(f'None of the files that {where!r} names can be opened as an image.')
         return images
@@ -80,27 +82,15 @@ class PhotoDataset(BasicImageDataset):
         names = (match['name'] if match else line for line, match in zip(lines, labelled, strict=True))
         return [name.replace('/', os.sep) for name in names]
 
-    def _opens(self, path: str, total: int) -> bool:
+    def _opens(self, index: int, path: str) -> bool:
         if self.backend_args is not None:
             return True
         try:
             with Image.open(path):
                 return True
         except OSError as error:
-            self._skip(f'{path} cannot be opened as an image ({error}).', path, total)
+            self.bad_images.add(index, path, f'{path} cannot be opened as an image ({error}).')
             return False
-
-    def _skip(self, message: str, path: str, total: int) -> None:
-        """Count a bad image and warn of it, or stop when there are too many."""
-        if path in self._bad:
-            return
-        self._bad.add(path)
-        if len(self._bad) > max(1, self.max_bad_share * total):
-            raise ValueError(
-                f'{len(self._bad)} of {total} images are bad, more than max_bad_share={self.max_bad_share:g} allows. '
-                f'The last one: {message} Repair the data, or raise max_bad_share of the data set.'
-            )
-        print_log(f'Skipped: {message}', 'current', WARNING)
 
     def prepare_data(self, idx: int) -> dict | None:
         """Run the pipeline; ``None``, which makes MMEngine take another image, where the image is bad."""
@@ -109,7 +99,7 @@ class PhotoDataset(BasicImageDataset):
         except BadImageError as error:
             if self.test_mode:
                 raise
-            self._skip(str(error), self.get_data_info(idx)['gt_path'], len(self))
+            self.bad_images.add(idx, self.get_data_info(idx)['gt_path'], str(error))
             return None
 
 

@@ -1,16 +1,19 @@
 """Hooks of MMEngine's runner."""
 
 import time
+from pathlib import Path
 
 import torch
 from mmengine.dataset import InfiniteSampler
-from mmengine.dist import broadcast, get_world_size
+from mmengine.dist import broadcast, get_rank, get_world_size
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
+from ..datasets.bad_images import BadImages
+from ..datasets.positions import PositionedSampler
 from ..models.checkpoints import load_part
 
 
@@ -61,7 +64,8 @@ def check_queue_fits(queue_len: int, loader: DataLoader, world_size: int) -> Non
             f'({loader.batch_size} in each of {world_size} processes). Choose a queue_len that is a multiple of it, '
             f'such as {max(1, round(queue_len / batch_size)) * batch_size}.'
         )
-    if isinstance(loader.sampler, InfiniteSampler) or loader.drop_last:
+    sampler = loader.sampler.sampler if isinstance(loader.sampler, PositionedSampler) else loader.sampler
+    if isinstance(sampler, InfiniteSampler) or loader.drop_last:
         return
     remainder = len(loader.sampler) % loader.batch_size
     if remainder:
@@ -182,3 +186,42 @@ class PlainKeysHook(Hook):
         for name in ('state_dict', 'ema_state_dict'):
             if name in checkpoint:
                 checkpoint[name] = {plain(key): value for key, value in checkpoint[name].items()}
+
+
+@HOOKS.register_module()
+class BadImagesHook(Hook):
+    """Has the bad images of the training set listed in the work directory, and counts them in the log.
+
+    It is for data sets of this package, which skip bad images up to a share; others are left alone. The list is
+    ``bad_images.txt``, a line for each image; further processes have a list of their own, ``bad_images_rank1.txt``.
+    Lists are for the training loop of this package, whose workers start after the hooks.
+
+    Args:
+        interval: Every how many iterations they are counted.
+    """
+
+    def __init__(self, interval: int = 100) -> None:
+        self.interval = interval
+        self._bad: BadImages | None = None
+
+    def before_train(self, runner: Runner) -> None:
+        """Look for the data set."""
+        dataset = runner.train_dataloader.dataset
+        while not hasattr(dataset, 'bad_images') and hasattr(dataset, 'dataset'):
+            dataset = dataset.dataset
+        self._bad = getattr(dataset, 'bad_images', None)
+        if self._bad is not None:
+            rank = get_rank()
+            self._bad.list_in(Path(runner.work_dir) / f'bad_images{f"_rank{rank}" if rank else ""}.txt')
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch=None, outputs=None) -> None:
+        """Log how many there are, once there are some."""
+        if self._bad is not None and self.every_n_train_iters(runner, self.interval) and self._bad.count:
+            runner.message_hub.update_scalar('train/bad_images', self._bad.count)
+
+    def after_train(self, runner: Runner) -> None:
+        """Say how many there were."""
+        if self._bad is not None and self._bad.count:
+            runner.logger.warning(
+                f'{self._bad.count} of {self._bad.total} training images were bad and left out: {self._bad.listing}.'
+            )

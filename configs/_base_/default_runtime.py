@@ -5,9 +5,12 @@ default_hooks = dict(
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=100),
     param_scheduler=dict(type='ParamSchedulerHook'),
-    checkpoint=dict(type='CheckpointHook', interval=10000, by_epoch=False, max_keep_ckpts=3),
+    checkpoint=dict(type='AtomicCheckpointHook', interval=10000, by_epoch=False, max_keep_ckpts=3),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     plain_keys=dict(type='PlainKeysHook'),
+    step_state=dict(type='StepStateHook'),
+    save_on_signal=dict(type='SaveOnSignalHook'),
+    bad_images=dict(type='BadImagesHook'),
 )
 
 env_cfg = dict(

@@ -3,7 +3,7 @@
 _base_ = ['./default_runtime.py']
 
 max_iters = 600
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=max_iters, val_interval=max_iters // 2)
+train_cfg = dict(type='ResumableTrainLoop', max_iters=max_iters, val_interval=max_iters // 2)
 param_scheduler = [
     dict(type='LinearLR', by_epoch=False, start_factor=0.05, end=20),
     dict(type='CosineAnnealingLR', by_epoch=False, begin=20, end=max_iters),

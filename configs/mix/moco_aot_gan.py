@@ -18,7 +18,7 @@ model = dict(
 )
 
 max_iters = 600
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=max_iters)
+train_cfg = dict(type='ResumableTrainLoop', max_iters=max_iters)
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.005, momentum=0.9, weight_decay=1e-4))
 default_hooks = dict(logger=dict(interval=20), checkpoint=dict(interval=max_iters))
 randomness = dict(seed=0)

@@ -15,7 +15,7 @@ model = dict(
 custom_hooks = [dict(type='QueueFitsBatchHook'), dict(type='ChannelsLastHook')]
 
 max_iters = 400
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=max_iters)
+train_cfg = dict(type='ResumableTrainLoop', max_iters=max_iters)
 optim_wrapper = dict(
     type='OptimWrapper',
     # the paper's 0.015 is for batches and a queue of ImageNet; so few photographs want smaller steps

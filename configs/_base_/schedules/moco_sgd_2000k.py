@@ -1,7 +1,7 @@
 # Stage 1: SGD with the paper's learning rate.
 # The paper: "until convergence". Our choice, as in MoCo: 200 times through ILSVRC 2012, in batches of 128.
 max_iters = 2_000_000
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=max_iters)
+train_cfg = dict(type='ResumableTrainLoop', max_iters=max_iters)
 
 optim_wrapper = dict(
     type='OptimWrapper',

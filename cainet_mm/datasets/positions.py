@@ -1,0 +1,174 @@
+"""Training data whose order and randomness follow from the iteration, so that a run can go on from any one."""
+
+import signal
+from collections.abc import Iterator
+from itertools import islice
+
+import torch
+from mmengine.dataset import InfiniteSampler
+from mmengine.dist import get_dist_info
+from mmengine.registry import DATA_SAMPLERS, DATASETS
+from torch.utils.data import Dataset, Sampler, get_worker_info
+
+from ..randomness import SAMPLE, seed_all
+from .errors import BadImageError, TooManyBadImagesError
+
+# signals that a cluster sends to every process of a job; only the main process acts on them
+PREEMPTION_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+
+# what names a sample in the entries of OpenMMLab's data sets
+PATH_KEYS = ('gt_path', 'img_path', 'key')
+
+
+@DATASETS.register_module()
+class PositionedDataset(Dataset):
+    """A data set whose samples are random by their position in the training alone.
+
+    The position counts the samples of all processes from the first iteration on. It seeds whatever the pipeline
+    draws, a crop, a flip, a mask, a replacement for a bad image; how many workers or processes there are and whether
+    the run was interrupted changes nothing.
+
+    Args:
+        dataset: Config of the data set.
+
+    Attributes:
+        seed: Seed of the run; another one gives other crops and masks.
+    """
+
+    def __init__(self, dataset: dict) -> None:
+        self.dataset = DATASETS.build(dataset)
+        self.seed = 0
+        # the index that each worker is at, for the case that one dies; made when their number is known
+        self._at: torch.Tensor | None = None
+
+    def full_init(self) -> None:
+        """Read the list of the data set."""
+        if hasattr(self.dataset, 'full_init'):
+            self.dataset.full_init()
+
+    @property
+    def metainfo(self) -> dict:
+        """That of the data set."""
+        return getattr(self.dataset, 'metainfo', {})
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def start(self, seed: int, num_workers: int) -> None:
+        """Take the seed of the run, before workers get their copies.
+
+        Args:
+            seed: That of the run, the same in all processes.
+            num_workers: Number of workers of the data loader.
+        """
+        self.seed = seed
+        self._at = torch.full((num_workers,), -1).share_memory_()
+
+    def __getitem__(self, place: tuple[int, int]) -> dict:
+        """Prepare a sample.
+
+        Args:
+            place: Position in the training and index in the data set, as from :class:`PositionedSampler`.
+
+        Raises:
+            RuntimeError: The pipeline failed; the message names the sample.
+        """
+        position, index = place
+        worker = get_worker_info()
+        if worker is not None and self._at is not None:
+            if self._at[worker.id] < 0:
+                # the main process saves and ends; meanwhile it needs its workers
+                signal.pthread_sigmask(signal.SIG_BLOCK, PREEMPTION_SIGNALS)
+            self._at[worker.id] = index
+        seed_all(self.seed, SAMPLE, position)
+        try:
+            return self.dataset[index]
+        except (BadImageError, TooManyBadImagesError):
+            raise
+        except Exception as error:
+            raise RuntimeError(
+                f'{self.describe(index)} could not be prepared ({type(error).__name__}: {error}). Repair or remove '
+                'it, or change the pipeline of the data set.'
+            ) from error
+
+    def describe(self, index: int) -> str:
+        """Name a sample for a sentence: its file, where the data set tells, and its index."""
+        info = self.dataset.get_data_info(index) if hasattr(self.dataset, 'get_data_info') else {}
+        name = next((info[key] for key in PATH_KEYS if info.get(key)), None)
+        return f'Sample {index}' if name is None else f'Sample {index}, {name},'
+
+    def describe_worker(self, worker: int) -> str:
+        """Name the sample that a worker was at."""
+        at = -1 if self._at is None else int(self._at[worker])
+        return 'No sample yet' if at < 0 else self.describe(at)
+
+
+@DATA_SAMPLERS.register_module()
+class PositionedSampler(Sampler):
+    """Gives the samples of another sampler their positions, and starts at any iteration without loading what was.
+
+    It goes through epoch after epoch: each iteration over it is one, or what is left of it. Of an
+    ``InfiniteSampler`` the only one never ends.
+
+    Args:
+        dataset: The data set.
+        sampler: Config of the sampler.
+        batch_size: Batch size of each process.
+        drop_last: Whether the smaller last batch of an epoch is left out.
+        seed: Seed of the sampler, as MMEngine gives it.
+    """
+
+    def __init__(
+        self, dataset: Dataset, sampler: dict, batch_size: int, drop_last: bool = False, seed: int | None = None
+    ) -> None:
+        self.dataset = dataset
+        self.config = sampler
+        self.batch_size = batch_size
+        self.drop_last = drop_last
+        self.start(seed, 0)
+
+    @property
+    def endless(self) -> bool:
+        """Whether the sampler has no epochs."""
+        return isinstance(self.sampler, InfiniteSampler)
+
+    def start(self, seed: int | None, iteration: int) -> None:
+        """Go to the batch of an iteration.
+
+        Args:
+            seed: Seed of the sampler.
+            iteration: Number of batches that each process has had.
+        """
+        # a new one, as an InfiniteSampler cannot go back
+        self.sampler = DATA_SAMPLERS.build(dict(self.config), default_args=dict(dataset=self.dataset, seed=seed))
+        self.iteration = iteration
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        """Give (position, index) from the current iteration to the end of its epoch."""
+        rank, world_size = get_dist_info()
+        if self.endless:
+            first, skipped = self.iteration, self.iteration * self.batch_size
+        else:
+            first = self.iteration
+            epoch, batch = divmod(first, self._batches_in_epoch())
+            skipped = batch * self.batch_size
+            self.sampler.set_epoch(epoch)
+            self.iteration = (epoch + 1) * self._batches_in_epoch()
+        for number, index in enumerate(islice(iter(self.sampler), skipped, None), first * self.batch_size):
+            yield number * world_size + rank, index
+
+    def __len__(self) -> int:
+        return len(self.sampler)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Nothing: MMEngine's loops call it, but the iteration says which epoch it is."""
+
+    def _batches_in_epoch(self) -> int:
+        samples = len(self.sampler)
+        batches = samples // self.batch_size if self.drop_last else -(-samples // self.batch_size)
+        if not batches:
+            raise ValueError(
+                f'An epoch of {samples} samples has no batch of {self.batch_size}, and smaller ones are left out '
+                '(drop_last=True). Use smaller batches, or an InfiniteSampler.'
+            )
+        return batches

@@ -1,0 +1,131 @@
+"""MMEngine's training loop, made to go on exactly where it stopped."""
+
+from collections.abc import Iterator, Sequence
+
+from mmengine.dist import broadcast_object_list, get_rank
+from mmengine.registry import LOOPS
+from mmengine.runner import IterBasedTrainLoop, Runner
+
+from ..randomness import STEP, seed_all
+
+
+class DataWorkerError(RuntimeError):
+    """A worker process of the data loader died."""
+
+
+@LOOPS.register_module()
+class ResumableTrainLoop(IterBasedTrainLoop):
+    """``IterBasedTrainLoop`` in which every iteration is a function of the seed and its number.
+
+    Which images an iteration gets, how they are cropped and masked, and what the model draws follow from the seed of
+    the run, the iteration and the process; nothing is drawn from a state that an interruption would lose. A run that
+    was killed and resumed therefore has the weights of one that was not, bit for bit where the operators are
+    deterministic, as on CPUs. It also starts at once: MMEngine's loop loads all batches that were trained on again in
+    order to skip them.
+
+    The data loader's data set and sampler are put into :class:`PositionedDataset` and :class:`PositionedSampler`.
+    A worker process that dies is an error that names the image that it was at.
+
+    Args:
+        runner: The runner.
+        dataloader: Config of the data loader.
+        max_iters: Number of iterations.
+        kwargs: ``val_begin``, ``val_interval``, ``dynamic_intervals``, as MMEngine's.
+
+    Raises:
+        ValueError: The data loader is no config, or has a batch sampler, whose batches have no known positions.
+    """
+
+    def __init__(self, runner: Runner, dataloader: dict, max_iters: int, **kwargs) -> None:
+        if not isinstance(dataloader, dict) or 'batch_sampler' in dataloader:
+            raise ValueError(
+                'ResumableTrainLoop takes train_dataloader as a config with batch_size and sampler, not a loader that '
+                "is built nor one with a batch_sampler. Give such a config, or train_cfg.type='IterBasedTrainLoop'."
+            )
+        # BaseLoop builds the loader, IterBasedTrainLoop starts its workers: too early, as nothing is resumed yet
+        loader = runner.build_dataloader(
+            positioned(dataloader), seed=runner.seed, diff_rank_seed=runner._randomness_cfg.get('diff_rank_seed', False)
+        )
+        super().__init__(runner, _NotStarted(loader), max_iters, **kwargs)
+        self.dataloader = loader
+        self._loading: Iterator[Sequence[dict]] | None = None
+
+    def run(self):
+        """Train from the current iteration to the last.
+
+        Raises:
+            DataWorkerError: A worker process of the data loader died.
+        """
+        # the first process saves its seed in the checkpoints; with diff_rank_seed the others have another one
+        shared = [self.runner.seed]
+        broadcast_object_list(shared)
+        self.seed = shared[0]
+        self.dataloader_iterator = self._batches()
+        self.runner.call_hook('before_train')
+        self.runner.call_hook('before_train_epoch')
+        try:
+            self._train()
+        except RuntimeError as error:
+            self._explain_dead_worker(error)
+            raise
+        finally:
+            self._stop_workers()
+        self.runner.call_hook('after_train_epoch')
+        self.runner.call_hook('after_train')
+        return self.runner.model
+
+    def _train(self) -> None:
+        while self._iter < self._max_iters and not self.stop_training:
+            self.runner.model.train()
+            batch = next(self.dataloader_iterator)
+            seed_all(self.seed, STEP, get_rank(), self._iter)
+            self.run_iter(batch)
+            self._decide_current_val_interval()
+            is_due = self._iter % self.val_interval == 0 or self._iter == self._max_iters
+            if self.runner.val_loop is not None and self._iter >= self.val_begin and is_due:
+                self.runner.val_loop.run()
+
+    def _batches(self) -> Iterator[Sequence[dict]]:
+        """Load batches from the current iteration on, epoch after epoch."""
+        self.dataloader.sampler.start(self.seed, self._iter)
+        self.dataloader.dataset.start(self.seed, self.dataloader.num_workers)
+        while True:
+            self._loading = iter(self.dataloader)
+            yield from self._loading
+
+    def _stop_workers(self) -> None:
+        # They are deaf to the signals of a cluster, and so to the one by which Python ends them at its exit.
+        if hasattr(self._loading, '_shutdown_workers'):
+            self._loading._shutdown_workers()
+
+    def _explain_dead_worker(self, error: RuntimeError) -> None:
+        # torch notices a death by a signal handler, wherever the main process is just then
+        for number, worker in enumerate(getattr(self._loading, '_workers', ())):
+            if worker.exitcode not in (None, 0):
+                how = f'signal {-worker.exitcode}' if worker.exitcode < 0 else f'exit code {worker.exitcode}'
+                raise DataWorkerError(
+                    f'Worker {number} of the data loader died ({how}) at iteration {self._iter}. '
+                    f'{self.dataloader.dataset.describe_worker(number)} was being prepared. If it was killed for '
+                    'memory, use fewer workers; if the image makes it crash, take the image out.'
+                ) from error
+
+
+class _NotStarted:
+    """Stands for a data loader while MMEngine's loop is made, whose workers must not start then."""
+
+    def __init__(self, loader) -> None:
+        self.dataset = loader.dataset
+
+    def __iter__(self) -> Iterator:
+        return iter(())
+
+
+def positioned(dataloader: dict) -> dict:
+    """Put the data set and the sampler of a data loader's config into those that know positions."""
+    sampler = dict(
+        type='PositionedSampler',
+        sampler=dataloader['sampler'],
+        batch_size=dataloader['batch_size'],
+        drop_last=dataloader.get('drop_last', False),
+    )
+    return dict(dataloader, dataset=dict(type='PositionedDataset', dataset=dataloader['dataset']), sampler=sampler)

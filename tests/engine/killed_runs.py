@@ -1,0 +1,124 @@
+"""Trains small runs that are killed and resumed, over and over: python killed_runs.py FOLDER SCENARIO SEED KILLS.
+
+``FOLDER/whole`` gets the run that nobody disturbs and ``FOLDER/killed`` the one that is killed by SIGKILL, each at a
+drawn iteration and a drawn fraction of a second later; how often and where goes to ``FOLDER/kills.json``. Every run is
+a process of its own; they are forked, as importing everything anew would take most of the time.
+"""
+
+import json
+import os
+import random
+import signal
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from conftest import tiny  # noqa: E402
+from mmengine.config import Config  # noqa: E402
+from mmengine.hooks import Hook  # noqa: E402
+from mmengine.runner import Runner  # noqa: E402
+
+ITERATIONS = 18
+
+
+class ReportHook(Hook):
+    """Writes a byte into a pipe when an iteration begins."""
+
+    priority = 'HIGHEST'
+
+    def __init__(self, pipe):
+        self.pipe = pipe
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        os.write(self.pipe, b'.')
+
+
+def make_config(scenario: str, work_dir: Path) -> Config:
+    """What is trained, with as much state as possible that an interruption could lose."""
+    stage = 'stage1' if scenario == 'stage1' else 'stage2'
+    config = tiny(stage, work_dir, iters=ITERATIONS)
+    config.resume = True
+    config.default_hooks.checkpoint.update(interval=2, max_keep_ckpts=2)
+    config.param_scheduler = [dict(type='CosineAnnealingLR', by_epoch=False, T_max=ITERATIONS)]
+    config.custom_hooks = [*config.get('custom_hooks', []), dict(type='EMAHook', momentum=0.3)]
+    if scenario == 'stage1':
+        config.train_dataloader.update(num_workers=2, persistent_workers=True)
+    if scenario == 'stage2':
+        # saved in the middle of an accumulation, and between two steps of the generator
+        config.model.train_cfg = dict(disc_step=3)
+        config.default_hooks.checkpoint.interval = 1
+        config.optim_wrapper.generator.accumulative_counts = 2
+        config.optim_wrapper.disc.accumulative_counts = 3
+    if scenario == 'epochs':
+        # 9 photographs in batches of 4: epochs end within the run, with a smaller batch; no seed in the config
+        config.train_dataloader.update(sampler=dict(type='DefaultSampler', shuffle=True), drop_last=False)
+        config.train_dataloader.update(num_workers=1, persistent_workers=False)
+        config.randomness = dict(seed=None)
+    return config
+
+
+def train(config: Config, pipe: int) -> None:
+    config.experiment_name = f'run_{os.getpid()}'
+    runner = Runner.from_cfg(config)
+    runner.register_hook(ReportHook(pipe))
+    runner.train()
+
+
+def run(config: Config, log: Path, stop_after: int | None = None, later: float = 0.0) -> bool:
+    """Train in a process of its own, and kill it where an iteration is named; whether it came to its end."""
+    receiving, sending = os.pipe()
+    process = os.fork()
+    if not process:
+        output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        os.setsid()
+        try:
+            train(config, sending)
+        except BaseException:
+            import traceback
+
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    os.close(sending)
+    begun = 0
+    while begun != stop_after and os.read(receiving, 1):
+        begun += 1
+    if begun == stop_after:
+        time.sleep(later)
+        # with its workers, as a machine that goes down does
+        os.killpg(process, signal.SIGKILL)
+    os.close(receiving)
+    _, status = os.waitpid(process, 0)
+    if os.WIFEXITED(status) and os.WEXITSTATUS(status):
+        raise RuntimeError(f'The run failed by itself:\n{log.read_text()[-3000:]}')
+    return os.WIFEXITED(status)
+
+
+def main() -> None:
+    folder, scenario, seed, kills = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+    folder.mkdir(parents=True, exist_ok=True)
+    draw = random.Random(seed)
+    started = time.monotonic()
+    # one run decides the seed where the config has none: the checkpoints of both have to go on with it
+    whole = make_config(scenario, folder / 'whole')
+    if scenario == 'epochs':
+        whole.randomness = dict(seed=seed)
+    run(whole, folder / 'whole.txt')
+    step = (time.monotonic() - started) / (ITERATIONS + 5)
+    done = []
+    while True:
+        config = make_config(scenario, folder / 'killed')
+        if scenario == 'epochs' and not list((folder / 'killed').glob('iter_*.pth')):
+            config.randomness = dict(seed=seed)
+        point = (draw.randint(1, 5), draw.uniform(0, step)) if len(done) < kills else (None, 0.0)
+        if run(config, folder / 'killed.txt', *point):
+            break
+        done.append(point)
+    (folder / 'kills.json').write_text(json.dumps(done))
+
+
+if __name__ == '__main__':
+    main()
