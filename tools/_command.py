@@ -19,6 +19,10 @@ class Tool(argparse.ArgumentParser):
         """Ends the program on bad input, without a traceback."""
         self.exit(2, f'{self.prog}: error: {sentence}\n')
 
+    def stop(self, sentence):
+        """Ends the program on what happened while it ran, without a traceback."""
+        self.exit(1, f'{self.prog}: stopped: {sentence}\n')
+
     def require_file(self, path, name):
         """Refuses a local path at which there is no file; URLs and other storage schemes are left to MMEngine."""
         if '://' not in path and not Path(path).is_file():

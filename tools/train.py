@@ -84,7 +84,17 @@ def main():
     if args.resume is not None:
         apply_resume(config, args.resume)
 
-    build_runner(command, config).train()
+    # known only now, as both need torch, which a wrong argument shall not wait for
+    from cainet_mm.datasets import TooManyBadImagesError
+    from cainet_mm.engine import TrainingError
+
+    try:
+        build_runner(command, config).train()
+    except TrainingError as error:
+        command.stop(error)
+    except TooManyBadImagesError as error:
+        # from a worker it comes with the worker's traceback, its own message last
+        command.stop(str(error).splitlines()[-1].partition('TooManyBadImagesError: ')[-1] or error)
 
 
 if __name__ == '__main__':

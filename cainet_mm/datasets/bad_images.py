@@ -66,7 +66,7 @@ class BadImages:
     def _list(self, path: str, message: str) -> None:
         if self.listing is None or path in self._listed:
             return
-        line = f'{path}\t{" ".join(message.split())}\n'
+        line = f'{path}\t{message}\n'
         # in one call, so that the lines of several workers do not mix
         file = os.open(self.listing, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         try:

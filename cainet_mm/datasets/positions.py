@@ -1,6 +1,8 @@
 """Training data whose order and randomness follow from the iteration, so that a run can go on from any one."""
 
+import os
 import signal
+import threading
 from collections.abc import Iterator
 from itertools import islice
 
@@ -13,7 +15,7 @@ from torch.utils.data import Dataset, Sampler, get_worker_info
 from ..randomness import SAMPLE, seed_all
 from .errors import BadImageError, TooManyBadImagesError
 
-# signals that a cluster sends to every process of a job; only the main process acts on them
+# signals by which a cluster wants its machine back
 PREEMPTION_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 
 # what names a sample in the entries of OpenMMLab's data sets
@@ -77,8 +79,7 @@ class PositionedDataset(Dataset):
         worker = get_worker_info()
         if worker is not None and self._at is not None:
             if self._at[worker.id] < 0:
-                # the main process saves and ends; meanwhile it needs its workers
-                signal.pthread_sigmask(signal.SIG_BLOCK, PREEMPTION_SIGNALS)
+                obey_parent_alone()
             self._at[worker.id] = index
         seed_all(self.seed, SAMPLE, position)
         try:
@@ -101,6 +102,22 @@ class PositionedDataset(Dataset):
         """Name the sample that a worker was at."""
         at = -1 if self._at is None else int(self._at[worker])
         return 'No sample yet' if at < 0 else self.describe(at)
+
+
+def obey_parent_alone() -> None:
+    """Let a worker process ignore the signals of a cluster, but not those of its parent.
+
+    A cluster that wants its machine back signals every process of a job. The main process finishes its iteration and
+    saves; it needs its workers for that, and ends them itself.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, PREEMPTION_SIGNALS)
+    threading.Thread(target=_exit_when_parent_says, args=(os.getppid(),), daemon=True).start()
+
+
+def _exit_when_parent_says(parent: int) -> None:
+    while signal.sigwaitinfo(PREEMPTION_SIGNALS).si_pid != parent:
+        pass
+    os._exit(0)
 
 
 @DATA_SAMPLERS.register_module()

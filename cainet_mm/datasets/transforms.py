@@ -56,7 +56,8 @@ class LoadPhoto(LoadImageFromFile):
         except OSError as error:
             raise BadImageError(f'{filename} cannot be read ({error.strerror or error}).') from error
         except Exception as error:  # each decoding back end raises its own kind on damaged bytes
-            raise BadImageError(f'{filename} cannot be decoded as an image ({error}).') from error
+            reason = ' '.join(str(error).split())
+            raise BadImageError(f'{filename} cannot be decoded as an image ({reason}).') from error
         if image is None:
             raise BadImageError(f'{filename} is no image that can be decoded (JPEG, PNG, BMP, TIFF, WebP are).')
         height, width = image.shape[:2]

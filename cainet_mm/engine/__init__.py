@@ -1,8 +1,9 @@
 """What the training loop needs and MMEngine lacks."""
 
-from .checkpointing import AtomicCheckpointHook, CheckpointError, StepStateHook
+from .checkpointing import AtomicCheckpointHook, StepStateHook
+from .errors import CheckpointError, DataWorkerError, TrainingError
 from .hooks import BadImagesHook, ChannelsLastHook, LoadPartHook, PlainKeysHook, QueueFitsBatchHook, TrainingTimeHook
-from .loops import DataWorkerError, ResumableTrainLoop
+from .loops import ResumableTrainLoop
 from .optim_wrappers import CPUAmpOptimWrapper
 from .preemption import SaveOnSignalHook
 
@@ -19,5 +20,6 @@ __all__ = [
     'ResumableTrainLoop',
     'SaveOnSignalHook',
     'StepStateHook',
+    'TrainingError',
     'TrainingTimeHook',
 ]

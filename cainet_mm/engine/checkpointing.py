@@ -19,15 +19,12 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
 from ..models.checkpoints import enumerate_names
+from .errors import CheckpointError
 
 BACKEND = 'atomic'
 PARTIAL = '.partial'
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 NUMBERED = re.compile(r'(?:iter|epoch)_(\d+)\.pth')
-
-
-class CheckpointError(RuntimeError):
-    """A checkpoint cannot be written, or none can be read."""
 
 
 class AtomicBackend(LocalBackend):

@@ -7,10 +7,7 @@ from mmengine.registry import LOOPS
 from mmengine.runner import IterBasedTrainLoop, Runner
 
 from ..randomness import STEP, seed_all
-
-
-class DataWorkerError(RuntimeError):
-    """A worker process of the data loader died."""
+from .errors import DataWorkerError
 
 
 @LOOPS.register_module()
@@ -68,8 +65,6 @@ class ResumableTrainLoop(IterBasedTrainLoop):
         except RuntimeError as error:
             self._explain_dead_worker(error)
             raise
-        finally:
-            self._stop_workers()
         self.runner.call_hook('after_train_epoch')
         self.runner.call_hook('after_train')
         return self.runner.model
@@ -92,11 +87,6 @@ class ResumableTrainLoop(IterBasedTrainLoop):
         while True:
             self._loading = iter(self.dataloader)
             yield from self._loading
-
-    def _stop_workers(self) -> None:
-        # They are deaf to the signals of a cluster, and so to the one by which Python ends them at its exit.
-        if hasattr(self._loading, '_shutdown_workers'):
-            self._loading._shutdown_workers()
 
     def _explain_dead_worker(self, error: RuntimeError) -> None:
         # torch notices a death by a signal handler, wherever the main process is just then

@@ -10,7 +10,7 @@ PIPELINE = [dict(type='LoadPhoto', min_size=(32, 32))]
 @pytest.fixture
 def warnings_said(monkeypatch):
     said = []
-    monkeypatch.setattr('cainet_mm.datasets.photos.print_log', lambda message, *_: said.append(message))
+    monkeypatch.setattr('cainet_mm.datasets.bad_images.print_log', lambda message, *_: said.append(message))
     return said
 
 

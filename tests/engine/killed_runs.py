@@ -1,16 +1,20 @@
-"""Trains small runs that are killed and resumed, over and over: python killed_runs.py FOLDER SCENARIO SEED KILLS.
+"""Trains small runs that are killed and resumed: python killed_runs.py FOLDER SCENARIO SEED KILLS [SIGNAL].
 
-``FOLDER/whole`` gets the run that nobody disturbs and ``FOLDER/killed`` the one that is killed by SIGKILL, each at a
-drawn iteration and a drawn fraction of a second later; how often and where goes to ``FOLDER/kills.json``. Every run is
-a process of its own; they are forked, as importing everything anew would take most of the time.
+``FOLDER/whole`` gets the run that nobody disturbs and ``FOLDER/killed`` the one that is killed, with its workers, by
+SIGKILL or another signal, each time at a drawn iteration and a drawn fraction of a second later. ``FOLDER/kills.json``
+gets, for each, the iterations that were begun until then, the exit code, and the newest checkpoint. Every run is a
+process of its own; they are forked, as importing everything anew would take most of the time.
 """
 
+import itertools
 import json
 import os
 import random
 import signal
+import statistics
 import sys
 import time
+import traceback
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -44,6 +48,10 @@ def make_config(scenario: str, work_dir: Path) -> Config:
     config.custom_hooks = [*config.get('custom_hooks', []), dict(type='EMAHook', momentum=0.3)]
     if scenario == 'stage1':
         config.train_dataloader.update(num_workers=2, persistent_workers=True)
+    if scenario == 'preempted':
+        # none but those that the signal brings about
+        config.default_hooks.checkpoint.interval = 100
+        config.train_dataloader.update(num_workers=2, persistent_workers=True)
     if scenario == 'stage2':
         # saved in the middle of an accumulation, and between two steps of the generator
         config.model.train_cfg = dict(disc_step=3)
@@ -65,8 +73,11 @@ def train(config: Config, pipe: int) -> None:
     runner.train()
 
 
-def run(config: Config, log: Path, stop_after: int | None = None, later: float = 0.0) -> bool:
-    """Train in a process of its own, and kill it where an iteration is named; whether it came to its end."""
+def run(config, log, stop_after=None, later=0.0, number=signal.SIGKILL, times=None) -> int:
+    """Train in a process of its own, and signal it where an iteration is named; its exit code, below 0 a signal.
+
+    ``times`` gets when each iteration began.
+    """
     receiving, sending = os.pipe()
     process = os.fork()
     if not process:
@@ -76,9 +87,9 @@ def run(config: Config, log: Path, stop_after: int | None = None, later: float =
         os.setsid()
         try:
             train(config, sending)
+        except SystemExit as end:
+            os._exit(end.code)
         except BaseException:
-            import traceback
-
             traceback.print_exc()
             os._exit(1)
         os._exit(0)
@@ -86,37 +97,48 @@ def run(config: Config, log: Path, stop_after: int | None = None, later: float =
     begun = 0
     while begun != stop_after and os.read(receiving, 1):
         begun += 1
+        if times is not None:
+            times.append(time.monotonic())
     if begun == stop_after:
         time.sleep(later)
-        # with its workers, as a machine that goes down does
-        os.killpg(process, signal.SIGKILL)
-    os.close(receiving)
+        # with its workers, as a machine that goes down does, and a cluster that wants it back
+        os.killpg(process, number)
     _, status = os.waitpid(process, 0)
-    if os.WIFEXITED(status) and os.WEXITSTATUS(status):
+    os.close(receiving)
+    code = os.waitstatus_to_exitcode(status)
+    if code == 1:
         raise RuntimeError(f'The run failed by itself:\n{log.read_text()[-3000:]}')
-    return os.WIFEXITED(status)
+    return code
+
+
+def newest(folder: Path) -> int:
+    """Number of the newest checkpoint."""
+    return max((int(path.stem.removeprefix('iter_')) for path in folder.glob('iter_*.pth')), default=0)
 
 
 def main() -> None:
     folder, scenario, seed, kills = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+    number = signal.Signals[sys.argv[5]] if len(sys.argv) > 5 else signal.SIGKILL
     folder.mkdir(parents=True, exist_ok=True)
     draw = random.Random(seed)
-    started = time.monotonic()
     # one run decides the seed where the config has none: the checkpoints of both have to go on with it
     whole = make_config(scenario, folder / 'whole')
     if scenario == 'epochs':
         whole.randomness = dict(seed=seed)
-    run(whole, folder / 'whole.txt')
-    step = (time.monotonic() - started) / (ITERATIONS + 5)
+    times = []
+    run(whole, folder / 'whole.txt', times=times)
+    step = statistics.median(later - earlier for earlier, later in itertools.pairwise(times))
     done = []
     while True:
         config = make_config(scenario, folder / 'killed')
-        if scenario == 'epochs' and not list((folder / 'killed').glob('iter_*.pth')):
+        if scenario == 'epochs' and not newest(folder / 'killed'):
             config.randomness = dict(seed=seed)
-        point = (draw.randint(1, 5), draw.uniform(0, step)) if len(done) < kills else (None, 0.0)
-        if run(config, folder / 'killed.txt', *point):
+        start = newest(folder / 'killed')
+        begun, later = (draw.randint(1, 5), draw.uniform(0, step)) if len(done) < kills else (None, 0.0)
+        code = run(config, folder / 'killed.txt', begun, later, number)
+        if not code:
             break
-        done.append(point)
+        done.append(dict(begun=start + begun, code=code, newest=newest(folder / 'killed')))
     (folder / 'kills.json').write_text(json.dumps(done))
 
 

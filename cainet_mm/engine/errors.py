@@ -1,0 +1,13 @@
+"""What ends a training for a reason that a sentence can tell."""
+
+
+class TrainingError(RuntimeError):
+    """Training cannot go on; the message says why, what is left, and what to do. ``tools/train.py`` prints it alone."""
+
+
+class CheckpointError(TrainingError):
+    """A checkpoint cannot be written, or none can be read."""
+
+
+class DataWorkerError(TrainingError):
+    """A worker process of the data loader died."""

@@ -1,0 +1,319 @@
+"""What goes wrong during a training, and what is left of it."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from conftest import ROOT, tiny
+from mmengine.config import Config
+from mmengine.hooks import Hook
+from mmengine.model import BaseModel
+from mmengine.registry import MODELS, TRANSFORMS
+from mmengine.runner import Runner
+
+from cainet_mm.datasets import TooManyBadImagesError
+from cainet_mm.engine import CheckpointError, DataWorkerError, SaveOnSignalHook
+from cainet_mm.engine.checkpointing import AtomicBackend, find_damage, find_whole_checkpoint, list_checkpoints
+
+RUNTIME = ROOT / 'configs' / '_base_' / 'default_runtime.py'
+
+
+@MODELS.register_module()
+class Brightness(BaseModel):
+    """Learns a number: as little of a model as a runner takes."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(()))
+
+    def forward(self, inputs, data_samples=None, mode='loss'):
+        images = torch.stack(inputs).float() if isinstance(inputs, list) else inputs.float()
+        return dict(loss=(images.mean() / 255 - self.weight) ** 2)
+
+
+@TRANSFORMS.register_module()
+class Murderous:
+    """Kills the worker at a certain photograph."""
+
+    def __init__(self, victim):
+        self.victim = victim
+
+    def __call__(self, results):
+        if Path(results['gt_path']).name == self.victim:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return results
+
+
+def make_runner(work_dir, photos, iters, name, pipeline=(), hooks=(), **changes):
+    config = Config.fromfile(RUNTIME)
+    config.merge_from_dict(
+        dict(
+            work_dir=str(work_dir),
+            experiment_name=name,
+            model=dict(type='Brightness'),
+            optim_wrapper=dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.1)),
+            train_cfg=dict(type='ResumableTrainLoop', max_iters=iters),
+            default_hooks=dict(bad_images=dict(interval=10), logger=dict(interval=10)),
+            randomness=dict(seed=0),
+            train_dataloader=dict(
+                batch_size=50,
+                num_workers=2,
+                sampler=dict(type='DefaultSampler', shuffle=True),
+                dataset=dict(
+                    type='PhotoDataset',
+                    data_root=str(photos),
+                    pipeline=[dict(type='LoadPhoto'), *pipeline, dict(type='PackInputs', keys=['gt'])],
+                ),
+            ),
+        )
+    )
+    config.merge_from_dict(changes)
+    runner = Runner.from_cfg(config)
+    for hook in hooks:
+        runner.register_hook(hook)
+    return runner
+
+
+def write_photos(folder, count):
+    """Many small photographs, of which there are twenty kinds."""
+    folder.mkdir()
+    draw = np.random.default_rng(0)
+    for number in range(count):
+        path = folder / f'{number:05}.png'
+        if number < 20:
+            cv2.imwrite(str(path), draw.integers(0, 256, (24, 24, 3), np.uint8))
+        else:
+            os.link(folder / f'{number % 20:05}.png', path)
+
+
+def damage_photos(folder, first, count):
+    """Truncated, empty and mislabelled files in turn; their names."""
+    whole = (folder / '00000.png').read_bytes()
+    contents = (whole[: len(whole) // 2], b'', b'no image, but a note called one')
+    damaged = [folder / f'{number:05}.png' for number in range(first, first + count)]
+    for number, path in enumerate(damaged):
+        path.unlink()
+        path.write_bytes(contents[number % 3])
+    return {str(path) for path in damaged}
+
+
+class Vanish(Hook):
+    """Deletes photographs while training goes on."""
+
+    def __init__(self, paths):
+        self.paths = paths
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        if batch_idx == 19:
+            for path in self.paths:
+                path.unlink()
+
+
+@pytest.mark.slow
+def test_of_ten_thousand_photographs_a_hundred_are_bad_and_training_goes_on(tmp_path):
+    photos = tmp_path / 'photos'
+    write_photos(photos, 10_000)
+    damaged = damage_photos(photos, 5000, 75)
+    vanishing = [photos / f'{number:05}.png' for number in range(7000, 7025)]
+    runner = make_runner(tmp_path / 'work', photos, 200, 'ten_thousand', hooks=[Vanish(vanishing)])
+    runner.train()
+    assert runner.iter == 200
+    lines = (tmp_path / 'work/bad_images.txt').read_text().splitlines()
+    named = [line.split('\t')[0] for line in lines]
+    assert len(named) == len(set(named))
+    # an epoch has each once; of those that vanished after a tenth of it, some were loaded before
+    assert damaged <= set(named)
+    gone = set(named) - damaged
+    assert gone <= {str(path) for path in vanishing} and len(gone) >= 15
+    assert all(line.split('\t')[1].startswith(line.split('\t')[0]) for line in lines)
+    log = next((tmp_path / 'work').glob('*/*.log')).read_text()
+    assert f'{len(named)} of 10000 training images were bad' in log
+    assert re.search(r'Iter\(train\) \[200/200\].*bad_images: \d+', log)
+    for path in named:
+        assert len(re.findall(f'Skipped: {re.escape(path)}', log)) == 1
+
+
+def test_a_list_of_bad_images_goes_on_and_names_none_twice(tmp_path):
+    photos = tmp_path / 'photos'
+    write_photos(photos, 100)
+    damaged = damage_photos(photos, 50, 4)
+    for name in ('first', 'second'):
+        make_runner(tmp_path / 'work', photos, 2, name, **{'train_dataloader.num_workers': 0}).train()
+    named = [line.split('\t')[0] for line in (tmp_path / 'work/bad_images.txt').read_text().splitlines()]
+    assert sorted(named) == sorted(damaged)
+
+
+@pytest.mark.parametrize('workers', [0, 2])
+def test_too_many_bad_photographs_stop_the_run_whoever_found_them(workers, tmp_path):
+    photos = tmp_path / 'photos'
+    write_photos(photos, 200)
+    damage_photos(photos, 100, 9)
+    options = {'train_dataloader.num_workers': workers, 'train_dataloader.batch_size': 20}
+    runner = make_runner(tmp_path / 'work', photos, 10, f'too_many_{workers}', **options)
+    runner.train()  # 9 of 200 are below the default of a twentieth
+    options['train_dataloader.dataset.max_bad_share'] = 0.04
+    runner = make_runner(tmp_path / 'work', photos, 10, f'stopped_{workers}', **options)
+    with pytest.raises(TooManyBadImagesError, match=r'(?s)9 of 200 images are bad.*listed in .*bad_images\.txt'):
+        runner.train()
+
+
+@pytest.mark.slow
+def test_a_worker_that_dies_is_an_error_that_names_the_photograph(tmp_path):
+    photos = tmp_path / 'photos'
+    write_photos(photos, 100)
+    options = {'train_dataloader.batch_size': 10, 'train_dataloader.persistent_workers': True}
+    pipeline = [dict(type='Murderous', victim='00077.png')]
+    runner = make_runner(tmp_path / 'work', photos, 20, 'murder', pipeline, **options)
+    with pytest.raises(DataWorkerError, match=r'Worker \d .*died \(signal 9\).*Sample 77, .*00077\.png, was being'):
+        runner.train()
+
+
+def train_tiny(work_dir, iters, name, hooks=(), **changes):
+    config = tiny('stage1', work_dir, iters)
+    config.resume = True
+    config.experiment_name = name
+    config.merge_from_dict(changes)
+    runner = Runner.from_cfg(config)
+    for hook in hooks:
+        runner.register_hook(hook)
+    runner.train()
+    return runner
+
+
+def cut_off(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def flip_a_bit(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def empty(path):
+    path.write_bytes(b'')
+
+
+@pytest.mark.parametrize('damage', [cut_off, flip_a_bit, empty, Path.unlink])
+def test_a_damaged_checkpoint_is_never_resumed_but_the_one_before_it(damage, tmp_path):
+    train_tiny(tmp_path, 3, f'whole_{damage.__name__}')
+    assert (tmp_path / 'last_checkpoint').read_text() == str(tmp_path / 'iter_3.pth')
+    damage(tmp_path / 'iter_3.pth')
+    warnings = []
+    assert find_whole_checkpoint(tmp_path, warnings.append) == str(tmp_path / 'iter_2.pth')
+    assert len(warnings) == 1 and 'iter_3.pth is damaged' in warnings[0]
+    runner = train_tiny(tmp_path, 4, f'resumed_{damage.__name__}')
+    assert runner.iter == 4
+    # trained again from the second on
+    assert find_damage(tmp_path / 'iter_3.pth') is None
+    assert find_damage(tmp_path / 'iter_4.pth') is None
+
+
+@pytest.mark.parametrize('note', ['', 'nowhere/iter_9.pth', None])
+def test_a_note_of_the_last_checkpoint_that_is_no_use_is_done_without(note, tmp_path):
+    train_tiny(tmp_path, 2, f'note_{len(note or "none")}')
+    (tmp_path / 'last_checkpoint').unlink() if note is None else (tmp_path / 'last_checkpoint').write_text(note)
+    assert find_whole_checkpoint(tmp_path, lambda _: None) == str(tmp_path / 'iter_2.pth')
+
+
+def test_a_run_without_any_whole_checkpoint_does_not_start_anew_by_itself(tmp_path):
+    train_tiny(tmp_path, 2, 'all_damaged')
+    for path in tmp_path.glob('*.pth'):
+        cut_off(path)
+    with pytest.raises(CheckpointError, match=r'None of the checkpoints .* is whole: iter_2\.pth, iter_1\.pth'):
+        train_tiny(tmp_path, 3, 'not_started')
+    assert find_whole_checkpoint(tmp_path / 'elsewhere') is None
+
+
+def test_the_last_checkpoint_is_the_noted_one_then_the_newest_by_time(tmp_path):
+    for age, name in enumerate(['iter_10.pth', 'iter_9.pth', 'best_PSNR_iter_9.pth', 'iter_200.pth', 'other.pth']):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (1000 - age, 1000 - age))
+    (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'iter_9.pth'))
+    assert [path.name for path in list_checkpoints(tmp_path)] == ['iter_9.pth', 'iter_10.pth', 'iter_200.pth']
+
+
+class FillDisk(Hook):
+    """Leads the file in which the second checkpoint is written to a device that is always full."""
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        if batch_idx == 1:
+            (Path(runner.work_dir) / '.iter_2.pth.partial').symlink_to('/dev/full')
+
+
+@pytest.mark.skipif(not Path('/dev/full').exists(), reason='no device /dev/full')
+def test_a_full_disk_stops_the_run_with_a_sentence_and_leaves_the_last_good_checkpoint(tmp_path):
+    keep = {'default_hooks.checkpoint.max_keep_ckpts': 1}
+    with pytest.raises(
+        CheckpointError, match=r'iteration 2 could not be written.*No space left.*last good one is .*iter_1\.pth'
+    ):
+        train_tiny(tmp_path, 3, 'full', [FillDisk()], **keep)
+    assert [path.name for path in tmp_path.glob('*.pth')] == ['iter_1.pth']
+    assert not list(tmp_path.glob('.*'))
+    runner = train_tiny(tmp_path, 3, 'room_again', **keep)
+    assert runner.iter == 3
+    assert [path.name for path in tmp_path.glob('*.pth')] == ['iter_3.pth']
+
+
+def test_the_best_checkpoint_is_removed_only_when_there_is_a_better_one(tmp_path):
+    config = tiny('stage2', tmp_path, iters=2)
+    config.train_cfg.val_interval = 1
+    config.default_hooks.checkpoint.update(save_best='MAE', rule='greater', interval=100)
+    config.experiment_name = 'best'
+    seen = []
+
+    class Watch(Hook):
+        def before_save_checkpoint(self, runner, checkpoint):
+            seen.append(sorted(path.name for path in tmp_path.glob('best*')))
+
+    runner = Runner.from_cfg(config)
+    runner.register_hook(Watch())
+    runner.message_hub.update_info('best_score', -1.0)
+    runner.train()
+    best = [path.name for path in tmp_path.glob('best*.pth')]
+    assert len(best) == 1
+    # while a second one was written, the first was still there
+    assert all(len(names) == 1 for names in seen[1:-1])
+
+
+def test_a_file_is_whole_or_not_there(tmp_path):
+    path = tmp_path / 'folder' / 'file.pth'
+    AtomicBackend().put(b'first', path)
+    (path.parent / '.file.pth.partial').symlink_to('/dev/full')
+    with pytest.raises(OSError, match='No space left'):
+        AtomicBackend().put(b'second', path)
+    assert path.read_bytes() == b'first'
+    assert os.listdir(path.parent) == ['file.pth']
+
+
+@pytest.mark.parametrize('given', [dict(signals=['SIGHELP']), dict(interval=0)])
+def test_a_signal_hook_that_cannot_work_is_refused(given):
+    with pytest.raises(ValueError, match='SaveOnSignalHook takes names of signals'):
+        SaveOnSignalHook(**given)
+
+
+def test_signal_handlers_are_those_of_before_after_the_training(tmp_path):
+    before = signal.getsignal(signal.SIGTERM)
+    train_tiny(tmp_path, 1, 'handlers')
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.slow
+def test_train_py_says_what_stopped_it_in_a_sentence(tmp_path):
+    train_tiny(tmp_path / 'work', 2, 'damaged_for_the_tool')
+    for path in (tmp_path / 'work').glob('*.pth'):
+        cut_off(path)
+    tiny('stage1', tmp_path / 'work', 3).dump(tmp_path / 'config.py')
+    done = subprocess.run(
+        [sys.executable, ROOT / 'tools/train.py', tmp_path / 'config.py', '--resume'], capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert 'Traceback' not in done.stderr
+    assert re.search(r'train\.py: stopped: None of the checkpoints in .*work is whole', done.stderr)
