@@ -65,6 +65,8 @@ class ResumableTrainLoop(IterBasedTrainLoop):
         except RuntimeError as error:
             self._explain_dead_worker(error)
             raise
+        finally:
+            self._end_workers()
         self.runner.call_hook('after_train_epoch')
         self.runner.call_hook('after_train')
         return self.runner.model
@@ -87,6 +89,14 @@ class ResumableTrainLoop(IterBasedTrainLoop):
         while True:
             self._loading = iter(self.dataloader)
             yield from self._loading
+
+    def _end_workers(self) -> None:
+        # Left to Python, they are collected together with the queues that tell them to end, and are waited for in
+        # vain, five seconds each. torch offers no other way; the data loader can be used again after it.
+        if hasattr(self._loading, '_shutdown_workers'):
+            self._loading._shutdown_workers()
+            self.dataloader._iterator = None
+        self._loading = None
 
     def _explain_dead_worker(self, error: RuntimeError) -> None:
         # torch notices a death by a signal handler, wherever the main process is just then
