@@ -7,11 +7,13 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from mmengine.config import Config, ConfigDict
+from mmengine.model import BaseModel
 
 ROOT = Path(__file__).resolve().parents[1]
 TOOLS = ROOT / 'tools'
@@ -35,6 +37,11 @@ def load_tool(name, monkeypatch):
     return module
 
 
+class PlainModel(BaseModel):
+    def forward(self, inputs, data_samples=None, mode='tensor'):
+        return inputs
+
+
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """A working directory with a config and a checkpoint file in it."""
@@ -53,6 +60,8 @@ def run_tool(folder, monkeypatch):
         built = []
 
         class NoRunner:
+            model = PlainModel()
+
             def train(self):
                 pass
 
@@ -233,6 +242,17 @@ class TestMixedPrecision:
         wrapper = dict(type='AmpOptimWrapper', loss_scale=512.0, optimizer=dict(type='Adam'))
         assert self.convert(monkeypatch, True, **wrapper) == wrapper
         assert 'loss_scale' not in self.convert(monkeypatch, False, **wrapper)
+
+    def test_a_model_that_leaves_the_wrapper_s_context_out_is_named(self, monkeypatch):
+        class OwnSteps:
+            def train_step(self, data, optim_wrapper):
+                optim_wrapper.update_params(0)
+
+        said = []
+        tool = load_tool('train', monkeypatch)
+        for model in (OwnSteps(), PlainModel()):
+            tool.warn_of_ignored_precision(SimpleNamespace(model=model, logger=SimpleNamespace(warning=said.append)))
+        assert len(said) == 1 and 'train_step of OwnSteps' in said[0]
 
     def test_a_config_without_optimizer_is_refused(self, monkeypatch):
         with pytest.raises(ValueError, match='optimizer'):

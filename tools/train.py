@@ -52,6 +52,18 @@ def is_wrapper(part):
     return isinstance(part, dict) and 'optimizer' in part
 
 
+def warn_of_ignored_precision(runner):
+    """Says so where a model computes outside of the optimizer wrapper's context, as MMagic's inpaintors do."""
+    from mmengine.model import is_model_wrapper
+
+    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    if 'optim_context' not in type(model).train_step.__code__.co_names:
+        runner.logger.warning(
+            f'--amp may change nothing: the train_step of {type(model).__name__} does not compute in the context of '
+            'its optimizer wrapper (optim_context), which is where MMEngine lowers the precision.'
+        )
+
+
 def apply_resume(config, resume):
     """Goes on from a checkpoint; without one, the checkpoint hook looks for the newest that is whole."""
     config.resume = True
@@ -89,7 +101,10 @@ def main():
     from cainet_mm.engine import TrainingError
 
     try:
-        build_runner(command, config).train()
+        runner = build_runner(command, config)
+        if args.amp:
+            warn_of_ignored_precision(runner)
+        runner.train()
     except TrainingError as error:
         command.stop(error)
     except TooManyBadImagesError as error:

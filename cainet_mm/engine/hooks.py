@@ -1,6 +1,7 @@
 """Hooks of MMEngine's runner."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -14,7 +15,7 @@ from torch.utils.data import DataLoader
 
 from ..datasets.bad_images import BadImages
 from ..datasets.positions import PositionedSampler
-from ..models.checkpoints import load_part
+from ..models.checkpoints import find_part, load_part
 
 
 @HOOKS.register_module()
@@ -27,6 +28,36 @@ class ChannelsLastHook(Hook):
     def before_run(self, runner: Runner) -> None:
         """Convert the model before the run; activations follow the weights."""
         runner.model.to(memory_format=torch.channels_last)
+
+
+@HOOKS.register_module()
+class CompileHook(Hook):
+    """Compiles parts of a model with ``torch.compile`` for training; names and checkpoints stay as they are.
+
+    MMEngine's own key, ``compile=True``, compiles a model's whole training step. That works for stage 1, but not for a
+    critic with a gradient penalty, whose second derivative torch cannot compile; the generator takes most of the time
+    anyway.
+
+    Args:
+        parts: Dotted names of submodules, such as ``['generator']`` of an inpaintor or ``['backbone']`` of stage 1.
+        options: Those of ``torch.compile``, such as ``dict(mode='max-autotune')``.
+
+    Raises:
+        ValueError: The model has no such part.
+    """
+
+    def __init__(self, parts: Sequence[str] = ('generator',), options: dict | None = None) -> None:
+        self.parts = tuple(parts)
+        self.options = dict(options or {})
+
+    def before_train(self, runner: Runner) -> None:
+        """Compile; the first iterations are slow."""
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        for name in self.parts:
+            part = find_part(model, name)
+            if is_model_wrapper(part):
+                part = part.module
+            part.forward = torch.compile(part.forward, **self.options)
 
 
 @HOOKS.register_module()

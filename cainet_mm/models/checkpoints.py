@@ -43,11 +43,21 @@ def load_part(model: nn.Module, part: str, checkpoint: str, prefix: str = '') ->
         FileNotFoundError: The checkpoint is a local path and nothing is there.
         ValueError: There is no such submodule; keys are missing, left over, or of another shape.
     """
+    module = find_part(model, part)
+    module.load_state_dict(read_fitting(module, checkpoint, prefix))
+
+
+def find_part(model: nn.Module, part: str) -> nn.Module:
+    """Get a submodule by its dotted name.
+
+    Raises:
+        ValueError: There is none of that name; the message has the nearest ones.
+    """
     modules = dict(model.named_modules())
     if part not in modules:
         near = difflib.get_close_matches(part, modules, n=4, cutoff=0.0)
         raise ValueError(f'{type(model).__name__} has no part {part!r}; the nearest names are {", ".join(near)}.')
-    modules[part].load_state_dict(read_fitting(modules[part], checkpoint, prefix))
+    return modules[part]
 
 
 def read_fitting(module: nn.Module, source: str, prefix: str) -> dict[str, Tensor]:

@@ -212,7 +212,8 @@ class AlphaFusion(BaseModule):
         Shapes as in :meth:`DualAttentionFusion.decompose`.
         """
         restored = self.low + (self.high - self.low) * self.to_image(feature).sigmoid()
-        known = downscale(masked, feature.shape[-2:], self.downscale_mode)
+        # under autocast the convolutions of the other two give half precision
+        known = downscale(masked, feature.shape[-2:], self.downscale_mode).to(restored.dtype)
         alpha = self.attend(torch.cat((known, restored), dim=1)).sigmoid()
         return alpha, restored, known
 
