@@ -13,12 +13,13 @@ import sys
 import warnings
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
-from pickle import UnpicklingError
 from types import ModuleType
 
 import numpy as np
 import torch
 from packaging.version import Version
+
+from .unpickling import allow_training_checkpoint_types, make_checkpoint_loader_safe
 
 _MMCV_EXTENSION = 'mmcv._ext'
 
@@ -42,6 +43,7 @@ def apply() -> None:
     answer_for_missing_mmcv_operators()
     let_controlnet_aux_do_without_mediapipe()
     allow_training_checkpoint_types()
+    make_checkpoint_loader_safe()
 
 
 def define_missing_torchvision_operators() -> None:
@@ -200,46 +202,6 @@ def _mediapipe_has_no_solutions() -> bool:
     return importlib.util.find_spec('mediapipe') is not None and _find_submodule('mediapipe', 'python') is None
 
 
-def allow_training_checkpoint_types() -> None:
-    """Lets ``torch.load`` read MMEngine's training checkpoints in its restricted mode.
-
-    Symptom: ``UnpicklingError: Weights only load failed`` when a run is resumed or tested.
-    Cause: from 2.6 on, torch builds only types that it knows. MMEngine's checkpoints also hold the log
-    (``HistoryBuffer``, NumPy arrays) and best scores (NumPy scalars). Exactly those are allowed, under the names
-    that NumPy 1 and NumPy 2 write, so that a checkpoint can move between the two. Any other type is still refused.
-    """
-    if Version(torch.__version__).release < (2, 6):
-        return
-    torch.serialization.add_safe_globals(_training_checkpoint_types())
-
-
-def _training_checkpoint_types() -> list:
-    numpy_core = importlib.import_module('numpy._core.multiarray' if _numpy_2() else 'numpy.core.multiarray')
-    functions = [
-        (getattr(numpy_core, function), f'{module}.{function}')
-        for function in ('_reconstruct', 'scalar')
-        for module in ('numpy.core.multiarray', 'numpy._core.multiarray')
-    ]
-    dtypes = [type(np.dtype(kind)) for kind in ('bool', 'int64', 'float32', 'float64')]
-    # A HistoryBuffer stores its statistics as "getattr of HistoryBuffer, 'min'". To allow the real getattr would
-    # open every attribute of every allowed type to a crafted file.
-    statistic = (_history_buffer_statistic, 'builtins.getattr')
-    return [_history_buffer(), statistic, np.ndarray, np.dtype, *functions, *dtypes]
-
-
-def _history_buffer_statistic(owner, name):
-    history_buffer = _history_buffer()
-    # The class registers its statistics when the first buffer is made.
-    statistics = history_buffer()._statistics_methods
-    if owner is not history_buffer or name not in statistics:
-        raise UnpicklingError(
-            f'The checkpoint asks for the attribute {name!r} of {owner!r}; only the statistics '
-            f'{sorted(statistics)} of {history_buffer.__name__} are allowed. If you trust the file, read it '
-            f'with `torch.load(path, weights_only=False)` and save the part that you need.'
-        )
-    return statistics[name]
-
-
 def apply_to_mmagic() -> None:
     """Applies the measures that can be taken only once MMagic is imported; a second call changes nothing."""
     let_generation_init_weights_pass_layers_by()
@@ -281,15 +243,6 @@ def _fails_on_layers_without_weights(initialise) -> bool:
     except UnboundLocalError:
         return True
     return False
-
-
-def _history_buffer() -> type:
-    # MMEngine can be imported only once torchvision can.
-    return importlib.import_module('mmengine.logging').HistoryBuffer
-
-
-def _numpy_2() -> bool:
-    return Version(np.__version__).major >= 2
 
 
 def _find_submodule(package: str, submodule: str) -> ModuleSpec | None:

@@ -166,7 +166,7 @@ class TestReading:
 
     def test_what_would_run_code(self, tmp_path):
         torch.save(nn.Linear(1, 1), tmp_path / 'module.pth')
-        with pytest.raises(ValueError, match='module.pth.* cannot be read as a checkpoint.*tensors alone'):
+        with pytest.raises(ValueError, match='module.pth.* cannot be read as a checkpoint.*asks for .*Linear'):
             read_weights(tmp_path / 'module.pth')
 
     @pytest.mark.parametrize('content', (b'', b'not a checkpoint', b'PK\x03\x04 cut off'))

@@ -123,7 +123,7 @@ def test_nothing_in_a_checkpoint_is_executed(tmp_path, run, mask):
         (('photo.png', 'mask.png', '-o', 'out.png', '--config', TELEA, '--save-scales'), 'no generator with several'),
         (
             ('photo.png', 'mask.png', '-o', 'out.png', '--config', TELEA, '--checkpoint', 'http://localhost/a.pth'),
-            "a.pth' does not exist",
+            "a.pth' cannot be fetched",
         ),
     ],
 )

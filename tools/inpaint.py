@@ -1,6 +1,7 @@
-"""Fills holes in photographs: python tools/inpaint.py PHOTO [MASK] -o OUT --config CONFIG [--checkpoint CHECKPOINT]
+"""Fills holes in photographs: python tools/inpaint.py PHOTO [MASK] -o OUT [--config CONFIG] [--checkpoint CHECKPOINT]
 
     python tools/inpaint.py photo.jpg mask.png -o filled.png --config CONFIG --checkpoint CHECKPOINT
+    python tools/inpaint.py photo.jpg mask.png -o filled.png --checkpoint PUBLISHED
     python tools/inpaint.py photos/ masks/ -o filled/ --config configs/baselines/telea.py
     python tools/inpaint.py erased.png -o filled.png --config CONFIG --checkpoint CHECKPOINT
 
@@ -24,7 +25,9 @@ def make_tool():
     tool.add_argument('photo', type=Path, metavar='PHOTO')
     tool.add_argument('mask', type=Path, metavar='MASK', nargs='?')
     tool.add_argument('-o', '--out', type=Path, metavar='OUT', required=True, help='file, or folder for a folder')
-    tool.add_argument('--config', required=True, help='config of the model, such as configs/baselines/telea.py')
+    tool.add_argument(
+        '--config', help='config of the model, such as configs/baselines/telea.py; a published checkpoint has its own'
+    )
     tool.add_argument('--checkpoint', help='file of its weights; methods without weights need none')
     tool.add_argument('--device', default='cpu', help='cpu (default), cuda, cuda:1, ...')
     tool.add_argument('--raw', action='store_true', help="also write the network's own image, as NAME.raw.png")
@@ -42,11 +45,7 @@ def make_tool():
 def load(tool, args):
     """Loads the model; nothing in the checkpoint is run, and random weights are refused."""
     from cainet_mm.apis import load_model
-    from cainet_mm.models.checkpoints import read_weights
 
-    if args.checkpoint is not None:
-        # Before torch 2.6, loading as such would run what a file holds. Of a URL nothing could be said beforehand.
-        read_weights(args.checkpoint)
     model = load_model(args.config, args.checkpoint, args.device)
     if args.checkpoint is None and any(True for _ in model.parameters()):
         tool.refuse(f'the model of {args.config} has weights, which --checkpoint has to name.')
@@ -56,7 +55,10 @@ def load(tool, args):
 def main():
     tool = make_tool()
     args = tool.parse_args()
-    tool.require_file(args.config, '--config')
+    if args.config is None and args.checkpoint is None:
+        tool.refuse('--config, or a --checkpoint of tools/publish_model.py, has to say which model.')
+    if args.config is not None:
+        tool.require_file(args.config, '--config')
     if args.checkpoint is not None:
         tool.require_file(args.checkpoint, '--checkpoint')
     make_package_importable()

@@ -7,9 +7,8 @@ from mmagic.registry import MODELS
 from mmengine.config import Config, ConfigDict
 from mmengine.model import BaseModel
 from mmengine.registry import init_default_scope
-from mmengine.runner.checkpoint import CheckpointLoader
 
-from ..models.checkpoints import find_misfits, shapes_of
+from ..models.checkpoints import find_misfits, read_checkpoint, shapes_of
 from .publishing import read_published_config
 
 
@@ -28,7 +27,8 @@ def load_model(
 
     Raises:
         FileNotFoundError: The config or the checkpoint does not exist.
-        ValueError: The checkpoint does not fit the model, or holds no config where none is given.
+        ValueError: The checkpoint does not fit the model, holds what could run code, or holds no config where none
+            is given.
     """
     if config is None:
         if checkpoint is None:
@@ -99,7 +99,7 @@ def load_weights(model: BaseModel, checkpoint: str) -> None:
     """
     if '://' not in checkpoint and not Path(checkpoint).is_file():
         raise FileNotFoundError(f'The checkpoint {checkpoint!r} does not exist.')
-    loaded = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
+    loaded = read_checkpoint(checkpoint)
     weights = loaded.get('state_dict', loaded)
     # MMagic's perceptual loss keeps its network in the checkpoint
     weights = {key: value for key, value in weights.items() if not key.startswith('loss_percep.')}

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import torch
 from mmengine.config import Config
-from mmengine.runner.checkpoint import CheckpointLoader
+
+from ..models.checkpoints import read_checkpoint
 
 CONFIG_KEY = 'config_json'
 HASH_LETTERS = 8
@@ -36,8 +37,7 @@ def publish(checkpoint: str | Path, config: str | Path | Config, out: str | Path
         config = Config.fromfile(config)
     if not Path(checkpoint).is_file():
         raise FileNotFoundError(f'The checkpoint {str(checkpoint)!r} does not exist.')
-    # MMEngine's loader, since a training checkpoint also holds its log
-    loaded = CheckpointLoader.load_checkpoint(str(checkpoint), map_location='cpu')
+    loaded = read_checkpoint(checkpoint)
     weights = {key: value for key, value in loaded.get('state_dict', loaded).items() if not key.startswith('disc.')}
     if half:
         weights = {key: value.half() if value.dtype == torch.float32 else value for key, value in weights.items()}
@@ -65,7 +65,7 @@ def read_published_config(path: str | Path) -> Config:
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f'The checkpoint {str(path)!r} does not exist.')
-    loaded = torch.load(path, map_location='cpu', weights_only=True)
+    loaded = read_checkpoint(path)
     meta = loaded.get('meta') if isinstance(loaded, Mapping) else None
     if not isinstance(meta, Mapping) or CONFIG_KEY not in meta:
         raise ValueError(

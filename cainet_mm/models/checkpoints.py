@@ -1,13 +1,13 @@
 """Reading weights safely, and checks on those that one stage hands to the next."""
 
 import difflib
-import pickle
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-import torch
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor, nn
+
+from ..unpickling import describe_refusal
 
 NAMES_SHOWN = 6
 
@@ -77,7 +77,7 @@ def read_fitting(module: nn.Module, source: str, prefix: str) -> dict[str, Tenso
             f'The pre-trained checkpoint {source!r} does not exist. Train stage 1 first and give its checkpoint '
             'file, or set the init_cfg to None to start from random weights.'
         )
-    checkpoint = CheckpointLoader.load_checkpoint(source, map_location='cpu')
+    checkpoint = read_checkpoint(source)
     weights = checkpoint.get('state_dict', checkpoint)
     if prefix and not prefix.endswith('.'):
         prefix += '.'
@@ -129,6 +129,27 @@ def enumerate_names(names: Iterable[str]) -> str:
     return f'{shown} and {len(names) - NAMES_SHOWN} more' if len(names) > NAMES_SHOWN else shown
 
 
+def read_checkpoint(source: str | Path) -> object:
+    """Read what a checkpoint holds, to the CPU, without running code that it may contain.
+
+    Args:
+        source: Path or URL; a training checkpoint of MMEngine's, a published file, or weights alone.
+
+    Raises:
+        FileNotFoundError: The source is a local path and nothing is there.
+        ValueError: The file is no checkpoint, holds what could run code, or cannot be fetched.
+    """
+    try:
+        return CheckpointLoader.load_checkpoint(str(source), map_location='cpu')
+    except OSError as error:
+        if '://' not in str(source):
+            raise
+        raise ValueError(f'The checkpoint {str(source)!r} cannot be fetched ({error}).') from error
+    # what torch raises on files of any other kind
+    except (RuntimeError, EOFError, KeyError, IndexError, AttributeError, UnicodeDecodeError) as error:
+        raise ValueError(describe_refusal(source, error)) from error
+
+
 def read_weights(path: str | Path) -> dict[str, Tensor]:
     """Read the weights of a checkpoint without running code that it may contain.
 
@@ -140,19 +161,12 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: The file is no checkpoint of tensors alone.
+        ValueError: The file is no checkpoint, or holds no weights.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f'The checkpoint {str(path)!r} does not exist.')
-    try:
-        loaded = torch.load(path, map_location='cpu', weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        reason = (str(error).splitlines() or [''])[0]
-        raise ValueError(
-            f'{str(path)!r} cannot be read as a checkpoint ({reason}). It has to be a file that torch.save wrote '
-            'and that holds tensors alone, since anything else could run code.'
-        ) from error
+    loaded = read_checkpoint(path)
     weights = loaded.get('state_dict', loaded) if isinstance(loaded, Mapping) else loaded
     if not isinstance(weights, Mapping) or not weights or not all(isinstance(w, Tensor) for w in weights.values()):
         raise ValueError(
