@@ -4,6 +4,7 @@
 #   bash tools/run_tests.sh
 #   bash tools/run_tests.sh -m "not slow" -k fusions
 #
+# WORKERS  number of test processes (2); one thread each. -n 0 among the arguments runs everything in one process.
 # VENV, CONSTRAINTS and PYTHON: see tools/setup_env.sh.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -11,4 +12,6 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 bash tools/setup_env.sh
 VENV=${VENV:-.venv}
 "$VENV/bin/python" -m ruff check .
-"$VENV/bin/python" -m pytest "$@"
+# Two processes with one thread are faster than one with two; with more threads than cores they wait for each other.
+# A class or a file goes to one process, so that its fixtures are made once.
+OMP_NUM_THREADS=1 "$VENV/bin/python" -m pytest -n "${WORKERS:-2}" --dist loadscope "$@"

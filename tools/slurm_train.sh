@@ -7,8 +7,11 @@
 # GPUS_PER_NODE  how many of them on one machine (8, or GPUS if that is less)
 # CPUS_PER_TASK  CPU cores per process (5)
 # MASTER_PORT    a free port, where two jobs share a machine (29500)
-# SRUN_ARGS      further options of srun, separated by blanks
+# SRUN_ARGS      further options of srun, separated by blanks (--gres=none on machines without GPUs)
 # PYTHON         the interpreter (python)
+#
+# Within a job (sbatch), a run that was told to go, and saved a checkpoint, is put into the queue again: its exit code is
+# 75. Give --resume and ask for a signal some time before the limit (configs/README.md).
 set -euo pipefail
 
 if [ $# -lt 4 ]; then
@@ -22,7 +25,8 @@ gpus=${GPUS:-8}
 gpus_per_node=${GPUS_PER_NODE:-$((gpus < 8 ? gpus : 8))}
 read -r -a srun_args <<<"${SRUN_ARGS:-}"
 
-exec srun \
+code=0
+srun \
     --partition="$partition" \
     --job-name="$job_name" \
     --gres="gpu:$gpus_per_node" \
@@ -31,4 +35,11 @@ exec srun \
     --cpus-per-task="${CPUS_PER_TASK:-5}" \
     --kill-on-bad-exit=1 \
     ${srun_args[@]+"${srun_args[@]}"} \
-    "${PYTHON:-python}" -u "$tools/train.py" "$config" --work-dir "$work_dir" --launcher slurm "$@"
+    "${PYTHON:-python}" -u "$tools/train.py" "$config" --work-dir "$work_dir" --launcher slurm "$@" || code=$?
+
+# EX_TEMPFAIL, the exit code of SaveOnSignalHook
+if [ "$code" = 75 ] && [ -n "${SLURM_JOB_ID:-}" ]; then
+    echo "slurm_train.sh: job $SLURM_JOB_ID goes into the queue again" >&2
+    scontrol requeue "$SLURM_JOB_ID"
+fi
+exit "$code"
