@@ -1,6 +1,5 @@
 """Data sets and transforms that MMagic and MMCV lack."""
 
-from .bad_images import BadImages
 from .errors import BadImageError, TooManyBadImagesError
 from .photos import PhotoDataset, PhotoMaskDataset
 from .positions import PositionedDataset, PositionedSampler
@@ -9,7 +8,6 @@ from .transforms import HoleBox, LoadHole, LoadPhoto, RandomTint, SeededByImage
 
 __all__ = [
     'BadImageError',
-    'BadImages',
     'HoleBox',
     'LoadHole',
     'LoadPhoto',

@@ -8,9 +8,12 @@ default_hooks = dict(
     checkpoint=dict(type='AtomicCheckpointHook', interval=10000, by_epoch=False, max_keep_ckpts=3),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     plain_keys=dict(type='PlainKeysHook'),
+    same_buffers=dict(type='SameBuffersHook'),
     step_state=dict(type='StepStateHook'),
     save_on_signal=dict(type='SaveOnSignalHook'),
     bad_images=dict(type='BadImagesHook'),
+    finite=dict(type='FiniteHook'),
+    critic=dict(type='CriticHook'),
 )
 
 env_cfg = dict(

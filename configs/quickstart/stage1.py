@@ -12,7 +12,7 @@ model = dict(
     queue_len=512,
     feat_dim=64,
 )
-custom_hooks = [dict(type='QueueFitsBatchHook'), dict(type='ChannelsLastHook')]
+custom_hooks = [dict(type='QueueFitsBatchHook'), dict(type='ChannelsLastHook'), dict(type='CollapseHook')]
 
 max_iters = 400
 train_cfg = dict(type='ResumableTrainLoop', max_iters=max_iters)

@@ -14,4 +14,4 @@ model = dict(
     momentum=0.1,  # MMEngine's convention: 1 - m, m = 0.9
 )
 
-custom_hooks = [dict(type='QueueFitsBatchHook')]
+custom_hooks = [dict(type='QueueFitsBatchHook'), dict(type='CollapseHook')]
