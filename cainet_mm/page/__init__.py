@@ -1,0 +1,9 @@
+"""A local web page on which people fill holes in photographs of their own, with the models that they have."""
+
+from .app import Page
+from .models import Choice, find_models, load_choice
+from .photos import Limits
+from .server import bind, is_loopback, serve
+from .work import Workbench
+
+__all__ = ['Choice', 'Limits', 'Page', 'Workbench', 'bind', 'find_models', 'is_loopback', 'load_choice', 'serve']

@@ -1,0 +1,204 @@
+"""Which models there are to choose from."""
+
+import ast
+import json
+import os
+import pickletools
+import re
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmagic.models.base_models import OneStageInpaintor
+from mmagic.registry import MODELS
+from mmengine.config import Config
+from mmengine.model import BaseModel
+
+from ..apis.models import load_model
+from ..apis.publishing import CONFIG_KEY
+from ..models import ClassicalInpaintor
+
+CHECKPOINT_ENDING = '.pth'
+TRAINED = re.compile(r'(?:iter|epoch)_(\d+)\.pth')
+# as publish() names files
+PUBLISHED = re.compile(r'.+-[0-9a-f]{8}\.pth')
+CLASSICAL = {
+    'telea': ('Telea', "OpenCV's fast marching method"),
+    'navier_stokes': ('Navier–Stokes', "OpenCV's method of fluid dynamics"),
+}
+# Windows of methods that have no training size; what is filled in one is not reduced.
+CLASSICAL_SIZE = 512
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A model that can be chosen; it is loaded when it is first used.
+
+    Attributes:
+        key: What it is called in requests.
+        title: What it is called on the page.
+        source: Where it comes from.
+        config: Path of its config; ``None`` where the checkpoint holds it, and for classical methods.
+        checkpoint: Path of its checkpoint; ``None`` for classical methods.
+        method: That of a ``ClassicalInpaintor``.
+    """
+
+    key: str
+    title: str
+    source: str
+    config: str | None = None
+    checkpoint: Path | None = None
+    method: str | None = None
+
+
+def find_models(sources: Sequence[str]) -> dict[str, Choice]:
+    """Find the models of the command line, and those that need no weights.
+
+    Nothing is loaded and no config is run: configs are code, and only those of models that are used are read.
+
+    Args:
+        sources: Folders that are searched for published files and work directories; published files;
+            ``CONFIG,CHECKPOINT``.
+
+    Returns:
+        The choices by their keys.
+
+    Raises:
+        ValueError: A source is none of these.
+    """
+    found = [Choice(method, *texts, method=method) for method, texts in CLASSICAL.items()]
+    found += [choice for source in sources for choice in read_source(source)]
+    choices: dict[str, Choice] = {}
+    for choice in found:
+        choices.setdefault(choice.key, choice)
+    return choices
+
+
+def read_source(source: str) -> Iterator[Choice]:
+    """The models of a folder, a published file or a pair of config and checkpoint."""
+    config, comma, checkpoint = source.rpartition(',')
+    if Path(source).is_dir():
+        yield from search(Path(source))
+    elif Path(source).is_file():
+        yield published_choice(Path(source), Path(source).stem)
+    elif comma and Path(checkpoint).is_file() and ('::' in config or Path(config).is_file()):
+        kind = model_type(Path(config)) if Path(config).is_file() else None
+        yield trained_choice(config, Path(checkpoint), Path(config).stem, kind)
+    else:
+        raise ValueError(
+            f'{source!r} is no model: accepted are folders with published files or work directories, files of '
+            'tools/publish_model.py, and CONFIG,CHECKPOINT with the paths of two existing files.'
+        )
+
+
+def search(folder: Path) -> Iterator[Choice]:
+    """Find published files and work directories in a folder and those below it."""
+    for place, below, names in os.walk(folder):
+        below.sort()
+        place = Path(place)
+        title = place.relative_to(folder).as_posix() if place != folder else folder.resolve().name
+        config, checkpoint = find_config(place, names), find_checkpoint(place, names)
+        if config is not None and checkpoint is not None:
+            kind = model_type(config)
+            if kind is None or is_inpaintor(kind):
+                yield trained_choice(str(config), checkpoint, title, kind)
+        for name in sorted(names):
+            path = place / name
+            if path.suffix == CHECKPOINT_ENDING and path != checkpoint and is_published(path):
+                yield published_choice(path, path.relative_to(folder).with_suffix('').as_posix())
+
+
+def find_config(place: Path, names: Sequence[str]) -> Path | None:
+    """The config in a work directory, the last one written."""
+    paths = [place / name for name in names if name.endswith('.py')]
+    return max(paths, key=lambda path: path.stat().st_mtime, default=None)
+
+
+def find_checkpoint(place: Path, names: Sequence[str]) -> Path | None:
+    """The last checkpoint in a work directory."""
+    if 'last_checkpoint' in names:
+        # it holds a path, which no longer holds where the folder was moved
+        text = (place / 'last_checkpoint').read_text(encoding='utf-8', errors='replace').strip()
+        last = re.split(r'[\\/]', text)[-1]
+        if last in names:
+            return place / last
+    trained = [name for name in names if TRAINED.fullmatch(name)]
+    return place / max(trained, key=lambda name: int(TRAINED.fullmatch(name)[1])) if trained else None
+
+
+def model_type(config: Path) -> str | None:
+    """The type of the model in a config as MMEngine writes it, without running it; ``None`` where it does not say."""
+    try:
+        statements = ast.parse(config.read_text(encoding='utf-8')).body
+    except (OSError, SyntaxError, ValueError):
+        return None
+    for statement in statements:
+        if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == 'model':
+            for keyword in getattr(statement.value, 'keywords', []):
+                if keyword.arg == 'type' and isinstance(keyword.value, ast.Constant):
+                    return str(keyword.value.value)
+    return None
+
+
+def is_inpaintor(kind: str) -> bool:
+    """Whether a type fills holes; one that is not registered here may."""
+    found = MODELS.get(kind)
+    return found is None or isinstance(found, type) and issubclass(found, OneStageInpaintor | ClassicalInpaintor)
+
+
+def is_published(path: Path) -> bool:
+    """Whether a file holds a config, or has the name of one that should."""
+    return read_published_type(path) is not None or PUBLISHED.fullmatch(path.name) is not None
+
+
+def read_published_type(path: Path) -> str | None:
+    """The type of the model in a published file, without loading its weights; ``None`` for other files."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            (entry,) = (name for name in archive.namelist() if name.endswith('data.pkl'))
+            arguments = (argument for _, argument, _ in pickletools.genops(archive.read(entry)))
+            strings = [argument for argument in arguments if isinstance(argument, str)]
+        # a key and its value follow each other
+        return str(json.loads(strings[strings.index(CONFIG_KEY) + 1])['model']['type'])
+    except (OSError, ValueError, KeyError, IndexError, TypeError, zipfile.BadZipFile):
+        return None
+
+
+def published_choice(path: Path, title: str) -> Choice:
+    """The model of a published file."""
+    kind = read_published_type(path)
+    source = f'{path}, published' if kind is None else f'{kind}, {path}, published'
+    return Choice(f'file:{path}', title, source, checkpoint=path)
+
+
+def trained_choice(config: str, checkpoint: Path, title: str, kind: str | None) -> Choice:
+    """The model of a config and a checkpoint."""
+    source = ', '.join(part for part in (kind, str(checkpoint), Path(config).name) if part)
+    return Choice(f'run:{config},{checkpoint}', title, source, config, checkpoint)
+
+
+def load_choice(choice: Choice, device: str) -> BaseModel:
+    """Load a model that was chosen.
+
+    Raises:
+        FileNotFoundError: A file is gone.
+        ValueError: A file cannot be read, the checkpoint does not fit, or the model fills no holes.
+    """
+    if choice.method is not None:
+        preprocessor = dict(type='DataPreprocessor', mean=[127.5] * 3, std=[127.5] * 3, output_channel_order='RGB')
+        model = dict(type='ClassicalInpaintor', method=choice.method, data_preprocessor=preprocessor)
+        return load_model(Config(dict(model=model, image_size=CLASSICAL_SIZE)), device=device)
+    try:
+        model = load_model(choice.config, choice.checkpoint, device)
+    except (FileNotFoundError, ValueError):
+        raise
+    except Exception as error:  # a damaged file or a config that does not run fails in any way
+        reason = (str(error).splitlines() or [''])[0]
+        raise ValueError(
+            f'{choice.checkpoint} cannot be loaded ({type(error).__name__}: {reason}). It has to be a whole file of '
+            'tools/publish_model.py, or one that was trained with the config beside it.'
+        ) from error
+    if not isinstance(model, OneStageInpaintor | ClassicalInpaintor):
+        raise ValueError(f'{choice.checkpoint} is a {type(model).__name__}, which fills no holes; choose an inpaintor.')
+    return model

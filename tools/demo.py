@@ -1,0 +1,96 @@
+"""A web page to try models: python tools/demo.py [--models FOLDER_OR_FILE_OR_CONFIG,CHECKPOINT ...]
+
+    python tools/demo.py                                             # models below work_dirs, and classical methods
+    python tools/demo.py --models published/ CONFIG,CHECKPOINT
+
+Drop a photograph on the page, paint the hole, choose models, and see what each makes of it. Folders are searched for
+files of tools/publish_model.py and for work directories of trainings. The config of a work directory is code, which is
+run when its model is used: name no folders that you do not trust.
+
+The page is for this computer alone, unless --host says otherwise. It asks no other host for anything, and photographs
+and results stay in memory until they have been sent.
+"""
+
+import argparse
+import contextlib
+import signal
+import sys
+from pathlib import Path
+
+from _command import Tool, make_package_importable
+
+DEFAULT_FOLDER = 'work_dirs'
+
+
+def make_tool():
+    tool = Tool(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    tool.add_argument(
+        '--models',
+        nargs='+',
+        metavar='MODEL',
+        help=f'folders, published files, or CONFIG,CHECKPOINT (default: {DEFAULT_FOLDER}, if present)',
+    )
+    tool.add_argument('--host', default='127.0.0.1', help='address to listen on (default: 127.0.0.1)')
+    tool.add_argument('--port', type=int, default=7860, help='its port; 0 takes a free one (default: 7860)')
+    tool.add_argument('--max-megapixels', type=float, default=16, help='of a photograph (default: 16)')
+    tool.add_argument('--max-upload-mb', type=float, default=20, help="megabytes of a photograph's file (default: 20)")
+    tool.add_argument('--device', default='cpu', help='cpu (default), cuda, cuda:1, ...')
+    return tool
+
+
+def require_device(tool, device):
+    import torch
+
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        tool.refuse(f'--device {device} cannot be used: {str(error).splitlines()[0]}')
+
+
+def stop(number, frame):
+    # once: a second signal would interrupt the closing
+    signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+def main():
+    tool = make_tool()
+    args = tool.parse_args()
+    make_package_importable()
+    # first: MMagic imports only after it
+    import cainet_mm  # noqa: F401  isort: skip
+
+    try:
+        from cainet_mm.page import Limits, Page, Workbench, bind, is_loopback, serve
+    except ModuleNotFoundError as error:
+        if error.name != 'werkzeug':
+            raise
+        tool.refuse('the page needs the package werkzeug: pip install -r requirements/optional.txt')
+    require_device(tool, args.device)
+    sources = args.models or ([DEFAULT_FOLDER] if Path(DEFAULT_FOLDER).is_dir() else [])
+    hosts = ['localhost', '127.0.0.1', '::1', args.host] if is_loopback(args.host) else None
+    try:
+        limits = Limits(args.max_megapixels, args.max_upload_mb)
+        page = Page(Workbench(args.device), sources, limits, hosts)
+        listener = bind(args.host, args.port)
+    except ValueError as error:
+        tool.refuse(str(error))
+    # as Ctrl-C, so that everything is closed
+    signal.signal(signal.SIGTERM, stop)
+    port = listener.getsockname()[1]
+    name = f'[{args.host}]' if ':' in args.host else args.host
+    if hosts is None:
+        print(
+            f'Warning: whoever reaches {args.host}, port {port}, can use this page and the models on it; '
+            '--host 127.0.0.1 keeps it to this computer.',
+            file=sys.stderr,
+        )
+    print(f'{len(page.choices)} models. The page is at http://{name}:{port} until Ctrl-C.', flush=True)
+    with contextlib.suppress(KeyboardInterrupt):
+        serve(page, listener)
+    print('The page is closed.')
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
