@@ -182,7 +182,8 @@ class TestFilling:
         for _ in range(2):
             events = fill(page, photo, hole, (broken, 'telea'))
             (problem,) = [event for event in events if event['kind'] == 'problem']
-            assert problem['key'] == broken and f'{name}.pth cannot be' in problem['sentence']
+            assert problem['key'] == broken and f'{name}.pth' in problem['sentence']
+            assert re.search('cannot be (read|loaded)', problem['sentence'])
             assert '\n' not in problem['sentence'] and len(problem['sentence']) < 600
             assert [result['key'] for result in results_of(events)] == ['telea']
 
@@ -672,5 +673,7 @@ class TestBrowser:
         process.send_signal(signal.SIGTERM)
         said, _ = process.communicate(timeout=30)
         assert process.returncode == 0 and said.splitlines()[-1] == 'The page is closed.'
-        assert not list(places[0].iterdir()) and not list(places[1].iterdir())
+        # onnxruntime, which diffusers imports where it is installed, leaves a note of its own
+        left = [path for place in places[:2] for path in place.iterdir() if path.name != '.ses']
+        assert not left
         assert set(places[2].rglob('*')) <= at_start

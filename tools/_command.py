@@ -3,6 +3,7 @@
 import argparse
 import importlib.util
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -97,6 +98,19 @@ def build_runner(command, config):
     return RUNNERS.build(config) if 'runner_type' in config else Runner.from_cfg(config)
 
 
+# what a launcher tells each process: its number, how many there are, and its number on its machine
+LAUNCHERS = dict(
+    pytorch=('RANK',),  # torchrun sets the others, too, and the address
+    slurm=('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_LOCALID'),
+    mpi=('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_SIZE', 'OMPI_COMM_WORLD_LOCAL_RANK'),
+)
+STARTERS = dict(
+    pytorch='torchrun; use tools/dist_train.sh or dist_test.sh',
+    slurm='srun; use tools/slurm_train.sh or slurm_test.sh',
+    mpi="Open MPI's mpirun",
+)
+
+
 def run_without_accelerator(command, config):
     """Lets several processes train together on CPUs, where MMEngine expects a GPU for each.
 
@@ -108,10 +122,46 @@ def run_without_accelerator(command, config):
 
     if config.launcher == 'none' or get_device() != 'cpu':
         return
-    if config.launcher != 'pytorch':
-        command.refuse(f'--launcher {config.launcher} needs a GPU for every process; on CPUs use --launcher pytorch.')
-    if 'RANK' not in os.environ:
-        command.refuse('--launcher pytorch has to be started by torchrun; use tools/dist_train.sh or dist_test.sh.')
-    distributed.init_process_group('gloo')
+    if not distributed.is_initialized():
+        set_places(command, config.launcher)
+        distributed.init_process_group('gloo')
     config.setdefault('model_wrapper_cfg', dict(type='MMDistributedDataParallel', broadcast_buffers=False))
     config.model_wrapper_cfg.device_ids = None
+
+
+def set_places(command, launcher):
+    """Sets torch's variables, which say where in the group a process is, from those of its launcher."""
+    absent = [name for name in LAUNCHERS[launcher] if name not in os.environ]
+    if absent:
+        command.refuse(
+            f'--launcher {launcher} without a GPU reads {absent[0]}, which is not set; start the processes by '
+            f'{STARTERS[launcher]}.'
+        )
+    if launcher == 'pytorch':
+        return
+    for name, given in zip(('RANK', 'WORLD_SIZE', 'LOCAL_RANK'), LAUNCHERS[launcher], strict=True):
+        os.environ[name] = os.environ[given]
+    os.environ.setdefault('MASTER_PORT', '29500')
+    if 'MASTER_ADDR' not in os.environ:
+        address = find_first_machine(launcher)
+        if address is None:
+            command.refuse(
+                f'--launcher {launcher} does not say where the first process runs; set MASTER_ADDR to its address for '
+                'all processes (mpirun -x MASTER_ADDR=ADDRESS, or export it before srun).'
+            )
+        os.environ['MASTER_ADDR'] = address
+
+
+def find_first_machine(launcher):
+    """The address of the machine of process 0; None where the launcher does not give it."""
+    if launcher == 'slurm':
+        try:
+            hosts = subprocess.run(
+                ['scontrol', 'show', 'hostnames', os.environ.get('SLURM_NODELIST', '')], capture_output=True, text=True
+            ).stdout.split()
+        except FileNotFoundError:
+            return None
+        return hosts[0] if hosts else None
+    if os.environ.get('OMPI_COMM_WORLD_LOCAL_SIZE') == os.environ['WORLD_SIZE']:
+        return '127.0.0.1'
+    return None

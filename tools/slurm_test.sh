@@ -7,7 +7,7 @@
 # GPUS_PER_NODE  how many of them on one machine (8, or GPUS if that is less)
 # CPUS_PER_TASK  CPU cores per process (5)
 # MASTER_PORT    a free port, where two jobs share a machine (29500)
-# SRUN_ARGS      further options of srun, separated by blanks
+# SRUN_ARGS      further options of srun, separated by blanks (--gres=none on machines without GPUs)
 # PYTHON         the interpreter (python)
 set -euo pipefail
 

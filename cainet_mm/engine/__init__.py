@@ -1,11 +1,24 @@
 """What the training loop needs and MMEngine lacks."""
 
+from .broken_batches import load_broken_batch
+from .buffers import SameBuffersHook
 from .checkpointing import AtomicCheckpointHook, StepStateHook
 from .errors import CheckpointError, DataWorkerError, TrainingError
-from .hooks import BadImagesHook, ChannelsLastHook, LoadPartHook, PlainKeysHook, QueueFitsBatchHook, TrainingTimeHook
+from .health import FiniteHook, NonFiniteError
+from .hooks import (
+    BadImagesHook,
+    ChannelsLastHook,
+    CompileHook,
+    LoadPartHook,
+    PlainKeysHook,
+    QueueFitsBatchHook,
+    TrainingTimeHook,
+)
 from .loops import ResumableTrainLoop
+from .model_wrappers import SplitDistributedDataParallel
 from .optim_wrappers import CPUAmpOptimWrapper
 from .preemption import SaveOnSignalHook
+from .symptoms import CollapseHook, CriticHook
 
 __all__ = [
     'AtomicCheckpointHook',
@@ -13,13 +26,21 @@ __all__ = [
     'CPUAmpOptimWrapper',
     'ChannelsLastHook',
     'CheckpointError',
+    'CompileHook',
+    'CollapseHook',
+    'CriticHook',
     'DataWorkerError',
+    'FiniteHook',
     'LoadPartHook',
+    'NonFiniteError',
     'PlainKeysHook',
     'QueueFitsBatchHook',
     'ResumableTrainLoop',
+    'SameBuffersHook',
     'SaveOnSignalHook',
+    'SplitDistributedDataParallel',
     'StepStateHook',
     'TrainingError',
     'TrainingTimeHook',
+    'load_broken_batch',
 ]

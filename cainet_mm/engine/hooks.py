@@ -11,6 +11,7 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
+from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
 from ..datasets.bad_images import BadImages
@@ -28,6 +29,11 @@ class ChannelsLastHook(Hook):
     def before_run(self, runner: Runner) -> None:
         """Convert the model before the run; activations follow the weights."""
         runner.model.to(memory_format=torch.channels_last)
+        for part in runner.model.modules():
+            if isinstance(part, DistributedDataParallel) and hasattr(part, 'reducer'):
+                # It keeps the layout that weights had when they were wrapped, and would scramble gradients of another,
+                # in the first step or, with find_unused_parameters, in all. Made anew, it takes the present layout.
+                part.__setstate__(part.__getstate__())
 
 
 @HOOKS.register_module()
@@ -206,13 +212,15 @@ class PlainKeysHook(Hook):
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Rename the weights, and those of a moving average."""
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        wrapped = {name for name, part in model.named_children() if is_model_wrapper(part)}
+        wrapped = [name for name, part in model.named_modules() if is_model_wrapper(part)]
 
         def plain(key: str) -> str:
-            part, _, rest = key.partition('.')
-            if part == 'module':  # the average keeps its copy of the model under this name
-                return f'module.{plain(rest)}'
-            return f'{part}.{rest.removeprefix("module.")}' if part in wrapped else key
+            if key.startswith('module.'):  # the average keeps its copy of the model under this name
+                return f'module.{plain(key.removeprefix("module."))}'
+            for name in wrapped:
+                if key.startswith(f'{name}.module.'):
+                    return f'{name}.{key.removeprefix(f"{name}.module.")}'
+            return key
 
         for name in ('state_dict', 'ema_state_dict'):
             if name in checkpoint:

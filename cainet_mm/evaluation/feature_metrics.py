@@ -160,7 +160,8 @@ class InceptionFID(BaseMetric):
             name = sample['gt_path']
             if name not in self.truth:
                 self.truth[name] = self.features_of(sample['gt_img'])
-            self.results.append((name, self.features_of(sample['output'][self.pred_key])))
+            # each process knows the true images that it has seen, so their features travel with the answers
+            self.results.append((self.features_of(sample['output'][self.pred_key]), self.truth[name]))
 
     def prepare(self, module: nn.Module, dataloader) -> None:
         """Nothing is prepared; MMagic's evaluator asks for it."""
@@ -174,9 +175,10 @@ class InceptionFID(BaseMetric):
         """The data loader itself: every image is looked at once."""
         return dataloader
 
-    def compute_metrics(self, results: list[tuple[str, np.ndarray]]) -> dict[str, float]:
+    def compute_metrics(self, results: list[tuple[np.ndarray, np.ndarray]]) -> dict[str, float]:
         """Compare the two clouds of features."""
-        ours = fid_features_to_statistics(torch.from_numpy(np.stack([feature for _, feature in results])))
-        true = fid_features_to_statistics(torch.from_numpy(np.stack([self.truth[name] for name, _ in results])))
+        ours, true = (
+            fid_features_to_statistics(torch.from_numpy(np.stack(features))) for features in zip(*results, strict=True)
+        )
         distance = fid_statistics_to_metric(ours, true, verbose=False)
         return dict(FID=float(next(iter(distance.values()))))

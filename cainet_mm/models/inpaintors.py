@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from functools import partial
 
 import torch
@@ -177,7 +178,10 @@ class CAINetInpaintor(OneStageInpaintor):
         """Bring the total of Eq. (16) one step down; the critic gets no gradient."""
         if self.with_gan:
             set_requires_grad(self.disc, False)
-        with wrapper.optim_context(self.generator):
+        # A critic between processes would take this forward pass for one whose gradients are to be averaged, and do it
+        # in its next backward pass, be that one that only accumulates.
+        no_sync = getattr(self.disc, 'no_sync', nullcontext) if self.with_gan else nullcontext
+        with wrapper.optim_context(self.generator), no_sync():
             loss, log_vars = self.parse_losses(self.generator_losses(outputs, pyramid))
         wrapper.update_params(loss)
         return {name: value.detach() for name, value in log_vars.items()}

@@ -2,6 +2,7 @@
 
 import torch
 import torch.nn.functional as F
+from mmengine.dist import all_reduce
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
@@ -16,7 +17,9 @@ class DilatedTVLoss(nn.Module):
 
     :math:`\Omega` is the hole and every pixel that touches it, also by a corner; N is the number of values (pixels
     times channels) in :math:`\Omega` over the whole batch. A difference counts only where both its pixels are in
-    :math:`\Omega`. A batch without holes gives 0.
+    :math:`\Omega`. A batch without holes gives 0. Where several processes share a batch, N is its mean over them, so
+    that the mean of their losses, and of their gradients, is the loss of the whole batch; all of them have to call the
+    loss then.
 
     Args:
         loss_weight: Weight of the loss.
@@ -39,4 +42,5 @@ class DilatedTVLoss(nn.Module):
         # sums over an image leave the range of float16
         dtype = torch.promote_types(output.dtype, torch.float32)
         count = region.sum(dtype=dtype) * output.shape[1]
+        all_reduce(count, 'mean')
         return self.loss_weight * (across.sum(dtype=dtype) + down.sum(dtype=dtype)) / count.clamp(min=1)
