@@ -15,6 +15,7 @@ from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 
+import huggingface_hub
 import numpy as np
 import torch
 from packaging.version import Version
@@ -41,6 +42,7 @@ def apply() -> None:
     define_missing_torchvision_operators()
     alias_numpy_bool8()
     answer_for_missing_mmcv_operators()
+    name_cached_download()
     let_controlnet_aux_do_without_mediapipe()
     allow_training_checkpoint_types()
     make_checkpoint_loader_safe()
@@ -148,6 +150,24 @@ class _MissingOperators(ModuleType):
         raise_missing_operator.__name__ = name
         setattr(self, name, raise_missing_operator)
         return raise_missing_operator
+
+
+def name_cached_download() -> None:
+    """Gives huggingface_hub a ``cached_download`` that raises when called.
+
+    Symptom: ``ImportError: cannot import name 'cached_download' from 'huggingface_hub'`` on ``import mmagic.models``.
+    Cause: diffusers 0.28, which MMagic imports, downloads its community pipelines with it, and huggingface_hub dropped
+    it in 0.26. Nothing in inpainting downloads one.
+    """
+    if not hasattr(huggingface_hub, 'cached_download'):
+        huggingface_hub.cached_download = _raise_no_cached_download
+
+
+def _raise_no_cached_download(*args, **kwargs):
+    raise RuntimeError(
+        f'huggingface_hub {huggingface_hub.__version__} has no cached_download, with which diffusers downloads '
+        'community pipelines; for these, install huggingface_hub<0.26.'
+    )
 
 
 def let_controlnet_aux_do_without_mediapipe() -> None:

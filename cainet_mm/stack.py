@@ -26,7 +26,7 @@ ACCEPTED = {
     # MMagic imports its diffusion editors while loading; later releases of these three lack what they ask for.
     'diffusers': ('>=0.28,<0.29', _RUNTIME),
     'transformers': ('>=4.41,<4.50', _RUNTIME),
-    'huggingface-hub': ('>=0.23,<0.26', _RUNTIME),
+    'huggingface-hub': ('>=0.23,<1', _RUNTIME),
     # Imported by MMagic without being declared by it.
     'albumentations': ('>=1.4,<3', _RUNTIME),
     'imageio': ('>=2.30,<3', _RUNTIME),

@@ -261,7 +261,7 @@ def test_pconvs_encoder_learns_its_batch_norm(built):
 def test_cainets_schedules_are_the_length_that_all_share_and_its_own_rates(name, iters):
     length = Config.fromfile(ROOT / f'configs/_base_/schedules/iterations_{name}.py').to_dict()
     assert length == dict(
-        train_cfg=dict(type='IterBasedTrainLoop', max_iters=iters, val_interval=10_000),
+        train_cfg=dict(type='ResumableTrainLoop', max_iters=iters, val_interval=10_000),
         auto_scale_lr=dict(enable=False, base_batch_size=32),
     )
     schedule = Config.fromfile(ROOT / f'configs/_base_/schedules/adam_wgan_{name}.py').to_dict()

@@ -14,6 +14,7 @@ from importlib import metadata
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 
+import huggingface_hub
 import mmagic
 import numpy as np
 import pytest
@@ -43,7 +44,7 @@ LOADS_RESTRICTED = Version(torch.__version__).release >= (2, 6)
 REFUSED = {
     'albumentations': '1.3.1',
     'diffusers': '0.29.0',
-    'huggingface-hub': '0.26.0',
+    'huggingface-hub': '1.0.0',
     'imageio': '2.9.0',
     'mmagic': '1.1.0',
     'mmengine': '0.10.5',
@@ -312,6 +313,17 @@ class TestOtherMeasures:
         with warnings.catch_warnings():
             warnings.simplefilter('error')
             compat.alias_numpy_bool8()
+
+    def test_a_missing_cached_download_is_named_and_raises_when_called(self, monkeypatch):
+        monkeypatch.delattr(huggingface_hub, 'cached_download', raising=False)
+        compat.name_cached_download()
+        with pytest.raises(RuntimeError, match='has no cached_download'):
+            huggingface_hub.cached_download('url')
+
+    def test_a_cached_download_that_is_there_is_left_alone(self, monkeypatch):
+        monkeypatch.setattr(huggingface_hub, 'cached_download', 'its own', raising=False)
+        compat.name_cached_download()
+        assert huggingface_hub.cached_download == 'its own'
 
 
 class Family(BaseModule):

@@ -137,7 +137,8 @@ class Training:
     @property
     def settings(self):
         """A digest of the settings, to tell a run that was made with others."""
-        return hashlib.sha256(self.config.pretty_text.encode()).hexdigest()
+        values = json.dumps(self.config.to_dict(), sort_keys=True, default=repr)
+        return hashlib.sha256(values.encode()).hexdigest()
 
     @property
     def record(self):

@@ -2,6 +2,7 @@
 
 from .comparison import MethodResult, Pictures, evaluate_method
 from .costs import Cost, describe_complexity, measure_cost
+from .exporting import Exported, export
 from .filling import training_size
 from .inpainting import Outcome, Task, inpaint, inpaint_files, pair_files
 from .models import load_model, read_config
@@ -11,6 +12,7 @@ from .test_sets import config_of_folder, kinds_of, loader_from_config
 
 __all__ = [
     'Cost',
+    'Exported',
     'MethodResult',
     'Outcome',
     'Pictures',
@@ -19,6 +21,7 @@ __all__ = [
     'config_of_folder',
     'describe_complexity',
     'evaluate_method',
+    'export',
     'inpaint',
     'inpaint_files',
     'kinds_of',

@@ -1,0 +1,76 @@
+"""Writes a network to a file that runs without this package: python tools/export.py CONFIG CHECKPOINT OUT.onnx
+
+    python tools/export.py CONFIG CHECKPOINT cainet.onnx [--scales] [--opset 17]
+    python tools/export.py - PUBLISHED.pth cainet.onnx                    # a file of tools/publish_model.py
+    python tools/export.py CONFIG CHECKPOINT cainet.pt --format torchscript
+    python tools/export.py CONFIG CHECKPOINT deepfill.onnx --fixed --size 256 256
+
+The file takes `image`, RGB in [-1, 1], (N, 3, H, W), and `mask`, 1 in the hole, (N, 1, H, W), and answers with
+`filled`, known pixels put back. Number and sizes of images are free, unless --fixed. The file is compared with PyTorch
+at several sizes, and is there only when it passed.
+"""
+
+import argparse
+
+from _command import Tool, make_package_importable
+
+
+def make_tool():
+    tool = Tool(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    tool.add_argument('config', metavar='CONFIG', help='config of the checkpoint; - for the one that it holds')
+    tool.add_argument('checkpoint', metavar='CHECKPOINT', help='of training, or a file of tools/publish_model.py')
+    tool.add_argument('out', metavar='OUT', help='name.onnx, name.pt (TorchScript) or name.pt2 (torch.export)')
+    tool.add_argument('--format', choices=['onnx', 'torchscript', 'torch_export'], default='onnx')
+    tool.add_argument('--opset', type=int, help="version of ONNX's operators (default: the lowest that is needed)")
+    tool.add_argument(
+        '--size',
+        nargs=2,
+        type=int,
+        metavar=('HEIGHT', 'WIDTH'),
+        help='what to trace with (default: the size of the training)',
+    )
+    tool.add_argument('--fixed', action='store_true', help='one image of that size alone, where no other way is found')
+    tool.add_argument('--scales', action='store_true', help="also put out the network's own image at every scale")
+    tool.add_argument('--no-check', action='store_true', help='do not compare with PyTorch')
+    tool.add_argument('--tolerance', type=float, default=1e-4, help='what may differ in [-1, 1] (default: 0.0001)')
+    return tool
+
+
+def main():
+    tool = make_tool()
+    args = tool.parse_args()
+    if args.config != '-':
+        tool.require_file(args.config, 'config')
+    tool.require_file(args.checkpoint, 'checkpoint')
+    make_package_importable()
+    # first: MMagic imports only after it
+    from cainet_mm.apis import export, load_model  # isort: skip
+
+    try:
+        model = load_model(None if args.config == '-' else args.config, args.checkpoint)
+        exported = export(
+            model,
+            args.out,
+            args.format,
+            size=args.size,
+            fixed=args.fixed,
+            scales=args.scales,
+            opset=args.opset,
+            check=not args.no_check,
+            tolerance=args.tolerance,
+        )
+    except (ImportError, OSError, RuntimeError, ValueError) as error:
+        tool.refuse(' '.join(str(error).split()))
+    print(f'{exported.path}: {exported.path.stat().st_size / 1e6:.1f} MB, by {exported.way}')
+    print(f'It takes {exported.metadata["sizes"]}.')
+    if exported.checked:
+        sizes = ', '.join('x'.join(map(str, shape)) for shape in exported.checked)
+        print(f'Largest difference from PyTorch: {exported.difference:.2g}, allowed {exported.allowed:.2g}; at {sizes}')
+        if exported.allowed > args.tolerance:
+            print(f'This network blows up rounding: PyTorch differs from itself by up to {exported.allowed / 2:.2g}.')
+    else:
+        print('It was not compared with PyTorch.')
+
+
+if __name__ == '__main__':
+    main()
