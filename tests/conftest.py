@@ -1,6 +1,9 @@
 """What all tests share."""
 
+import importlib.util
+import sys
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import cv2
 import numpy as np
@@ -61,6 +64,32 @@ def tiny(name: str, work_dir: Path, iters: int = 2) -> Config:
     config.default_hooks.checkpoint.interval = 1
     config.default_hooks.logger.interval = 1
     return config
+
+
+def load_tool(name: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """A command line of tools/ as a module."""
+    monkeypatch.syspath_prepend(ROOT / 'tools')
+    spec = importlib.util.spec_from_file_location(f'tool_{name}', ROOT / f'tools/{name}.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def call_tool(monkeypatch, capsys):
+    """Runs a command line in this process, by name and arguments; returns its exit status and what it said."""
+
+    def call(name, *arguments):
+        tool = load_tool(name, monkeypatch)
+        monkeypatch.setattr(sys, 'argv', [f'{name}.py', *map(str, arguments)])
+        try:
+            status = tool.main() or 0
+        except SystemExit as stopped:
+            status = stopped.code
+        said = capsys.readouterr()
+        return SimpleNamespace(returncode=status, stdout=said.out, stderr=said.err)
+
+    return call
 
 
 @pytest.fixture

@@ -1,14 +1,13 @@
 """Studies: methods trained at an equal budget, resumably, and compared."""
 
 import csv
-import importlib.util
 import json
 import subprocess
 import sys
 from types import SimpleNamespace
 
 import pytest
-from conftest import ROOT, tiny
+from conftest import ROOT, load_tool, tiny
 from mmengine.config import Config, ConfigDict
 from mmengine.runner import Runner
 from mmengine.runner.checkpoint import CheckpointLoader
@@ -18,11 +17,7 @@ STUDIES = sorted((ROOT / 'configs/studies').glob('*.py'))
 
 @pytest.fixture
 def ablate(monkeypatch):
-    monkeypatch.syspath_prepend(ROOT / 'tools')
-    spec = importlib.util.spec_from_file_location('tool_ablate', ROOT / 'tools/ablate.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_tool('ablate', monkeypatch)
 
 
 @pytest.fixture

@@ -1,12 +1,11 @@
 """From LBAM's published names to ours: nothing lost, nothing made up, and the same images."""
 
-import importlib.util
 import re
 import sys
 
 import pytest
 import torch
-from conftest import ROOT
+from conftest import ROOT, load_tool
 from lbam_reference import lbam, published_shapes, random_weights
 from mmagic.registry import MODELS
 from mmengine.config import Config
@@ -22,11 +21,7 @@ THIN_WIDTHS = tuple(Config.fromfile(THIN).model.encdec.generator.widths)
 
 @pytest.fixture
 def tool(monkeypatch):
-    monkeypatch.syspath_prepend(ROOT / 'tools')
-    spec = importlib.util.spec_from_file_location('tool_convert_lbam', ROOT / 'tools/convert_lbam.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_tool('convert_lbam', monkeypatch)
 
 
 @pytest.fixture

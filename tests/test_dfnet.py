@@ -1,12 +1,11 @@
 """DFNet as a config of our parts: its public weights give its published images."""
 
-import importlib.util
 import sys
 
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import ROOT, without_vgg_weights
+from conftest import ROOT, load_tool, without_vgg_weights
 from dfnet_reference import KERNELS, WIDTHS, dfnet, published_shapes, random_weights
 from mmagic.registry import MODELS
 from mmengine.config import Config
@@ -22,11 +21,7 @@ THIN_KERNELS, THIN_WIDTHS, THIN_SCALES = (7, 5, 3, 3), (6, 8, 10, 12), 3
 
 @pytest.fixture
 def tool(monkeypatch):
-    monkeypatch.syspath_prepend(ROOT / 'tools')
-    spec = importlib.util.spec_from_file_location('tool_convert_dfnet', ROOT / 'tools/convert_dfnet.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_tool('convert_dfnet', monkeypatch)
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import importlib.util
 import subprocess
 import sys
-from types import SimpleNamespace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -16,23 +16,9 @@ TELEA = ROOT / 'configs/baselines/telea.py'
 
 
 @pytest.fixture
-def run(monkeypatch, capsys):
-    """Runs the tool and returns its exit status and what it said."""
-    monkeypatch.syspath_prepend(ROOT / 'tools')
-    spec = importlib.util.spec_from_file_location('tool_export', ROOT / 'tools/export.py')
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, 'argv', ['export.py', *map(str, arguments)])
-        try:
-            status = tool.main() or 0
-        except SystemExit as stopped:
-            status = stopped.code
-        said = capsys.readouterr()
-        return SimpleNamespace(returncode=status, stdout=said.out, stderr=said.err)
-
-    return call
+def run(call_tool):
+    """Runs the tool."""
+    return partial(call_tool, 'export')
 
 
 @pytest.fixture(scope='module')

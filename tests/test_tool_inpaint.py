@@ -1,10 +1,10 @@
 """tools/inpaint.py: files in, files out, nothing refused silently."""
 
-import importlib.util
 import pickle
+import re
 import subprocess
 import sys
-from types import SimpleNamespace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -18,24 +18,10 @@ TELEA = str(ROOT / 'configs/baselines/telea.py')
 
 
 @pytest.fixture
-def run(tmp_path, monkeypatch, capsys):
-    """Runs the tool in the test's folder and returns its exit status and what it said."""
+def run(tmp_path, monkeypatch, call_tool):
+    """Runs the tool in the test's folder."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(ROOT / 'tools')
-    spec = importlib.util.spec_from_file_location('tool_inpaint', ROOT / 'tools/inpaint.py')
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, 'argv', ['inpaint.py', *map(str, arguments)])
-        try:
-            status = tool.main()
-        except SystemExit as stopped:
-            status = stopped.code
-        said = capsys.readouterr()
-        return SimpleNamespace(returncode=status, stdout=said.out, stderr=said.err)
-
-    return call
+    return partial(call_tool, 'inpaint')
 
 
 def make_photo(path, seed=0, size=(30, 24)):
@@ -144,3 +130,33 @@ def test_it_runs_by_itself_from_any_folder(tmp_path, mask):
     assert done.returncode == 0, done.stderr
     assert '1/1' in done.stderr
     assert (tmp_path / 'out/photo.png').is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != 'linux', reason='other systems do not tell how much memory was held')
+def test_memory_grows_with_the_photograph_alone(tmp_path):
+    config = tiny('stage2', tmp_path)
+    config.dump(tmp_path / 'tiny.py')
+    torch.save(dict(state_dict=load_model(config).state_dict()), tmp_path / 'weights.pth')
+    gigabytes = []
+    for number, (height, width) in enumerate([(60, 80), (3000, 4000)]):
+        Image.radial_gradient('L').resize((width, height)).convert('RGB').save(tmp_path / f'{number}.png')
+        hole = np.zeros((height, width), bool)
+        # most of it, and as far from any known pixel as can be
+        hole[height // 30 :] = True
+        Image.fromarray(hole).save(tmp_path / f'mask_{number}.png')
+        photo = (f'{number}.png', f'mask_{number}.png', '-o', f'out_{number}.png')
+        command = [
+            sys.executable,
+            ROOT / 'tools/inpaint.py',
+            *photo,
+            '--config',
+            'tiny.py',
+            '--checkpoint',
+            'weights.pth',
+        ]
+        done = subprocess.run(list(map(str, command)), cwd=tmp_path, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr
+        gigabytes.append(float(re.search(r'at most (\d+\.\d+) GB', done.stdout)[1]))
+    # an image in floats would take 12 bytes of every pixel, a network's features at full size hundreds
+    assert gigabytes[1] - gigabytes[0] < 80 * 12e6 / 1e9

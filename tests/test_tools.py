@@ -1,21 +1,19 @@
 """How the tools read their arguments: what reaches the runner, and what bad input is told."""
 
-import importlib.util
 import json
 import os
 import stat
 import subprocess
 import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from conftest import ROOT, load_tool
 from mmengine.config import Config, ConfigDict
 from mmengine.model import BaseModel
 
-ROOT = Path(__file__).resolve().parents[1]
 TOOLS = ROOT / 'tools'
 
 CONFIG = """
@@ -27,14 +25,6 @@ optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=0.1), a
 test_dataloader = dict(batch_size=1)
 test_evaluator = [dict(type='PSNR')]
 """
-
-
-def load_tool(name, monkeypatch):
-    monkeypatch.syspath_prepend(TOOLS)
-    spec = importlib.util.spec_from_file_location(f'tool_{name}', TOOLS / f'{name}.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 class PlainModel(BaseModel):

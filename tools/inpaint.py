@@ -15,6 +15,7 @@ The exit status is 0 when every photograph has its result, 1 when some have none
 
 import argparse
 import sys
+import time
 from pathlib import Path
 
 from _command import Tool, make_package_importable
@@ -52,6 +53,17 @@ def load(tool, args):
     return model
 
 
+def describe_effort(seconds):
+    """Says how long it took and, where the system tells, the most memory that the process held."""
+    text = f'It took {seconds:.1f} s'
+    if sys.platform == 'linux':
+        import resource
+
+        gigabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+        text += f' and at most {gigabytes:.2f} GB of memory'
+    return f'{text}.'
+
+
 def main():
     tool = make_tool()
     args = tool.parse_args()
@@ -72,11 +84,14 @@ def main():
         outcomes = inpaint_files(
             tasks, model, args.work_size, args.batch_size, args.refine, save_raw=args.raw, save_scales=args.save_scales
         )
+        start = time.perf_counter()
         outcomes = list(tqdm(outcomes, total=len(tasks), unit='photo'))
+        seconds = time.perf_counter() - start
     except (OSError, RuntimeError, ValueError) as error:
         tool.refuse(' '.join(str(error).split()))
     failed = [outcome for outcome in outcomes if outcome.problem is not None]
     print(f'{len(outcomes) - len(failed)} of {len(outcomes)} photographs have their result in {args.out}.')
+    print(describe_effort(seconds))
     for outcome in outcomes:
         for note in outcome.notes:
             print(note)
