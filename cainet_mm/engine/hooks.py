@@ -7,10 +7,11 @@ from pathlib import Path
 import torch
 from mmengine.dataset import InfiniteSampler
 from mmengine.dist import broadcast, get_rank, get_world_size
-from mmengine.hooks import Hook
+from mmengine.hooks import EMAHook, Hook
 from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
+from mmengine.runner.checkpoint import load_state_dict
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
@@ -203,10 +204,11 @@ class PlainKeysHook(Hook):
 
     MMEngine takes the wrapper of a whole model off before it saves, but not those that
     ``MMSeparateDistributedDataParallel`` puts around the parts. Their keys then begin with ``generator.module.``, which
-    no model of a single process has; a test would go on with random weights.
+    no model of a single process has; a test would go on with random weights. MMEngine finds its way from plain names
+    into wrapped parts, but not into the copy of them that a moving average has.
     """
 
-    # after the hooks that change what is saved, such as that of a moving average
+    # after the hooks that change what is saved or loaded, such as that of a moving average
     priority = 'LOWEST'
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
@@ -225,6 +227,13 @@ class PlainKeysHook(Hook):
         for name in ('state_dict', 'ema_state_dict'):
             if name in checkpoint:
                 checkpoint[name] = {plain(key): value for key, value in checkpoint[name].items()}
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Give a moving average of a run that is resumed its weights; its own hook would leave wrapped parts out."""
+        if runner._resume and 'ema_state_dict' in checkpoint:
+            for hook in runner.hooks:
+                if isinstance(hook, EMAHook):
+                    load_state_dict(hook.ema_model, checkpoint['ema_state_dict'], strict=True)
 
 
 @HOOKS.register_module()

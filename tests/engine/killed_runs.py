@@ -3,7 +3,7 @@
 ``FOLDER/whole`` gets the run that nobody disturbs and ``FOLDER/killed`` the one that is killed, with its workers, by
 SIGKILL or another signal, each time at a drawn iteration and a drawn fraction of a second later. ``FOLDER/kills.json``
 gets, for each, the iterations that were begun until then, the exit code, and the newest checkpoint. Every run is a
-process of its own; they are forked, as importing everything anew would take most of the time.
+process of its own, or two; they are forked, as importing everything anew would take most of the time.
 """
 
 import itertools
@@ -11,6 +11,7 @@ import json
 import os
 import random
 import signal
+import socket
 import statistics
 import sys
 import time
@@ -18,10 +19,11 @@ import traceback
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / 'tools'))
+from _command import Command, build_runner  # noqa: E402
 from conftest import tiny  # noqa: E402
 from mmengine.config import Config  # noqa: E402
 from mmengine.hooks import Hook  # noqa: E402
-from mmengine.runner import Runner  # noqa: E402
 
 ITERATIONS = 18
 
@@ -58,6 +60,10 @@ def make_config(scenario: str, work_dir: Path) -> Config:
         config.default_hooks.checkpoint.interval = 1
         config.optim_wrapper.generator.accumulative_counts = 2
         config.optim_wrapper.disc.accumulative_counts = 3
+    if scenario == 'pair':
+        config.launcher = 'pytorch'
+        config.model.train_cfg = dict(disc_step=2)
+        config.train_dataloader.update(batch_size=2, num_workers=1, persistent_workers=True)
     if scenario == 'epochs':
         # 9 photographs in batches of 4: epochs end within the run, with a smaller batch; no seed in the config
         config.train_dataloader.update(sampler=dict(type='DefaultSampler', shuffle=True), drop_last=False)
@@ -66,11 +72,27 @@ def make_config(scenario: str, work_dir: Path) -> Config:
     return config
 
 
-def train(config: Config, pipe: int) -> None:
+def train(config: Config, pipe: int, port: int) -> None:
     config.experiment_name = f'run_{os.getpid()}'
-    runner = Runner.from_cfg(config)
-    runner.register_hook(ReportHook(pipe))
+    other = None
+    if config.launcher == 'pytorch':
+        other = os.fork()
+        os.environ.update(MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port), WORLD_SIZE='2')
+        rank = '0' if other else '1'
+        os.environ.update(RANK=rank, LOCAL_RANK=rank)
+    runner = build_runner(Command(''), config)
+    if other != 0:
+        runner.register_hook(ReportHook(pipe))
     runner.train()
+    if other:
+        _, status = os.waitpid(other, 0)
+        sys.exit(os.waitstatus_to_exitcode(status))
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(('127.0.0.1', 0))
+        return listener.getsockname()[1]
 
 
 def run(config, log, stop_after=None, later=0.0, number=signal.SIGKILL, times=None) -> int:
@@ -79,6 +101,7 @@ def run(config, log, stop_after=None, later=0.0, number=signal.SIGKILL, times=No
     ``times`` gets when each iteration began.
     """
     receiving, sending = os.pipe()
+    port = free_port()
     process = os.fork()
     if not process:
         output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -86,7 +109,7 @@ def run(config, log, stop_after=None, later=0.0, number=signal.SIGKILL, times=No
         os.dup2(output, 2)
         os.setsid()
         try:
-            train(config, sending)
+            train(config, sending, port)
         except SystemExit as end:
             os._exit(end.code)
         except BaseException:

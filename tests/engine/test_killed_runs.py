@@ -53,7 +53,7 @@ def check_same(whole, killed):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('scenario, kills', [('stage1', 8), ('stage2', 8), ('epochs', 6)])
+@pytest.mark.parametrize('scenario, kills', [('stage1', 8), ('stage2', 8), ('epochs', 6), ('pair', 4)])
 def test_a_run_that_is_killed_anywhere_ends_with_the_weights_of_one_that_is_not(scenario, kills, tmp_path):
     done, whole, killed = train_and_kill(tmp_path, scenario, kills, 'SIGKILL')
     assert [kill['code'] for kill in done] == [-9] * kills
