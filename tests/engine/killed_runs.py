@@ -44,7 +44,7 @@ def make_config(scenario: str, work_dir: Path) -> Config:
     """What is trained, with as much state as possible that an interruption could lose."""
     stage = 'stage1' if scenario == 'stage1' else 'stage2'
     config = tiny(stage, work_dir, iters=ITERATIONS)
-    config.resume = True
+    config.update(resume=True, launcher='none')
     config.default_hooks.checkpoint.update(interval=2, max_keep_ckpts=2)
     config.param_scheduler = [dict(type='CosineAnnealingLR', by_epoch=False, T_max=ITERATIONS)]
     config.custom_hooks = [*config.get('custom_hooks', []), dict(type='EMAHook', momentum=0.3)]
