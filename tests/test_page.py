@@ -1,6 +1,5 @@
 """The page of tools/demo.py: what it offers, what it refuses, what it gives back and what it leaves behind."""
 
-import base64
 import importlib.util
 import io
 import json
@@ -10,11 +9,13 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import tracemalloc
 import urllib.request
 import zlib
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -27,13 +28,14 @@ from PIL import Image
 from cainet_mm.apis import inpaint, load_model, publish
 from cainet_mm.apis.photo_files import read_photo
 
-pytest.importorskip('werkzeug', reason='the page needs werkzeug')
-from werkzeug import formparser  # noqa: E402
-from werkzeug.test import Client  # noqa: E402
+pytest.importorskip('gradio', reason='the page needs gradio')
 
-from cainet_mm.page import Limits, Page, Workbench, find_models, is_loopback, work  # noqa: E402
+from starlette.testclient import TestClient  # noqa: E402
+
+from cainet_mm.page import Limits, Page, Workbench, app, application, find_models, is_loopback, server, work  # noqa: E402
 
 OWN = 'http://localhost'
+SESSION = SimpleNamespace(session_hash='session')
 
 
 @pytest.fixture(scope='module')
@@ -64,11 +66,24 @@ def folder(tmp_path_factory):
     return top
 
 
-@pytest.fixture
-def page(folder):
-    page = Page(Workbench(), [str(folder)], Limits(0.3, 2), hosts=['localhost'])
-    yield page
-    page.workbench.close()
+@pytest.fixture(scope='module')
+def sent(tmp_path_factory):
+    """The folder in which the page keeps what it receives and sends."""
+    folder = tmp_path_factory.mktemp('sent')
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv('GRADIO_TEMP_DIR', str(folder))
+        yield folder
+
+
+@pytest.fixture(scope='module')
+def page(folder, sent):
+    return Page(Workbench(), [str(folder)], Limits(0.3, 2))
+
+
+@pytest.fixture(scope='module')
+def client(page):
+    with TestClient(application(page, ['localhost']), OWN) as client:
+        yield client
 
 
 def png(pixels, **options):
@@ -78,9 +93,9 @@ def png(pixels, **options):
 
 
 def painting_of(hole):
-    layers = np.zeros((*hole.shape, 4), np.uint8)
-    layers[hole] = (230, 0, 122, 255)
-    return png(layers)
+    layer = np.zeros((*hole.shape, 4), np.uint8)
+    layer[hole] = (230, 0, 122, 153)
+    return dict(background=None, layers=[layer], composite=None)
 
 
 def make_photo(shape=(90, 120, 3), seed=0):
@@ -94,25 +109,47 @@ def make_hole(shape=(90, 120)):
     return hole
 
 
-def send(page, photo, painting=None, models=('telea',), path='/fill', headers=None, **more):
-    form = dict(photo=(io.BytesIO(photo), 'photo'), models=list(models), **more)
-    if painting is not None:
-        form['painting'] = (io.BytesIO(painting), 'painting.png')
-    return Client(page).post(path, OWN, data=form, headers=headers)
+def fill(page, path, painting, models=('telea',), refine=False):
+    """All that the page says about a photograph: status, whether there are results, pictures, files and scales."""
+    return list(page.fill(None if path is None else str(path), painting, models, refine, SESSION))
 
 
-def fill(page, photo, painting, models=('telea',), **more):
-    response = send(page, photo, painting, models, **more)
-    assert response.status_code == 200, response.text
-    return [json.loads(line) for line in response.data.splitlines()]
+def files_in(folder):
+    return {path for path in folder.rglob('*') if path.is_file()}
 
 
-def results_of(events):
-    return [event for event in events if event['kind'] == 'result']
+def file_data(path):
+    return dict(path=str(path), meta={'_type': 'gradio.FileData'})
 
 
-def image_in(text):
-    return Image.open(io.BytesIO(base64.b64decode(text)))
+def join(client, page, function, data, session='session'):
+    """Ask for one of the page's functions as its front end does."""
+    (number,) = [number for number, one in page.blocks.fns.items() if one.fn == function]
+    body = dict(data=data, fn_index=number, session_hash=session)
+    return client.post('/gradio_api/queue/join', json=body)
+
+
+def outcome_of(client, session='session'):
+    lines = client.get(f'/gradio_api/queue/data?session_hash={session}').text.splitlines()
+    events = [json.loads(line.removeprefix('data: ')) for line in lines if line]
+    (event,) = [event for event in events if event['msg'] == 'process_completed']
+    return event
+
+
+def upload(client, content, name='holiday.png'):
+    (path,) = client.post('/gradio_api/upload', files={'files': (name, content)}).json()
+    return path
+
+
+def order(client, page, sessions=('session',)):
+    """What a page that was opened sends to have a photograph filled by Telea."""
+    for session in sessions:
+        join(client, page, page.list_models, [], session)
+        assert outcome_of(client, session)['success']
+    photo = upload(client, png(make_photo()))
+    layer = upload(client, png(painting_of(make_hole())['layers'][0]), 'layer_0.png')
+    painting = dict(background=None, layers=[file_data(layer)], composite=None)
+    return [file_data(photo), painting, ['telea'], False]
 
 
 class TestSearch:
@@ -147,49 +184,45 @@ class TestSearch:
 
 
 class TestFilling:
-    def test_each_model_answers_as_inpaint_does_and_known_pixels_are_the_same(self, page, folder):
+    def test_each_model_answers_as_inpaint_does_and_known_pixels_are_the_same(self, page, folder, tmp_path):
         photo, hole = make_photo(), make_hole()
+        (tmp_path / 'holiday.png').write_bytes(png(photo))
         published = next((folder / 'shared').glob('cainet-*.pth'))
-        key = f'file:{published}'
-        events = fill(page, png(photo), painting_of(hole), ('telea', key))
-        assert [event['kind'] for event in events if event['kind'] not in ('filling', 'wait')] == [
-            'input',
-            'loading',
-            'result',
-            'loading',
-            'result',
-            'end',
-        ]
-        shown = np.asarray(image_in(events[0]['view']))
-        np.testing.assert_array_equal(shown, np.where(hole[..., None], 128, photo))
-        telea, network = results_of(events)
-        for result in (telea, network):
-            answer = np.asarray(image_in(result['file']))
+        said = fill(page, tmp_path / 'holiday.png', painting_of(hole), ['telea', f'file:{published}'])
+        assert [one[0] for one in said] == ['Telea …', f'shared/{published.stem} …', 'Done; the results are below.']
+        assert [len(one[2]) for one in said[1:]] == [2, 3]
+        _, _, pictures, files, scales = said[-1]
+        np.testing.assert_array_equal(np.asarray(pictures[0][0]), np.where(hole[..., None], 128, photo))
+        answers = [np.asarray(Image.open(file)) for file in files]
+        for answer, (picture, caption) in zip(answers, pictures[1:], strict=True):
             np.testing.assert_array_equal(answer[~hole], photo[~hole])
-            np.testing.assert_array_equal(np.asarray(image_in(result['view'])), answer)
-        expected = inpaint(photo, hole, model=load_model(None, published))
-        np.testing.assert_array_equal(np.asarray(image_in(network['file'])), expected)
-        assert (np.asarray(image_in(telea['file']))[hole] != expected[hole]).any()
-        assert telea['scales'] == []
-        sizes = [image_in(scale).size for scale in network['scales']]
+            np.testing.assert_array_equal(np.asarray(picture), answer)
+            assert re.search(r', \d+\.\d s$', caption)
+        np.testing.assert_array_equal(answers[1], inpaint(photo, hole, model=load_model(None, published)))
+        assert (answers[0][hole] != answers[1][hole]).any()
+        assert [os.path.basename(file) for file in files] == [
+            'holiday-Telea.png',
+            f'holiday-shared-{published.stem}.png',
+        ]
+        sizes = [picture.size for picture, _ in scales]
         assert len(sizes) > 1 and len(set(sizes)) == len(sizes) and sizes == sorted(sizes)
-        assert max(event.get('windows', 0) for event in events) >= 1
+        assert all(published.stem in caption for _, caption in scales)
+        assert scales[0][1].startswith(f'Scale {len(scales)}, ') and scales[-1][1].startswith('Scale 1, ')
 
     @pytest.mark.parametrize('name', ['broken-0123abcd', 'text-0123abcd'])
-    def test_a_broken_model_has_its_sentence_and_the_others_their_turn(self, page, folder, name):
-        photo, hole = png(make_photo()), painting_of(make_hole())
-        broken = f'file:{folder}/shared/{name}.pth'
+    def test_a_broken_model_has_its_sentence_and_the_others_their_turn(self, page, folder, tmp_path, name):
+        (tmp_path / 'photo.png').write_bytes(png(make_photo()))
         for _ in range(2):
-            events = fill(page, photo, hole, (broken, 'telea'))
-            (problem,) = [event for event in events if event['kind'] == 'problem']
-            assert problem['key'] == broken and f'{name}.pth' in problem['sentence']
-            assert re.search('cannot be (read|loaded)', problem['sentence'])
-            assert '\n' not in problem['sentence'] and len(problem['sentence']) < 600
-            assert [result['key'] for result in results_of(events)] == ['telea']
+            keys = [f'file:{folder}/shared/{name}.pth', 'telea']
+            status, _, _, files, _ = fill(page, tmp_path / 'photo.png', painting_of(make_hole()), keys)[-1]
+            problem, done = status.splitlines()
+            assert f'{name}.pth' in problem and re.search('cannot be (read|loaded)', problem) and len(problem) < 600
+            assert done.startswith('Done') and len(files) == 1
 
-    def test_a_training_run_is_loaded_with_its_config(self, page, folder):
+    def test_a_training_run_is_loaded_with_its_config(self, page, tmp_path):
+        (tmp_path / 'photo.png').write_bytes(png(make_photo()))
         (key,) = [key for key in page.choices if key.startswith('run:')]
-        assert results_of(fill(page, png(make_photo()), painting_of(make_hole()), (key,)))
+        assert len(fill(page, tmp_path / 'photo.png', painting_of(make_hole()), [key])[-1][3]) == 1
 
     @pytest.mark.parametrize('kind', ['turned jpeg', 'two views', 'rgba', 'grey', '16 bits', 'webp', 'tiff'])
     def test_known_pixels_of_every_kind_of_photograph(self, page, kind, tmp_path):
@@ -202,34 +235,63 @@ class TestFilling:
             views = [Image.fromarray(make_photo(seed=seed)) for seed in (0, 1)]
             views[0].save(path, 'MPO', save_all=True, append_images=views[1:])
         elif kind == '16 bits':
-            Image.fromarray(make_photo((90, 120)).astype(np.uint16) * 257 + 1).save(path, 'PNG')
+            pixels = make_photo((90, 120)).astype(np.uint16) * 257 + 1
+            Image.fromarray(pixels).save(path, 'PNG', icc_profile=b'a profile')
         else:
             shape = dict(rgba=(90, 120, 4), grey=(90, 120)).get(kind, (90, 120, 3))
             Image.fromarray(make_photo(shape)).save(path, kind.upper() if kind in ('webp', 'tiff') else 'PNG')
         photo = read_photo(path)
-        look = send(page, path.read_bytes(), path='/photo').json
-        assert (look['height'], look['width']) == photo.pixels.shape[:2] == hole.shape
-        assert image_in(look['view']).size == hole.shape[::-1]
-        (result,) = results_of(fill(page, path.read_bytes(), painting_of(hole)))
-        (tmp_path / 'result').write_bytes(base64.b64decode(result['file']))
-        answer = read_photo(tmp_path / 'result')
+        _, editor, status = page.show(str(path))
+        assert editor['background'].size == hole.shape[::-1] and '120 × 90 pixels' in status
+        answer = read_photo(fill(page, path, painting_of(hole))[-1][3][0])
         assert answer.pixels.dtype == photo.pixels.dtype and answer.orientation == photo.orientation
+        assert answer.info.get('icc_profile') == photo.info.get('icc_profile')
+        assert editor['background'].info.get('icc_profile') == photo.info.get('icc_profile')
         np.testing.assert_array_equal(answer.pixels[~hole], photo.pixels[~hole])
         assert (answer.pixels[hole] != photo.pixels[hole]).any()
         if photo.alpha is not None:
+            assert photo.alpha.all()
             np.testing.assert_array_equal(answer.alpha, photo.alpha)
 
-    def test_nothing_is_written_to_the_temporary_folder(self, page, monkeypatch):
-        def refuse(*args, **kwargs):
-            raise AssertionError('a temporary file was made')
+    def test_a_painting_on_a_smaller_view_is_brought_to_the_size_of_the_photograph(self, page, tmp_path, monkeypatch):
+        monkeypatch.setattr('cainet_mm.page.photos.VIEW_SIDE', 120)
+        photo = make_photo((360, 480, 3))
+        (tmp_path / 'photo.png').write_bytes(png(photo))
+        assert page.show(str(tmp_path / 'photo.png'))[1]['background'].size == (120, 90)
+        hole = np.kron(make_hole(), np.ones((4, 4), bool))
+        _, _, pictures, (file,), _ = fill(page, tmp_path / 'photo.png', painting_of(make_hole()))[-1]
+        answer = np.asarray(Image.open(file))
+        np.testing.assert_array_equal(answer[~hole], photo[~hole])
+        assert (answer[hole] != photo[hole]).any(axis=1).mean() > 0.9
+        assert pictures[1][0].size == (120, 90)
 
-        for name in ('SpooledTemporaryFile', 'TemporaryFile'):
-            monkeypatch.setattr(formparser, name, refuse, raising=False)
-        noise = np.random.default_rng(0).integers(0, 256, (400, 500, 3), np.uint8)
-        content = png(noise)
-        assert len(content) > 5e5
-        hole = make_hole((400, 500))
-        assert results_of(fill(page, content, painting_of(hole)))
+    @pytest.mark.parametrize('painted', [True, False])
+    def test_what_is_transparent_is_filled_too_and_opaque_then(self, page, tmp_path, painted):
+        photo = make_photo((90, 120, 4))
+        photo[60:80, 20:40] = (255, 0, 0, 0)
+        (tmp_path / 'photo.png').write_bytes(png(photo))
+        hole = make_hole() & painted
+        answer = np.asarray(Image.open(fill(page, tmp_path / 'photo.png', painting_of(hole))[-1][3][0]))
+        hole[60:80, 20:40] = True
+        np.testing.assert_array_equal(answer[~hole], photo[~hole])
+        assert (answer[60:80, 20:40, 3] == 255).all()
+        assert (answer[60:80, 20:40, :3] != (255, 0, 0)).any(axis=2).all()
+
+    def test_through_the_server(self, page, client):
+        photo, hole = make_photo(), make_hole()
+        join(client, page, page.list_models, [])
+        listed = outcome_of(client)['output']['data'][0]
+        assert [key for _, key in listed['choices']] == list(page.choices)
+        wanted = order(client, page)
+        join(client, page, page.show, wanted[:1])
+        _, editor, _ = outcome_of(client)['output']['data']
+        view = client.get(editor['background']['url'])
+        np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(view.content))), photo)
+        join(client, page, page.fill, wanted)
+        (file,) = outcome_of(client)['output']['data'][3]
+        answer = np.asarray(Image.open(io.BytesIO(client.get(file['url']).content)))
+        np.testing.assert_array_equal(answer[~hole], photo[~hole])
+        assert (answer[hole] != photo[hole]).any()
 
 
 def bomb(width, height):
@@ -266,45 +328,51 @@ class TestRefusals:
         ],
         ids=['empty', 'postscript', 'gif', 'tiny', 'long', 'large', 'bomb', 'cut', 'heavy'],
     )
-    @pytest.mark.parametrize('path', ['/photo', '/fill'])
-    def test_photographs_that_cannot_be_used(self, page, path, content, sentence):
-        response = send(page, content, painting_of(make_hole()), path=path)
-        assert response.status_code == 400
-        assert re.search(sentence, response.json['problem'])
+    def test_photographs_that_cannot_be_used(self, page, tmp_path, content, sentence):
+        (tmp_path / 'photo').write_bytes(content)
+        visible, editor, status = page.show(str(tmp_path / 'photo'))
+        assert re.search(sentence, status) and editor is None and visible['visible'] == 'hidden'
+        (said,) = fill(page, tmp_path / 'photo', painting_of(make_hole()))
+        assert said[0] == status and not any(said[2:])
 
-    def test_a_bomb_is_refused_before_it_is_unpacked(self, page):
-        content = bomb(16000, 12000)
+    def test_a_photograph_that_is_absent_or_was_deleted(self, page, tmp_path):
+        assert page.show(None)[2] == fill(page, None, None)[0][0] == 'Choose a photograph first.'
+        assert 'choose it again' in fill(page, tmp_path / 'gone.png', None)[0][0]
+
+    def test_a_bomb_is_refused_before_it_is_unpacked(self, page, tmp_path):
+        (tmp_path / 'photo').write_bytes(bomb(16000, 12000))
         tracemalloc.start()
-        assert send(page, content, path='/photo').status_code == 400
+        assert 'too large' in page.show(str(tmp_path / 'photo'))[2]
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert peak < 4e6
 
-    def test_what_is_longer_than_any_photograph_is_not_read(self, page):
-        response = send(page, bytes(8_000_000), path='/photo')
-        assert response.status_code == 413 and 'More than 2 megabytes' in response.json['problem']
+    def test_what_is_longer_than_any_photograph_is_not_read(self, client, sent):
+        before = files_in(sent)
+        files = {'files': ('photo.png', bytes(20_000_000))}
+        assert client.post('/gradio_api/upload', files=files).status_code == 413
+        chunks = client.post('/gradio_api/upload', content=(bytes(10) for _ in range(3)))
+        assert chunks.status_code == 413 and 'has to say how many' in chunks.text
+        assert files_in(sent) == before
 
     @pytest.mark.parametrize(
         ('painting', 'sentence'),
         [
             (painting_of(np.zeros((90, 120), bool)), 'Nothing is painted'),
             (painting_of(np.ones((90, 120), bool)), 'Everything is painted'),
-            (painting_of(make_hole((90, 121))), '121x90 pixels .* 120x90'),
-            (png(make_photo()), 'an alpha channel'),
-            (b'nothing', 'is no image'),
-            (None, 'painting is missing'),
+            (dict(background=None, layers=[], composite=None), 'Nothing is painted'),
+            (None, 'Nothing is painted'),
         ],
-        ids=['empty', 'full', 'size', 'rgb', 'no image', 'absent'],
+        ids=['empty', 'full', 'no layer', 'absent'],
     )
-    def test_paintings_that_cannot_be_used(self, page, painting, sentence):
-        response = send(page, png(make_photo()), painting)
-        assert response.status_code == 400
-        assert re.search(sentence, response.json['problem'])
+    def test_paintings_that_cannot_be_used(self, page, tmp_path, painting, sentence):
+        (tmp_path / 'photo.png').write_bytes(png(make_photo()))
+        assert sentence in fill(page, tmp_path / 'photo.png', painting)[0][0]
 
     @pytest.mark.parametrize('models', [(), ('file:/etc/passwd',), ('telea', 'unknown')])
-    def test_only_models_of_the_list_are_used(self, page, models):
-        response = send(page, png(make_photo()), painting_of(make_hole()), models)
-        assert response.status_code == 400 and 'Choose one or more' in response.json['problem']
+    def test_only_models_of_the_list_are_used(self, page, tmp_path, models):
+        (tmp_path / 'photo.png').write_bytes(png(make_photo()))
+        assert 'Choose one or more' in fill(page, tmp_path / 'photo.png', painting_of(make_hole()), models)[0][0]
 
     @pytest.mark.parametrize('limits', [(0, 1), (1, -1), (float('nan'), 1)])
     def test_limits_are_above_zero(self, limits):
@@ -313,30 +381,61 @@ class TestRefusals:
 
 
 class TestSenders:
-    def test_other_names_and_other_pages_are_refused(self, page):
-        photo = png(make_photo())
-        assert Client(page).get('/', 'http://localhost:7860').status_code == 200
-        for host in ('http://evil.example:7860', 'http://localhost.evil.example', 'http://[bad'):
-            headers = {'Host': host.removeprefix('http://')}
-            assert Client(page).get('/', OWN, headers=headers).status_code == 403
+    def test_other_names_and_other_pages_are_refused(self, client):
+        assert client.get('/', headers={'Host': 'localhost:7860'}).status_code == 200
+        for host in ('evil.example:7860', 'localhost.evil.example', '[bad'):
+            assert client.get('/', headers={'Host': host}).status_code == 403
+        files = {'files': ('photo.png', b'')}
         for origin in ('http://evil.example', 'http://localhost:1', 'null'):
-            assert send(page, photo, path='/photo', headers={'Origin': origin}).status_code == 403
-        assert send(page, photo, path='/photo', headers={'Origin': OWN}).status_code == 200
+            refused = client.post('/gradio_api/upload', files=files, headers={'Origin': origin})
+            assert refused.status_code == 403 and 'Access-Control-Allow-Origin' not in refused.headers
+        assert client.post('/gradio_api/upload', files=files, headers={'Origin': OWN}).status_code == 200
 
+    @pytest.mark.usefixtures('sent')
     def test_a_page_for_everybody_answers_under_any_name_and_still_to_itself_alone(self):
-        page = Page(Workbench())
-        assert Client(page).get('/', 'http://machine.example').status_code == 200
-        headers = {'Origin': 'http://evil.example', 'Host': 'machine.example'}
-        assert send(page, png(make_photo()), path='/photo', headers=headers).status_code == 403
+        client = TestClient(application(Page(Workbench())), 'http://machine.example')
+        assert client.get('/').status_code == 200
+        assert client.get('/', headers={'Origin': 'http://evil.example'}).status_code == 403
 
-    def test_the_browser_is_told_to_ask_no_other_host(self, page):
-        for path in ('/', '/page.css', '/page.js', '/models', '/absent'):
-            response = Client(page).get(path, OWN)
+    def test_the_browser_is_told_to_ask_no_other_host(self, client):
+        for path in ('/', '/theme.css', '/absent'):
+            response = client.get(path)
             assert (response.status_code == 404) == (path == '/absent')
             policy = response.headers['Content-Security-Policy']
-            assert "default-src 'none'" in policy and '//' not in policy and '*' not in policy
+            assert "default-src 'self'" in policy and '//' not in policy and '*' not in policy
             assert response.headers['Cache-Control'] == 'no-store'
-            assert not re.search(r'https?:|@import|["\'(]//', response.text)
+        assert not re.search(r'(?:src|href)="(?:https?:)?//(?!localhost/)', client.get('/').text)
+        assert not re.search(r'@import|url\(["\']?(?:https?:)?//', client.get('/theme.css').text)
+
+    def test_the_server_offers_programs_nothing_and_sends_no_files_but_its_own(self, client, sent, tmp_path):
+        info = re.search(r'gradio_api_info = (.*?);</script>', client.get('/').text)[1]
+        assert json.loads(info) == dict(named_endpoints={}, unnamed_endpoints={})
+        (tmp_path / 'other.txt').write_text('')
+        own = upload(client, b'own')
+        assert client.get(f'/gradio_api/file={own}').content == b'own'
+        files = (f'{tmp_path}/other.txt', f'{sent}/../other.txt', f'{ROOT}/README.md', 'http://a.example/')
+        others = (
+            'info',
+            'openapi.json',
+            'app_id',
+            'queue/status',
+            'vibe-code',
+            'deep_link',
+            'mcp',
+            'proxy=http://a.example',
+        )
+        paths = [f'/gradio_api/{name}' for name in (*others, *(f'file={file}' for file in files))]
+        for path in (*paths, '/config', '/docs', '/openapi.json', '/monitoring/summary', '/login'):
+            assert client.get(path, follow_redirects=False).status_code == 404, path
+        for path in ('run/fill', 'call/fill', 'api/fill', 'component_server', 'vibe-edit', 'process_recording'):
+            assert client.post(f'/gradio_api/{path}', json={}).status_code == 404, path
+
+    @pytest.mark.parametrize('path', ['http://a.example/photo.png', '/etc/passwd'])
+    def test_a_photograph_is_what_was_uploaded_and_nothing_else(self, page, client, path):
+        join(client, page, page.show, [file_data(path)])
+        assert not outcome_of(client)['success']
+        join(client, page, page.show, [file_data(upload(client, b'own'))])
+        assert outcome_of(client)['success']
 
     @pytest.mark.parametrize(
         ('host', 'loopback'),
@@ -373,86 +472,66 @@ class SlowModel:
         return [type('Sample', (), dict(output=output)) for _ in data['inputs']]
 
 
-class TestWorkbench:
+class TestWork:
     @pytest.fixture
-    def slow(self, monkeypatch):
+    def slow(self, page, monkeypatch):
+        page.workbench.models.clear()
         model = SlowModel()
         monkeypatch.setattr(work, 'load_choice', lambda choice, device: model)
-        monkeypatch.setattr(work, 'PULSE', 0.02)
-        return model
+        yield model
+        page.workbench.models.clear()
 
-    @staticmethod
-    def task():
-        pixels = make_photo((200, 200, 3))
-        hole = np.zeros((200, 200), bool)
-        hole[20:30, 20:30] = hole[150:160, 150:160] = True
-        choice = find_models([])['telea']
-        return work.Task(work.Photo(pixels), hole, [choice], False)
-
-    def test_one_computation_at_a_time_in_the_order_in_which_they_came(self, slow):
-        bench = Workbench()
-        tasks = [self.task() for _ in range(3)]
-        finished = []
-
-        def listen(task):
-            events = list(streams[task])
-            assert events[-1]['kind'] == 'end' and results_of(events)
-            finished.append(task)
-
-        streams = {task: bench.submit(task) for task in tasks}
-        while (event := next(streams[tasks[2]]))['kind'] != 'wait':
-            pass
-        assert event['ahead'] == 2
-        threads = [threading.Thread(target=listen, args=(task,)) for task in tasks]
-        for thread in threads:
-            thread.start()
-        for number in range(1, 4):
-            slow.gate.release(2)
-            while len(finished) < number:
-                time.sleep(0.01)
-        assert finished == tasks
-        assert slow.most == 1
-        bench.close()
-
-    def test_too_many_are_refused_and_those_that_nobody_waits_for_are_not_filled(self, slow):
-        bench = Workbench()
-        tasks = [self.task() for _ in range(work.WAITING + 1)]
-        streams = [bench.submit(task) for task in tasks]
-        with pytest.raises(work.BusyError, match='try again'):
-            bench.submit(self.task())
-        for task in tasks[:-1]:
-            task.stop.set()
-        slow.gate.release(100)
-        events = [list(stream) for stream in streams]
-        assert [bool(results_of(one)) for one in events] == [False] * work.WAITING + [True]
-        assert not bench.tasks
-        bench.close()
-
-    @pytest.mark.parametrize('closed', [True, False])
-    def test_a_page_that_is_closed_stops_the_work_at_the_next_batch_of_windows(self, slow, closed):
-        page = Page(Workbench())
+    @pytest.mark.parametrize('stopped', ['before', 'while', None])
+    def test_who_stops_or_closes_the_page_stops_the_work_at_the_next_batch_of_windows(
+        self, page, slow, tmp_path, stopped
+    ):
+        (tmp_path / 'photo.png').write_bytes(png(make_photo((200, 200, 3))))
         hole = np.zeros((200, 200), bool)
         # far from each other, so that each has windows of its own
         hole[10::40, 10::40] = True
-        form = dict(
-            photo=(io.BytesIO(png(make_photo((200, 200, 3)))), 'photo'),
-            painting=(io.BytesIO(painting_of(hole)), 'painting'),
-            models=['telea', 'navier_stokes'],
+        page.begin(SESSION)
+        if stopped == 'before':
+            page.end(SESSION)
+        said = []
+        keys = ['telea', 'navier_stokes']
+        thread = threading.Thread(
+            target=lambda: said.extend(fill(page, tmp_path / 'photo.png', painting_of(hole), keys))
         )
-        response = Client(page).post('/fill', OWN, data=form, buffered=False)
-        lines = response.iter_encoded()
-        while json.loads(next(lines))['kind'] != 'filling':
-            pass
-        while not slow.active:
-            time.sleep(0.01)
-        if closed:
-            response.close()
+        thread.start()
+        if stopped != 'before':
+            wait_for(lambda: slow.active)
+        if stopped == 'while':
+            page.end(SimpleNamespace(session_hash='another'))
+            page.end(SESSION)
         slow.gate.release(1000)
-        while page.workbench.tasks:
-            time.sleep(0.01)
-        assert slow.steps == 1 if closed else slow.steps > 4
-        response.close()
-        page.workbench.close()
+        thread.join()
+        assert slow.steps == dict(before=0).get(stopped, 1) if stopped else slow.steps > 4
+        assert said[-1][0].startswith('Stopped.' if stopped else 'Done')
+        assert not page.stops
+
+    def test_one_computation_at_a_time_and_too_many_are_refused(self, page, client, slow):
+        sessions = [f'session {number}' for number in range(app.WAITING + 2)]
+        wanted = order(client, page, sessions)
+        join(client, page, page.fill, wanted, sessions[0])
+        wait_for(lambda: slow.active, 10)
+        statuses = [join(client, page, page.fill, wanted, session).status_code for session in sessions[1:]]
+        assert statuses == [200] * app.WAITING + [503]
+        slow.gate.release(100)
+        assert all(outcome_of(client, session)['success'] for session in sessions[:-1])
+        assert slow.most == 1 and slow.steps == app.WAITING + 1
+
+    def test_files_are_deleted_after_a_while(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(server, 'CLEANING', (0.2, 2))
+        monkeypatch.setenv('GRADIO_TEMP_DIR', str(tmp_path))
+        page = Page(Workbench())
+        with TestClient(application(page), OWN) as client:
+            wanted = order(client, page)
+            join(client, page, page.show, wanted[:1])
+            assert outcome_of(client)['success']
+            join(client, page, page.fill, wanted)
+            # photograph, layer, view, input, result to look at and result
+            wait_for(lambda: len(files_in(tmp_path)) >= 6, 10)
+            wait_for(lambda: not files_in(tmp_path), 10)
 
     def test_only_the_models_used_last_stay_loaded(self, monkeypatch):
         monkeypatch.setattr(work, 'load_choice', lambda choice, device: object())
@@ -475,14 +554,24 @@ def demo(monkeypatch, capsys, tmp_path):
     tool = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(tool)
     monkeypatch.setattr(tool.signal, 'signal', lambda number, handler: None)
+    # set by the tool, and as they were when the test is over
+    monkeypatch.setattr(tempfile, 'tempdir', None)
+    for name in ('GRADIO_TEMP_DIR', 'GRADIO_ANALYTICS_ENABLED'):
+        monkeypatch.setenv(name, 'True')
 
     def call(*arguments):
         served = []
 
-        def serve(page, listener):
-            served.append((page, listener.getsockname()))
+        def note(page, hosts):
+            served.append((page, hosts))
+
+        def serve(noted, listener, on_exit):
+            assert os.environ['GRADIO_ANALYTICS_ENABLED'] == 'False'
+            assert os.path.isdir(os.environ['GRADIO_TEMP_DIR'])
+            served.append(listener.getsockname())
             listener.close()
 
+        monkeypatch.setattr('cainet_mm.page.application', note)
         monkeypatch.setattr('cainet_mm.page.serve', serve)
         monkeypatch.setattr(sys, 'argv', ['demo.py', '--port', '0', *map(str, arguments)])
         try:
@@ -496,23 +585,24 @@ def demo(monkeypatch, capsys, tmp_path):
 
 class TestTool:
     def test_it_listens_on_the_loopback_address_with_the_classical_methods(self, demo):
-        status, said, ((page, address),) = demo()
+        status, said, ((page, hosts), address) = demo()
         assert status == 0 and not said.err
         assert address[0] == '127.0.0.1' and f'http://127.0.0.1:{address[1]} ' in said.out
         assert set(page.choices) == {'telea', 'navier_stokes'}
-        assert Client(page).get('/', 'http://evil.example').status_code == 403
+        assert set(hosts) == {'localhost', '127.0.0.1', '::1'}
+        assert not os.path.exists(os.environ['GRADIO_TEMP_DIR'])
 
     def test_it_finds_work_dirs_and_takes_limits(self, demo, folder, tmp_path):
         (tmp_path / 'work_dirs').symlink_to(folder)
-        _, _, ((page, _),) = demo('--max-megapixels', 2, '--max-upload-mb', 3)
+        _, _, ((page, _), _) = demo('--max-megapixels', 2, '--max-upload-mb', 3)
         assert any(choice.title == 'run' for choice in page.choices.values())
         assert page.limits == Limits(2, 3)
 
     def test_another_address_comes_with_a_warning(self, demo):
-        _, said, ((page, address),) = demo('--host', '0.0.0.0')
+        _, said, ((_, hosts), address) = demo('--host', '0.0.0.0')
         assert address[0] == '0.0.0.0'
         assert said.err.startswith('Warning: whoever reaches 0.0.0.0') and said.err.count('\n') == 1
-        assert Client(page).get('/', 'http://machine.example').status_code == 200
+        assert hosts is None
 
     @pytest.mark.parametrize(
         ('arguments', 'sentence'),
@@ -566,7 +656,9 @@ def browser(tmp_path):
         pytest.skip('there is no Chromium with a chromedriver; on Debian: apt-get install chromium chromium-driver')
     options = webdriver.ChromeOptions()
     options.binary_location = program
-    flags = ('headless=new', 'no-sandbox', 'disable-dev-shm-usage', 'window-size=1300,1000')
+    flags = ('headless=new', 'no-sandbox', 'disable-dev-shm-usage', 'window-size=1200,1000')
+    # the editor draws with WebGL, which is slow without a GPU, and slower yet without these
+    flags += ('use-gl=angle', 'use-angle=swiftshader', 'enable-unsafe-swiftshader')
     for flag in (*flags, f'user-data-dir={tmp_path}/profile', 'host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1'):
         options.add_argument(f'--{flag}')
     options.add_experimental_option('prefs', {'download.default_directory': str(tmp_path / 'downloads')})
@@ -599,17 +691,31 @@ class TestBrowser:
             return browser.find_element('css selector', selector)
 
         def status():
-            return find('#status').text
+            return find('#status textarea').get_property('value')
+
+        def choose(path):
+            find('#photo input[type=file]').send_keys(str(path))
 
         browser.get(url)
-        wait_for(lambda: browser.find_elements('css selector', 'input[name=model]'))
-        find('#file').send_keys(str(tmp_path / 'holiday.png'))
-        canvas = wait_for(lambda: find('#painting') if find('#painting').is_displayed() else None)
-        wait_for(lambda: find('#fill').is_enabled())
-        find('#fill').click()
-        wait_for(lambda: 'Nothing is painted' in status())
+        wait_for(lambda: browser.find_elements('css selector', '#models input'))
+        (tmp_path / 'text.png').write_text('no image')
+        choose(tmp_path / 'text.png')
+        wait_for(lambda: 'is no image' in status())
+        find('#photo button[aria-label=Clear]').click()
+        wait_for(lambda: status() == 'Choose a photograph first.')
+        choose(tmp_path / 'holiday.png')
+        wait_for(lambda: '320 × 240 pixels' in status())
 
-        scale = canvas.size['width'] / 320
+        def zoom():
+            return int(find('#painting').text.partition('%')[0].split()[-1]) / 100
+
+        # the photograph comes to lie in the middle of the canvas, all of which is in the window, as large as is said
+        wait_for(lambda: zoom() > 1.5)
+        scale = None
+        while scale != zoom():
+            scale = zoom()
+            time.sleep(0.5)
+        canvas = find('#painting canvas')
         places = [(60, 60), (200, 80), (220, 190)]
         steps = ActionChains(browser, duration=30)
         offsets = [(round((x - 160) * scale), round((y - 120) * scale)) for x, y in places]
@@ -617,58 +723,48 @@ class TestBrowser:
         for offset in offsets[1:]:
             steps.move_to_element_with_offset(canvas, *offset)
         steps.release().perform()
-        painted = browser.execute_script("return document.getElementById('painting').toDataURL()")
-        hole = np.asarray(image_in(painted.partition(',')[2]))[..., 3] > 127
+        for label in browser.find_elements('css selector', '#models label'):
+            box = label.find_element('css selector', 'input')
+            if box.is_selected() != ('Telea' in label.text or 'cainet' in label.text):
+                box.click()
+        find('#run').click()
+        wait_for(lambda: status() == 'Done; the results are below.')
+        assert len(browser.find_elements('css selector', '#pictures .thumbnail-lg')) == 3
+
         line = cv2.polylines(np.full((240, 320), 1, np.uint8), [np.array(places)], False, 0)
         distance = cv2.distanceTransform(line, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-        width = int(find('#size').get_attribute('value'))
-        assert width == 24
-        assert hole[distance < width / 2 - 2].all() and not hole[distance > width / 2 + 2].any()
-
-        for box in browser.find_elements('css selector', 'input[name=model]'):
-            wanted = box.get_attribute('value') == 'telea' or box.get_attribute('value').startswith('file:')
-            if box.is_selected() != wanted:
-                box.click()
-        find('#fill').click()
-        wait_for(lambda: status().startswith('Done'))
-        assert status() == 'Done; the results are below.'
-        results = browser.find_elements('css selector', '#pictures .result')
-        assert len(results) == 2 and 'Telea' in results[0].text and 'cainet' in results[1].text
-        assert len(browser.find_elements('css selector', '.scales img')) > 1
+        links = browser.find_elements('css selector', '#files a')
         answers = []
-        for result in results:
-            link = result.find_element('css selector', 'a')
+        for link, name in zip(links, ('holiday-Telea', 'holiday-cainet'), strict=True):
             path = tmp_path / 'downloads' / link.get_attribute('download')
-            assert path.name.startswith('holiday-') and path.suffix == '.png'
+            assert path.name.startswith(name) and path.suffix == '.png'
             link.click()
             # it gets its name when it is whole
             wait_for(path.is_file)
             answers.append(np.asarray(Image.open(path)))
-            np.testing.assert_array_equal(answers[-1][~hole], photo[~hole])
-            assert (answers[-1][hole] != photo[hole]).any(axis=1).mean() > 0.9
+        changed = [(answer != photo).any(axis=2) for answer in answers]
+        # a stroke of one width along the line, and nothing else
+        width = distance[changed[0] | changed[1]].max()
+        assert 2 < width < 30
+        assert all(one[distance < width - 2].mean() > 0.9 for one in changed)
         assert (answers[0] != answers[1]).any()
-
-        find('#undo').click()
-        find('#fill').click()
-        wait_for(lambda: 'Nothing is painted' in status())
-        (tmp_path / 'text.png').write_text('no image')
-        find('#file').send_keys(str(tmp_path / 'text.png'))
-        wait_for(lambda: 'is no image' in status())
 
         messages = [json.loads(entry['message'])['message'] for entry in browser.get_log('performance')]
         asked = [one['params']['request']['url'] for one in messages if one['method'] == 'Network.requestWillBeSent']
         asked = [one for one in asked if not one.startswith(('data:', 'blob:', 'chrome:'))]
-        assert f'{url}/fill' in asked
+        assert any(one.startswith(f'{url}/gradio_api/upload') for one in asked)
         assert [one for one in asked if not one.startswith(f'{url}/')] == []
-        logged = [entry['message'] for entry in browser.get_log('browser')]
-        assert [one for one in logged if '400 (BAD REQUEST)' not in one] == []
+        answered = [one['params']['response'] for one in messages if one['method'] == 'Network.responseReceived']
+        assert [one['url'] for one in answered if one['status'] >= 400] == []
+        logged = [entry['message'] for entry in browser.get_log('browser') if entry['level'] == 'SEVERE']
+        assert logged == []
 
     def test_process_is_for_this_computer_alone_and_leaves_nothing_behind(self, running):
         url, process, places, at_start = running
         with pytest.raises(OSError):
             urllib.request.urlopen(url.replace('127.0.0.1', '127.0.0.2'), timeout=5)
         with urllib.request.urlopen(url, timeout=5) as response:
-            assert response.headers['Server'] == 'cainet_mm'
+            assert 'Server' not in response.headers
         process.send_signal(signal.SIGTERM)
         process.send_signal(signal.SIGTERM)
         said, _ = process.communicate(timeout=30)

@@ -7,14 +7,16 @@ Drop a photograph on the page, paint the hole, choose models, and see what each 
 files of tools/publish_model.py and for work directories of trainings. The config of a work directory is code, which is
 run when its model is used: name no folders that you do not trust.
 
-The page is for this computer alone, unless --host says otherwise. It asks no other host for anything, and photographs
-and results stay in memory until they have been sent.
+The page is for this computer alone, unless --host says otherwise. It asks no other host for anything. Photographs and
+results lie in a temporary folder of its own, for an hour at most; it is deleted when the page is closed.
 """
 
 import argparse
 import contextlib
+import os
 import signal
 import sys
+import tempfile
 from pathlib import Path
 
 from _command import Tool, make_package_importable
@@ -60,23 +62,33 @@ def main():
     # first: MMagic imports only after it
     import cainet_mm  # noqa: F401  isort: skip
 
+    # as Ctrl-C, so that everything is closed
+    signal.signal(signal.SIGTERM, stop)
+    with contextlib.suppress(KeyboardInterrupt), tempfile.TemporaryDirectory(prefix='cainet_mm-') as folder:
+        folder = str(Path(folder).resolve())
+        os.environ.update(GRADIO_ANALYTICS_ENABLED='False', GRADIO_TEMP_DIR=folder)
+        # where Gradio receives files before it moves them to its own folder
+        tempfile.tempdir = folder
+        run(tool, args)
+    print('The page is closed.')
+    return 0
+
+
+def run(tool, args):
     try:
-        from cainet_mm.page import Limits, Page, Workbench, bind, is_loopback, serve
+        from cainet_mm.page import Limits, Page, Workbench, application, bind, is_loopback, serve
     except ModuleNotFoundError as error:
-        if error.name != 'werkzeug':
+        if error.name != 'gradio':
             raise
-        tool.refuse('the page needs the package werkzeug: pip install -r requirements/optional.txt')
+        tool.refuse('the page needs the package gradio: pip install -r requirements/optional.txt')
     require_device(tool, args.device)
     sources = args.models or ([DEFAULT_FOLDER] if Path(DEFAULT_FOLDER).is_dir() else [])
     hosts = ['localhost', '127.0.0.1', '::1', args.host] if is_loopback(args.host) else None
     try:
-        limits = Limits(args.max_megapixels, args.max_upload_mb)
-        page = Page(Workbench(args.device), sources, limits, hosts)
+        page = Page(Workbench(args.device), sources, Limits(args.max_megapixels, args.max_upload_mb))
         listener = bind(args.host, args.port)
     except ValueError as error:
         tool.refuse(str(error))
-    # as Ctrl-C, so that everything is closed
-    signal.signal(signal.SIGTERM, stop)
     port = listener.getsockname()[1]
     name = f'[{args.host}]' if ':' in args.host else args.host
     if hosts is None:
@@ -86,10 +98,7 @@ def main():
             file=sys.stderr,
         )
     print(f'{len(page.choices)} models. The page is at http://{name}:{port} until Ctrl-C.', flush=True)
-    with contextlib.suppress(KeyboardInterrupt):
-        serve(page, listener)
-    print('The page is closed.')
-    return 0
+    serve(application(page, hosts), listener, page.close)
 
 
 if __name__ == '__main__':

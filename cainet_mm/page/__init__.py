@@ -3,7 +3,19 @@
 from .app import Page
 from .models import Choice, find_models, load_choice
 from .photos import Limits
-from .server import bind, is_loopback, serve
+from .server import Guard, application, bind, is_loopback, serve
 from .work import Workbench
 
-__all__ = ['Choice', 'Limits', 'Page', 'Workbench', 'bind', 'find_models', 'is_loopback', 'load_choice', 'serve']
+__all__ = [
+    'Choice',
+    'Guard',
+    'Limits',
+    'Page',
+    'Workbench',
+    'application',
+    'bind',
+    'find_models',
+    'is_loopback',
+    'load_choice',
+    'serve',
+]

@@ -1,182 +1,226 @@
-"""The page as a WSGI application: a few answers, nothing kept between them."""
+"""The page, made of Gradio's parts: what is on it, and what happens when something on it is used."""
 
-import io
-import json
+import re
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import Any
 
-from werkzeug.exceptions import Forbidden, HTTPException, NotFound, RequestEntityTooLarge, ServiceUnavailable
-from werkzeug.wrappers import Request, Response
+import gradio as gr
+from gradio.processing_utils import save_bytes_to_cache
+from PIL import Image
 
+from ..apis.photo_files import Photo
 from ..datasets.errors import BadImageError
 from .models import Choice, find_models
-from .photos import Limits, read_painting, read_upload, view_of
-from .work import BusyError, Task, Workbench, text_of
+from .photos import Limits, filled_file, hole_of, read_upload, view_of, with_hole
+from .work import StoppedError, Workbench
 
-FILES = {
-    '/': ('page.html', 'text/html'),
-    '/page.css': ('page.css', 'text/css'),
-    '/page.js': ('page.js', 'text/javascript'),
-}
-# A painting is one colour and small, and names of models are short.
-ROOM = 4_000_000
-# photographs that are received and looked at, at once
-RECEIVED = 2
-HEADERS = {
-    # nothing is fetched from or sent to another host, and no other page shows this one in a frame
-    'Content-Security-Policy': "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-    "img-src 'self' blob: data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    'X-Content-Type-Options': 'nosniff',
-    'Referrer-Policy': 'no-referrer',
-    'Cache-Control': 'no-store',
-}
-
-
-class Upload(Request):
-    """A request whose files stay in memory: Werkzeug would write large ones to the temporary folder."""
-
-    def _get_file_stream(self, total_content_length, content_type, filename=None, content_length=None) -> io.BytesIO:
-        return io.BytesIO()
+TITLE = 'Fill a photograph'
+ABOUT = (
+    f'# {TITLE}\nPaint over what shall go, and see what each model puts in its place. What is transparent is filled, '
+    'too; all else comes back bit for bit. Everything stays on the computer that runs this page.'
+)
+ENDINGS = ['.png', '.jpg', '.jpeg', '.webp', '.tif', '.tiff', '.bmp']
+# its colour, and how opaque it is
+PAINT = ('#e6007a', 0.6)
+# photographs that wait while one is filled
+WAITING = 4
 
 
 class Page:
-    """Answers the page's requests.
+    """What the page offers, and what it does.
 
-    ======  ==========  =================================================================================
-    method  path        answer
-    ======  ==========  =================================================================================
-    GET     /           the page, and its style and script
-    GET     /models     what can be chosen, and the limits
-    POST    /photo      size and a view of the form's ``photo``
-    POST    /fill       the form's ``photo`` filled where ``painting`` is opaque, by each of ``models``;
-                        with ``refine``, large holes at finer scales: a line of JSON for each event
-    ======  ==========  =================================================================================
-
-    Bad input is answered with a sentence, as ``{"problem": ...}``.
+    Bad input is answered with a sentence in the page's status line.
 
     Args:
         workbench: Where photographs are filled.
         sources: Where models are looked for, each time that the page is opened, as :func:`find_models` takes them.
         limits: How large photographs may be.
-        hosts: Names under which the page may be opened; ``None`` for any. A page that listens on the loopback address
-            needs them: to other names, other people's web sites could point.
     """
 
-    def __init__(
-        self,
-        workbench: Workbench,
-        sources: Sequence[str] = (),
-        limits: Limits | None = None,
-        hosts: Sequence[str] | None = None,
-    ) -> None:
+    def __init__(self, workbench: Workbench, sources: Sequence[str] = (), limits: Limits | None = None) -> None:
         self.workbench = workbench
         self.sources = list(sources)
         self.limits = limits or Limits()
-        self.hosts = None if hosts is None else {host.lower() for host in hosts}
         self.choices: dict[str, Choice] = find_models(self.sources)
-        self.received = threading.BoundedSemaphore(RECEIVED)
+        # of the sessions whose photographs are being filled
+        self.stops: dict[str, threading.Event] = {}
+        self.blocks = self.build()
 
-    def __call__(self, environ: dict, start_response: Callable) -> Iterable[bytes]:
-        """Answer one request."""
-        request = Upload(environ)
-        request.max_content_length = int(self.limits.megabytes * 1e6) + ROOM
+    def build(self) -> gr.Blocks:
+        """Lay out the page. Gradio's temporary folder is that of ``GRADIO_TEMP_DIR`` at this moment."""
+        with gr.Blocks(title=TITLE, analytics_enabled=False) as blocks:
+            gr.Markdown(ABOUT)
+            with gr.Row():
+                with gr.Column(scale=3):
+                    bounds = f'up to {self.limits.megapixels:g} megapixels and {self.limits.megabytes:g} MB'
+                    self.photo = gr.File(
+                        label=f'Photograph: PNG, JPEG, WebP, TIFF or BMP, {bounds}', file_types=ENDINGS, elem_id='photo'
+                    )
+                    # there from the start, not seen: the editor is not ready for a photograph that comes with it
+                    with gr.Column(visible='hidden') as self.editor:
+                        self.painting = gr.ImageEditor(
+                            label='Paint the hole',
+                            sources=(),
+                            transforms=(),
+                            layers=False,
+                            brush=gr.Brush(colors=[PAINT], color_mode='fixed'),
+                            format='png',
+                            buttons=[],
+                            height=620,
+                            elem_id='painting',
+                        )
+                with gr.Column(scale=1, min_width=320):
+                    self.models = gr.CheckboxGroup(label='Models', elem_id='models')
+                    self.refine = gr.Checkbox(
+                        label='Refine', info='Fill large holes again at finer scales; takes longer.', elem_id='refine'
+                    )
+                    with gr.Row():
+                        self.run = gr.Button('Fill', variant='primary', min_width=100, elem_id='run')
+                        self.stop = gr.Button('Stop', min_width=100, elem_id='stop')
+                    self.status = gr.Textbox(
+                        'Choose a photograph first.', label='Status', interactive=False, elem_id='status'
+                    )
+            with gr.Column(visible=False) as self.results:
+                self.pictures = gr.Gallery(
+                    label='Results',
+                    format='png',
+                    columns=3,
+                    height='auto',
+                    object_fit='contain',
+                    elem_id='pictures',
+                    buttons=['fullscreen'],
+                    interactive=False,
+                )
+                self.files = gr.File(
+                    label='Results as PNG, of full size', file_count='multiple', interactive=False, elem_id='files'
+                )
+                with gr.Accordion('Scales, from the coarsest, in the window around the largest hole', open=False):
+                    self.scales = gr.Gallery(
+                        show_label=False,
+                        format='png',
+                        columns=6,
+                        height='auto',
+                        object_fit='contain',
+                        elem_id='scales',
+                        buttons=[],
+                        interactive=False,
+                    )
+            self.connect(blocks)
+        blocks.queue(max_size=WAITING, api_open=False, default_concurrency_limit=1)
+        return blocks
+
+    def connect(self, blocks: gr.Blocks) -> None:
+        """Say what happens when something on the page is used; nothing of it is offered to programs."""
+        own = dict(api_visibility='private', show_progress='hidden')
+        blocks.load(self.list_models, None, self.models, **own)
+        self.photo.change(self.show, self.photo, [self.editor, self.painting, self.status], **own)
+        self.run.click(self.begin, None, self.status, **own).then(
+            self.fill,
+            [self.photo, self.painting, self.models, self.refine],
+            [self.status, self.results, self.pictures, self.files, self.scales],
+            api_visibility='private',
+            show_progress_on=self.status,
+        )
+        self.stop.click(self.end, None, None, **own)
+        blocks.unload(self.end)
+
+    def list_models(self) -> dict[str, Any]:
+        """Look for models, also for those of a training that goes on; the first and Telea are chosen."""
+        self.choices = find_models(self.sources)
+        learned = next((key for key, choice in self.choices.items() if choice.method is None), None)
+        info = None if learned else 'No trained model was found: name folders or checkpoints with --models.'
+        named = [(f'{choice.title} ({choice.source})', choice.key) for choice in self.choices.values()]
+        return gr.update(choices=named, value=['telea', *([learned] if learned else [])], info=info)
+
+    def show(self, path: str | None) -> tuple:
+        """Show a photograph that was chosen, to be painted."""
         try:
-            self.check_sender(request)
-            response = self.answer(request)
+            photo = self.read(path)
         except BadImageError as error:
-            response = say(400, problem=str(error))
-        except BusyError as error:
-            response = say(503, problem=str(error))
-        except RequestEntityTooLarge:
-            response = say(413, problem=f'More than {self.limits.megabytes:g} megabytes were sent; send less.')
-        except HTTPException as error:
-            response = say(error.code, problem=error.description)
-        response.headers.extend(HEADERS)
-        return response(environ, start_response)
-
-    def check_sender(self, request: Request) -> None:
-        """Refuse what other web sites make a browser send here.
-
-        Raises:
-            Forbidden: The request is for another name, or from another page.
-        """
-        host = request.headers.get('Host', '')
-        if self.hosts is not None and name_in(host) not in self.hosts:
-            raise Forbidden(f'This page answers under {", ".join(sorted(self.hosts))}, not under {host!r}.')
-        origin = request.headers.get('Origin')
-        if request.method != 'GET' and origin is not None and origin.partition('://')[2] != host:
-            raise Forbidden('Only the page itself may send photographs.')
-
-    def answer(self, request: Request) -> Response:
-        """Answer a request that may be answered.
-
-        Raises:
-            HTTPException: There is nothing of that name.
-            BadImageError: The photograph or the painting cannot be used.
-            BusyError: Too many photographs wait.
-        """
-        if request.method == 'GET' and request.path in FILES:
-            name, kind = FILES[request.path]
-            return Response(Path(__file__).with_name(name).read_bytes(), mimetype=kind)
-        if request.method == 'GET' and request.path == '/models':
-            # those of a training that goes on, too
-            self.choices = find_models(self.sources)
-            models = [dict(key=one.key, title=one.title, source=one.source) for one in self.choices.values()]
-            limits = dict(megapixels=self.limits.megapixels, megabytes=self.limits.megabytes)
-            return say(200, models=models, limits=limits)
-        if request.method != 'POST' or request.path not in ('/photo', '/fill'):
-            raise NotFound(f'There is no {request.method} {request.path} here.')
-        if not self.received.acquire(timeout=30):
-            raise ServiceUnavailable('Other photographs are being read; try again in a while.')
-        try:
-            return self.look(request) if request.path == '/photo' else self.fill(request)
-        finally:
-            self.received.release()
-
-    def look(self, request: Request) -> Response:
-        """Read a photograph and send what there is to see of it."""
-        photo = read_upload(content_of(request, 'photo'), self.limits)
+            return gr.update(visible='hidden'), None, str(error)
         height, width = photo.pixels.shape[:2]
-        return say(200, width=width, height=height, view=text_of(view_of(photo, photo.pixels)))
+        editor = dict(background=view_of(photo, photo.pixels), layers=[], composite=None)
+        return gr.update(visible=True), editor, f'{width} × {height} pixels. Paint over what is to be filled.'
 
-    def fill(self, request: Request) -> Response:
-        """Read a photograph and what is painted, and send what the models make of it, event by event."""
-        photo = read_upload(content_of(request, 'photo'), self.limits)
-        hole = read_painting(content_of(request, 'painting'), photo.pixels.shape[:2])
-        keys = request.form.getlist('models')
-        if not keys or any(key not in self.choices for key in keys):
-            raise BadImageError('Choose one or more of the models; open the page anew if the list has changed.')
-        choices = [self.choices[key] for key in dict.fromkeys(keys)]
-        task = Task(photo, hole, choices, 'refine' in request.form)
-        lines = (json.dumps(event).encode() + b'\n' for event in self.workbench.submit(task))
-        response = Response(lines, mimetype='application/x-ndjson')
-        # when all is said, or the page was closed
-        response.call_on_close(task.stop.set)
-        return response
+    def read(self, path: str | None) -> Photo:
+        """Read a photograph that was uploaded.
 
+        Raises:
+            BadImageError: It cannot be used, or there is none.
+        """
+        if path is None:
+            raise BadImageError('Choose a photograph first.')
+        try:
+            return read_upload(Path(path).read_bytes(), self.limits)
+        except FileNotFoundError as error:
+            raise BadImageError('The photograph has been here too long and was deleted; choose it again.') from error
 
-def name_in(host: str) -> str | None:
-    """The name in a ``Host`` header, without the port."""
-    try:
-        return urlsplit(f'//{host}').hostname
-    except ValueError:
-        return None
+    def begin(self, request: gr.Request) -> str:
+        """Note that a photograph is to be filled, so that this can be stopped from now on."""
+        self.stops.setdefault(request.session_hash, threading.Event())
+        return 'Sending …'
 
+    def fill(
+        self,
+        path: str | None,
+        painting: dict[str, Any] | None,
+        keys: Sequence[str],
+        refine: bool,
+        request: gr.Request,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008 (how Gradio knows that a function has progress)
+    ) -> Iterator[tuple]:
+        """Fill a photograph by each of the models, and pass on what there is after each."""
+        stop = self.stops.setdefault(request.session_hash, threading.Event())
+        pictures, files, scales, problems = [], [], [], []
 
-def content_of(request: Request, name: str) -> bytes:
-    """The bytes of a file in a form.
+        def now(status: str) -> tuple:
+            return status, gr.update(visible=bool(pictures)), [*pictures], [*files], [*scales]
 
-    Raises:
-        BadImageError: There is none.
-    """
-    file = request.files.get(name)
-    if file is None:
-        raise BadImageError(f'The {name} is missing; choose a photograph first.')
-    return file.stream.read()
+        try:
+            photo = self.read(path)
+            hole = hole_of(photo, painting['layers'] if painting else ())
+            choices = [self.choices[key] for key in keys if key in self.choices]
+            if not choices or len(choices) < len(keys):
+                raise BadImageError('Choose one or more of the models; open the page anew if the list has changed.')
+            pictures.append((view_of(photo, with_hole(photo, hole)), 'Input; what is grey is filled'))
+            for number, choice in enumerate(choices):
 
+                def say(windows: int, number: int = number, title: str = choice.title) -> None:
+                    progress((number, len(choices)), f'{title}: {windows} windows filled', unit='models')
 
-def say(status: int, **what) -> Response:
-    """An answer in JSON."""
-    return Response(json.dumps(what), status=status, mimetype='application/json')
+                yield now(f'{choice.title} …')
+                try:
+                    result = self.workbench.fill(photo, hole, choice, refine, stop, say)
+                except StoppedError:
+                    raise
+                except Exception as error:  # a checkpoint or a config may be broken in any way, and the page lives on
+                    problems.append(f'{choice.title}: {" ".join(str(error).split()) or type(error).__name__}')
+                    continue
+                pictures.append((view_of(photo, result.pixels), f'{choice.title}, {result.seconds:.1f} s'))
+                files.append(self.keep(filled_file(photo, result.pixels), f'{Path(path).stem}-{choice.title}'))
+                scales += [
+                    (Image.fromarray(scale), f'Scale {number}, {choice.title}')
+                    for number, scale in zip(range(len(result.scales), 0, -1), result.scales, strict=True)
+                ]
+            yield now('\n'.join([*problems, 'Done; the results are below.']))
+        except (BadImageError, StoppedError) as error:
+            yield now(str(error) or 'Stopped.')
+        finally:
+            self.stops.pop(request.session_hash, None)
+
+    def keep(self, content: bytes, name: str) -> str:
+        """Put a PNG where it can be downloaded for a while; returns its path."""
+        return save_bytes_to_cache(content, re.sub(r'[^\w-]+', '-', name) + '.png', self.files.GRADIO_CACHE)
+
+    def end(self, request: gr.Request) -> None:
+        """Stop filling the photograph of a page on which that is asked for, or which was closed."""
+        stop = self.stops.get(request.session_hash)
+        if stop is not None:
+            stop.set()
+
+    def close(self) -> None:
+        """Stop filling photographs."""
+        for stop in list(self.stops.values()):
+            stop.set()

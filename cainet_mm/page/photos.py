@@ -2,12 +2,13 @@
 
 import io
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 
-from ..apis.photo_files import FORMATS, ORIENTATION, Photo, check_header, photo_of
+from ..apis.photo_files import FORMATS, ORIENTATION, Photo, check_header, image_of, photo_of
 from ..datasets.errors import BadImageError
 
 # Pillow knows more, among them formats that start other programs; a phone's MPO is found as a JPEG
@@ -57,7 +58,7 @@ class Limits:
             )
 
 
-def open_upload(content: bytes, formats: tuple[str, ...]) -> Image.Image:
+def open_upload(content: bytes) -> Image.Image:
     """Read the header of an image file.
 
     Raises:
@@ -67,11 +68,11 @@ def open_upload(content: bytes, formats: tuple[str, ...]) -> Image.Image:
         with warnings.catch_warnings():
             # the limit here is the page's own
             warnings.simplefilter('ignore', Image.DecompressionBombWarning)
-            return Image.open(io.BytesIO(content), formats=formats)
+            return Image.open(io.BytesIO(content), formats=READABLE)
     except Image.DecompressionBombError as error:
         raise BadImageError(f'The image is too large to be read ({error}).') from error
     except Exception as error:  # Pillow's decoders raise their own kinds on damaged bytes
-        raise BadImageError(f'The file is no image that can be read; accepted are {", ".join(formats)}.') from error
+        raise BadImageError(f'The file is no image that can be read; accepted are {", ".join(READABLE)}.') from error
 
 
 def read_upload(content: bytes, limits: Limits) -> Photo:
@@ -89,7 +90,7 @@ def read_upload(content: bytes, limits: Limits) -> Photo:
             f'The file has {len(content) / 1e6:.1f} megabytes; up to {limits.megabytes:g} are accepted. Make the '
             'photograph smaller, or start the page with a higher --max-upload-mb.'
         )
-    image = open_upload(content, READABLE)
+    image = open_upload(content)
     limits.check_size(image.size)
     try:
         check_header(image, 'The photograph')
@@ -103,29 +104,25 @@ def read_upload(content: bytes, limits: Limits) -> Photo:
     return photo_of(image, 'The photograph', orientation)
 
 
-def read_painting(content: bytes, shape: tuple[int, int]) -> np.ndarray:
-    """Read the hole that was painted: what is opaque in a PNG of the photograph's size.
+def hole_of(photo: Photo, layers: Sequence[np.ndarray]) -> np.ndarray:
+    """The hole in a photograph: what is painted, and what is transparent in the photograph itself.
 
     Args:
-        content: The file.
-        shape: Height and width of the photograph.
+        photo: The photograph.
+        layers: Paintings, (h, w, 4), opaque where there is paint; of another size where the photograph was reduced for
+            the screen. They are brought to its size by nearest neighbour.
 
     Returns:
         (H, W), true in the hole.
 
     Raises:
-        BadImageError: It is of another size or kind, or nothing or everything is painted.
+        BadImageError: Nothing or everything is painted.
     """
-    image = open_upload(content, ('PNG',))
-    if image.size != shape[::-1] or 'A' not in image.getbands():
-        raise BadImageError(
-            f'The painting has {image.size[0]}x{image.size[1]} pixels and the bands {"".join(image.getbands())}; it '
-            f'needs those of the photograph, {shape[1]}x{shape[0]}, and an alpha channel.'
-        )
-    try:
-        hole = np.asarray(image.getchannel('A')) > 127
-    except Exception as error:  # as above
-        raise BadImageError('The painting cannot be read.') from error
+    height, width = photo.pixels.shape[:2]
+    hole = np.zeros((height, width), bool) if photo.alpha is None else photo.alpha == 0
+    for layer in layers:
+        paint = Image.fromarray(layer[..., 3] > 127)
+        hole |= np.asarray(paint.resize((width, height), Image.Resampling.NEAREST))
     if not hole.any():
         raise BadImageError('Nothing is painted: paint over what is to be filled.')
     if hole.all():
@@ -133,8 +130,8 @@ def read_painting(content: bytes, shape: tuple[int, int]) -> np.ndarray:
     return hole
 
 
-def view_of(photo: Photo, pixels: np.ndarray) -> bytes:
-    """A PNG to look at: upright, with 8 bits, not larger than a screen.
+def view_of(photo: Photo, pixels: np.ndarray) -> Image.Image:
+    """An image to look at: upright, with 8 bits, not larger than a screen.
 
     Args:
         photo: The photograph, for its transparency and colour profile.
@@ -145,7 +142,8 @@ def view_of(photo: Photo, pixels: np.ndarray) -> bytes:
     joined = np.concatenate(layers, axis=2)
     image = Image.fromarray(joined[..., 0] if joined.shape[2] == 1 else joined)
     image.thumbnail((VIEW_SIDE, VIEW_SIDE), reducing_gap=3.0)
-    return encode(image, {key: photo.info[key] for key in ('icc_profile',) if key in photo.info})
+    image.info.update({key: photo.info[key] for key in ('icc_profile',) if key in photo.info})
+    return image
 
 
 def with_hole(photo: Photo, hole: np.ndarray) -> np.ndarray:
@@ -154,9 +152,16 @@ def with_hole(photo: Photo, hole: np.ndarray) -> np.ndarray:
     return np.where(hole[..., None], photo.pixels.dtype.type(grey), photo.pixels)
 
 
-def encode(image: Image.Image, info: dict | None = None) -> bytes:
-    """Write a PNG, with what stands beside the pixels."""
+def filled_file(photo: Photo, pixels: np.ndarray) -> bytes:
+    """A PNG of the filled photograph: as its pixels lay in the file, with EXIF data and colour profile.
+
+    Args:
+        photo: The photograph.
+        pixels: (H, W, 1) or (H, W, 3), of its size and type. Where the photograph was transparent, it is opaque now.
+    """
+    alpha = None if photo.alpha is None else np.where(photo.alpha == 0, np.uint8(255), photo.alpha)
+    image = image_of(photo, pixels, alpha)
     content = io.BytesIO()
-    kept = {key: value for key, value in (info or {}).items() if key in FORMATS['.png'].info}
+    kept = {key: value for key, value in image.info.items() if key in FORMATS['.png'].info}
     image.save(content, **FORMATS['.png'].options, **FAST, **kept)
     return content.getvalue()

@@ -1,24 +1,120 @@
-"""The page's address, and the server behind it."""
+"""The page's address, the server behind it, and who may ask it for what."""
 
+import asyncio
 import ipaddress
 import socket
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import FrameType
+from urllib.parse import urlsplit
 
-from werkzeug.serving import WSGIRequestHandler, make_server
+import gradio as gr
+import uvicorn
+from fastapi import FastAPI
+from gradio import processing_utils
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .app import Page
 
+# what the page in the browser asks for; Gradio has more, for programs and for other pages
+READS = (
+    '/theme.css',
+    '/manifest.json',
+    '/favicon.ico',
+    '/assets/',
+    '/static/',
+    '/gradio_api/heartbeat/',
+    '/gradio_api/queue/data',
+    '/gradio_api/upload_progress',
+)
+WRITES = tuple(f'/gradio_api/{name}' for name in ('upload', 'queue/join'))
+# What is painted is uploaded as PNGs of the view's size, which may have more bytes than a photograph's file.
+ROOM = 16_000_000
+CSS = """
+#models .wrap { max-height: 45vh; overflow-y: auto; flex-flow: column; }
+#models span { overflow-wrap: anywhere; }
+#pictures .grid-wrap, #scales .grid-wrap { min-height: 0; max-height: none; overflow-y: auto; }
+#pictures .thumbnail-lg { aspect-ratio: auto; }
+#scales img { image-rendering: pixelated; }
+"""
+# Seconds: how often files are looked for that nobody needs any more, and how old they are then.
+CLEANING = (60, 3600)
+# what stands around a file in a request
+ENVELOPE = 100_000
+HEADERS = {
+    # nothing is fetched from or sent to another host, and no other page shows this one in a frame; Gradio's own scripts
+    # are partly in the page, and its editor makes functions from text
+    'Content-Security-Policy': "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; "
+    "style-src 'self' 'unsafe-inline'; img-src 'self' blob: data:; font-src 'self' data:; "
+    "connect-src 'self' blob: data:; worker-src 'self' blob:; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'",
+    'X-Content-Type-Options': 'nosniff',
+    'Referrer-Policy': 'no-referrer',
+    'Cache-Control': 'no-store',
+}
 
-class Handler(WSGIRequestHandler):
-    """Says nothing of what was asked for, and waits a minute for a page that sends nothing."""
 
-    timeout = 60
+class Guard:
+    """Passes on what the page itself asks of its server, and refuses all else.
 
-    def log_request(self, code: int | str = '-', size: int | str = '-') -> None:
-        """Leave requests out of the log."""
+    Args:
+        app: The server.
+        folder: The folder whose files are sent.
+        room: How many bytes a request may have.
+        hosts: Names under which the page may be opened; ``None`` for any. A page that listens on the loopback address
+            needs them: to other names, other people's web sites could point.
+    """
 
-    def version_string(self) -> str:
-        """The server's name, without versions."""
-        return 'cainet_mm'
+    def __init__(self, app: ASGIApp, folder: str, room: int, hosts: Sequence[str] | None = None) -> None:
+        self.app = app
+        self.files = f'/gradio_api/file={folder}/'
+        self.room = room
+        self.hosts = None if hosts is None else {host.lower() for host in hosts}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+
+        async def send_with_headers(message: Message) -> None:
+            if message['type'] == 'http.response.start':
+                MutableHeaders(scope=message).update(HEADERS)
+            await send(message)
+
+        answer = self.app
+        if scope['type'] != 'lifespan':
+            refusal = self.refusal(scope)
+            answer = self.app if refusal is None else PlainTextResponse(refusal[1], refusal[0])
+        await answer(scope, receive, send_with_headers)
+
+    def refusal(self, scope: Scope) -> tuple[int, str] | None:
+        """Why a request is not passed on, with its status; ``None`` if it is."""
+        headers, path = Headers(scope=scope), scope['path']
+        host, origin = headers.get('host', ''), headers.get('origin')
+        if self.hosts is not None and name_in(host) not in self.hosts:
+            return 403, f'This page answers under {", ".join(sorted(self.hosts))}, not under {host!r}.'
+        if origin is not None and origin.partition('://')[2] != host:
+            return 403, 'Only the page itself may ask for this.'
+        if scope.get('method') == 'POST' and path in WRITES:
+            length = headers.get('content-length', '')
+            if not length.isdecimal() or int(length) > self.room:
+                return 413, f'A request may have {self.room / 1e6:g} megabytes, and has to say how many it has.'
+            return None
+        asked = path.startswith((*READS, self.files)) and '..' not in path
+        if scope.get('method') in ('GET', 'HEAD') and (path == '/' or asked):
+            return None
+        return 404, f'There is no {scope.get("method")} {path} here.'
+
+
+def name_in(host: str) -> str | None:
+    """The name in a ``Host`` header, without the port."""
+    try:
+        return urlsplit(f'//{host}').hostname
+    except ValueError:
+        return None
 
 
 def is_loopback(host: str) -> bool:
@@ -53,12 +149,88 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
-def serve(page: Page, listener: socket.socket) -> None:
-    """Serve the page until the process is asked to end, and end what is being computed."""
-    host, port = listener.getsockname()[:2]
-    server = make_server(host, port, page, threaded=True, request_handler=Handler, fd=listener.fileno())
+async def clean(folder: Path) -> None:
+    """Delete old files, again and again; Gradio's own ``delete_cache`` leaves those of broken uploads, and others."""
+    pause, age = CLEANING
+    while True:
+        for path in folder.rglob('*'):
+            if path.is_file() and path.stat().st_mtime < time.time() - age:
+                path.unlink()
+        await asyncio.sleep(pause)
+
+
+async def refuse_download(url: str, cache_dir: str) -> str:
+    """What Gradio calls where a request has an address in place of an uploaded file."""
+    raise ValueError(f'Photographs are uploaded, and not fetched from {url}.')
+
+
+def application(page: Page, hosts: Sequence[str] | None = None) -> Guard:
+    """The page as an ASGI application.
+
+    Args:
+        page: The page.
+        hosts: As :class:`Guard` takes them.
+    """
+    folder = page.files.GRADIO_CACHE
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        task = asyncio.create_task(clean(Path(folder)))
+        yield
+        task.cancel()
+
+    most = max(int(page.limits.megabytes * 1e6), ROOM)
+    processing_utils.async_ssrf_protected_download = refuse_download
+    app = gr.mount_gradio_app(
+        FastAPI(openapi_url=None, lifespan=lifespan),
+        page.blocks,
+        '/',
+        footer_links=[],
+        max_file_size=most,
+        ssr_mode=False,
+        mcp_server=False,
+        enable_monitoring=False,
+        # fonts of the system: a font by its name alone is not fetched
+        theme=gr.themes.Default(font=['system-ui', 'sans-serif'], font_mono=['monospace']),
+        css=CSS,
+    )
+    return Guard(app, folder, most + ENVELOPE, hosts)
+
+
+class Server(uvicorn.Server):
+    """A server that calls a function as soon as it is asked to end.
+
+    Args:
+        config: As of ``uvicorn.Server``.
+        on_exit: Called then, before open requests are waited for.
+    """
+
+    def __init__(self, config: uvicorn.Config, on_exit: Callable[[], None]) -> None:
+        super().__init__(config)
+        self.on_exit = on_exit
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Answer a signal."""
+        self.on_exit()
+        super().handle_exit(sig, frame)
+
+
+def serve(app: ASGIApp, listener: socket.socket, on_exit: Callable[[], None]) -> None:
+    """Serve the page until the process is asked to end.
+
+    Args:
+        app: The page.
+        listener: Where it is asked for.
+        on_exit: Called when the process is asked to end.
+    """
+    # Pages that are open when the process ends are errors to uvicorn; others are printed by Gradio.
+    config = uvicorn.Config(
+        app, log_level='critical', access_log=False, server_header=False, timeout_graceful_shutdown=1
+    )
     try:
-        server.serve_forever()
+        Server(config, on_exit).run(sockets=[listener])
     finally:
-        server.server_close()
-        page.workbench.close()
+        # what Gradio's functions run in: they may still write files, which are to be deleted after this
+        for thread in threading.enumerate():
+            if thread.name.startswith('AnyIO worker'):
+                thread.join(timeout=60)

@@ -1,60 +1,41 @@
-"""One computation at a time, and word of how far it is."""
+"""Filling photographs with models that stay loaded, until it is done or nobody waits any more."""
 
-import base64
-import queue
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from mmagic.structures import DataSample
 from mmengine.config import Config
 from mmengine.model import BaseModel
-from PIL import Image
 
 from ..apis.inpainting import ScaleRecorder, inpaint
-from ..apis.photo_files import Photo, image_of
+from ..apis.photo_files import Photo
 from .models import Choice, load_choice
-from .photos import encode, view_of, with_hole
 
 # models in memory at once
 LOADED = 4
-# photographs in memory at once, besides the one that is being filled
-WAITING = 4
-# seconds between words to a page that waits, by which one that was closed is noticed
-PULSE = 1.0
-
-
-class BusyError(Exception):
-    """As many photographs wait as may."""
 
 
 class StoppedError(Exception):
     """Nobody waits for the result any more."""
 
 
-@dataclass(eq=False)
-class Task:
-    """A photograph to be filled by several models.
+@dataclass(frozen=True)
+class Result:
+    """What a model makes of a photograph.
 
     Attributes:
-        photo: The photograph.
-        hole: (H, W), true in the hole.
-        choices: The models.
-        refine: Whether large holes are filled again at finer scales.
-        events: What is said about it, dicts with ``kind``.
-        stop: Set when nobody listens any more.
+        pixels: (H, W, 1) or (H, W, 3), of the photograph's size and type.
+        scales: Pictures of the model's scales, (H, W, 3), from the coarsest; empty for models that have none.
+        seconds: What it took.
     """
 
-    photo: Photo
-    hole: np.ndarray
-    choices: Sequence[Choice]
-    refine: bool
-    events: queue.Queue = field(default_factory=queue.Queue)
-    stop: threading.Event = field(default_factory=threading.Event)
+    pixels: np.ndarray
+    scales: list[np.ndarray]
+    seconds: float
 
 
 class WatchedModel:
@@ -89,7 +70,7 @@ class WatchedModel:
 
 
 class Workbench:
-    """Fills photographs one after the other, in the order in which they come, and keeps none of them.
+    """Fills photographs, one at a time, and keeps none of them.
 
     Args:
         device: Where the models are.
@@ -98,94 +79,36 @@ class Workbench:
     def __init__(self, device: str = 'cpu') -> None:
         self.device = device
         self.models: OrderedDict[str, BaseModel] = OrderedDict()
-        self.worker = ThreadPoolExecutor(max_workers=1)
-        self.lock = threading.Lock()
-        self.tasks: list[Task] = []
 
-    def submit(self, task: Task) -> Iterator[dict]:
-        """Put a photograph behind those that wait.
+    def fill(
+        self,
+        photo: Photo,
+        hole: np.ndarray,
+        choice: Choice,
+        refine: bool,
+        stop: threading.Event,
+        on_windows: Callable[[int], None],
+    ) -> Result:
+        """Fill a photograph with one model.
 
-        Returns:
-            What is said about it, as it happens. Who no longer wants it sets the task's ``stop``.
-
-        Raises:
-            BusyError: Too many wait.
-        """
-        with self.lock:
-            if len(self.tasks) > WAITING:
-                raise BusyError(f'{len(self.tasks)} photographs are being filled or wait; try again in a while.')
-            self.tasks.append(task)
-        self.worker.submit(self.work, task)
-        return self.listen(task)
-
-    def listen(self, task: Task) -> Iterator[dict]:
-        """Pass on what is said about a photograph, and how many are before it meanwhile."""
-        event = None
-        while event is None or event['kind'] != 'end':
-            try:
-                event = task.events.get(timeout=PULSE)
-            except queue.Empty:
-                with self.lock:
-                    ahead = self.tasks.index(task) if task in self.tasks else 0
-                event = dict(kind='wait', ahead=ahead)
-            yield event
-
-    def close(self) -> None:
-        """Stop at the next window and give up what waits."""
-        with self.lock:
-            tasks = list(self.tasks)
-        for task in tasks:
-            task.stop.set()
-        self.worker.shutdown()
-
-    def work(self, task: Task) -> None:
-        """Fill a photograph with every model that was chosen for it."""
-        try:
-            if not task.stop.is_set():
-                view = view_of(task.photo, with_hole(task.photo, task.hole))
-                task.events.put(dict(kind='input', view=text_of(view)))
-            for choice in task.choices:
-                self.fill(task, choice)
-        except StoppedError:
-            pass
-        finally:
-            with self.lock:
-                self.tasks.remove(task)
-            task.events.put(dict(kind='end'))
-
-    def fill(self, task: Task, choice: Choice) -> None:
-        """Fill a photograph with one model; what is wrong with that is said and keeps no other from its turn.
+        Args:
+            photo: The photograph.
+            hole: (H, W), true in the hole.
+            choice: The model.
+            refine: Whether large holes are filled again at finer scales.
+            stop: Set, by another thread, when nobody waits any more.
+            on_windows: Called with the number of windows filled so far.
 
         Raises:
             StoppedError: Nobody waits for it.
+            Exception: A checkpoint or a config may be broken in any way.
         """
-
-        def say(kind: str, **what) -> None:
-            task.events.put(dict(kind=kind, key=choice.key, title=choice.title, source=choice.source, **what))
-
-        if task.stop.is_set():
+        if stop.is_set():
             raise StoppedError
-        try:
-            say('loading')
-            model = WatchedModel(self.load(choice), task.stop, lambda count: say('filling', windows=count))
-            say('filling', windows=0)
-            start = time.perf_counter()
-            pixels = inpaint(task.photo.pixels, task.hole, model=model, refine=task.refine)
-            seconds = time.perf_counter() - start
-            # as PNGs hold them: with EXIF data and colour profile, the pixels as they lay in the file
-            whole = image_of(task.photo, pixels, task.photo.alpha)
-            scales = model.recorder.pictures[1:]
-            say(
-                'result',
-                seconds=round(seconds, 1),
-                view=text_of(view_of(task.photo, pixels)),
-                file=text_of(encode(whole, whole.info)),
-                scales=[text_of(encode(Image.fromarray(scale))) for scale in scales],
-            )
-        except StoppedError:
-            raise
-        except Exception as error:  # a checkpoint or a config may be broken in any way, and the page lives on
-            say('problem', sentence=' '.join(str(error).split()) or type(error).__name__)
+        model = WatchedModel(self.load(choice), stop, on_windows)
+        start = time.perf_counter()
+        pixels = inpaint(photo.pixels, hole, model=model, refine=refine)
+        return Result(pixels, model.recorder.pictures[1:], time.perf_counter() - start)
 
     def load(self, choice: Choice) -> BaseModel:
         """Load a model, or take it from those that were used last."""
@@ -196,8 +119,3 @@ class Workbench:
         while len(self.models) > LOADED:
             self.models.popitem(last=False)
         return model
-
-
-def text_of(content: bytes) -> str:
-    """Bytes as text for JSON."""
-    return base64.b64encode(content).decode('ascii')
