@@ -668,7 +668,7 @@ def browser(tmp_path):
     chromium.quit()
 
 
-def wait_for(condition, seconds=60):
+def wait_for(condition, seconds=120):
     end = time.monotonic() + seconds
     while not (value := condition()):
         assert time.monotonic() < end, 'nothing came of it'
