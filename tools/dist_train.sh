@@ -9,6 +9,8 @@
 # MASTER_ADDR  address of machine 0 (127.0.0.1)
 # PORT         a free port on machine 0 (29500)
 # PYTHON       the interpreter (python)
+#
+# The exit code is 75 where a signal ended the run with a checkpoint (configs/README.md).
 set -euo pipefail
 
 if [ $# -lt 2 ]; then
@@ -19,7 +21,7 @@ config=$1 gpus=$2
 shift 2
 tools=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
-exec "${PYTHON:-python}" -m torch.distributed.run \
+exec "${PYTHON:-python}" "$tools/_torchrun.py" \
     --nnodes="${NNODES:-1}" \
     --node_rank="${NODE_RANK:-0}" \
     --nproc_per_node="$gpus" \

@@ -25,6 +25,12 @@ gpus=${GPUS:-8}
 gpus_per_node=${GPUS_PER_NODE:-$((gpus < 8 ? gpus : 8))}
 read -r -a srun_args <<<"${SRUN_ARGS:-}"
 
+# srun ends with the highest code, and that of a process that it killed is higher.
+mkdir -p "$work_dir"
+EXIT_CODE_FILE=$(realpath "$work_dir")/exit_code
+export EXIT_CODE_FILE
+rm -f "$EXIT_CODE_FILE"
+
 code=0
 srun \
     --partition="$partition" \
@@ -37,6 +43,9 @@ srun \
     ${srun_args[@]+"${srun_args[@]}"} \
     "${PYTHON:-python}" -u "$tools/train.py" "$config" --work-dir "$work_dir" --launcher slurm "$@" || code=$?
 
+if [ -s "$EXIT_CODE_FILE" ]; then
+    code=$(cat "$EXIT_CODE_FILE")
+fi
 # EX_TEMPFAIL, the exit code of SaveOnSignalHook
 if [ "$code" = 75 ] && [ -n "${SLURM_JOB_ID:-}" ]; then
     echo "slurm_train.sh: job $SLURM_JOB_ID goes into the queue again" >&2

@@ -1,6 +1,14 @@
 """Trains a config: python tools/train.py CONFIG [--work-dir DIR] [--resume [CHECKPOINT]] [--amp] ..."""
 
+import os
+import signal
+import sys
+from pathlib import Path
+
 from _command import Command, build_runner
+
+# EX_TEMPFAIL of sysexits.h, as SaveOnSignalHook's: try again
+REQUEUE_CODE = 75
 
 
 def make_command():
@@ -70,9 +78,24 @@ def apply_resume(config, resume):
     config.load_from = None if resume == 'auto' else resume
 
 
+def exit_before_training(number, frame):
+    """Ends a run that was told to go before there was anything to save."""
+    if 'EXIT_CODE_FILE' in os.environ:
+        Path(os.environ['EXIT_CODE_FILE']).write_text(str(REQUEUE_CODE))
+    print(f'{signal.Signals(number).name} before training began: exits with code {REQUEUE_CODE}.', file=sys.stderr)
+    sys.exit(REQUEUE_CODE)
+
+
+def listen_to(handler):
+    """Sets what happens on the signals by which clusters take a machine back."""
+    for number in (signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(number, handler)
+
+
 def main():
     command = make_command()
     args = command.parse()
+    listen_to(exit_before_training)
     if args.resume not in (None, 'auto'):
         command.require_file(args.resume, '--resume')
 
@@ -98,12 +121,14 @@ def main():
 
     # known only now, as both need torch, which a wrong argument shall not wait for
     from cainet_mm.datasets import TooManyBadImagesError
-    from cainet_mm.engine import TrainingError
+    from cainet_mm.engine import SaveOnSignalHook, TrainingError
 
     try:
         runner = build_runner(command, config)
         if args.amp:
             warn_of_ignored_precision(runner)
+        if not any(isinstance(hook, SaveOnSignalHook) for hook in runner.hooks):
+            listen_to(signal.SIG_DFL)
         runner.train()
     except TrainingError as error:
         command.stop(error)

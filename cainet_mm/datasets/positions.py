@@ -78,8 +78,6 @@ class PositionedDataset(Dataset):
         position, index = place
         worker = get_worker_info()
         if worker is not None and self._at is not None:
-            if self._at[worker.id] < 0:
-                obey_parent_alone()
             self._at[worker.id] = index
         seed_all(self.seed, SAMPLE, position)
         try:

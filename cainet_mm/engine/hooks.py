@@ -46,21 +46,21 @@ class CompileHook(Hook):
     anyway.
 
     Args:
-        parts: Dotted names of submodules, such as ``['generator']`` of an inpaintor or ``['backbone']`` of stage 1.
+        parts: Dotted names of submodules; ``None`` for an inpaintor's ``'generator'``, or ``'backbone'`` in stage 1.
         options: Those of ``torch.compile``, such as ``dict(mode='max-autotune')``.
 
     Raises:
         ValueError: The model has no such part.
     """
 
-    def __init__(self, parts: Sequence[str] = ('generator',), options: dict | None = None) -> None:
-        self.parts = tuple(parts)
+    def __init__(self, parts: Sequence[str] | None = None, options: dict | None = None) -> None:
+        self.parts = parts
         self.options = dict(options or {})
 
     def before_train(self, runner: Runner) -> None:
         """Compile; the first iterations are slow."""
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        for name in self.parts:
+        for name in self.parts or ['generator' if hasattr(model, 'generator') else 'backbone']:
             part = find_part(model, name)
             if is_model_wrapper(part):
                 part = part.module

@@ -1,13 +1,17 @@
 """MMEngine's training loop, made to go on exactly where it stopped."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
-from mmengine.dist import broadcast_object_list, get_rank
+from mmengine.dist import broadcast_object_list, get_rank, is_main_process
 from mmengine.registry import LOOPS
 from mmengine.runner import IterBasedTrainLoop, Runner
 
 from ..randomness import STEP, seed_all
 from .errors import DataWorkerError
+
+# the iteration that was validated last, in the work directory
+LAST_VALIDATION = 'last_validation'
 
 
 @LOOPS.register_module()
@@ -18,7 +22,8 @@ class ResumableTrainLoop(IterBasedTrainLoop):
     the run, the iteration and the process; nothing is drawn from a state that an interruption would lose. A run that
     was killed and resumed therefore has the weights of one that was not, bit for bit where the operators are
     deterministic, as on CPUs. It also starts at once: MMEngine's loop loads all batches that were trained on again in
-    order to skip them.
+    order to skip them. A run that was killed while it validated a checkpoint begins with that validation, without which
+    its best checkpoint could be another one.
 
     The data loader's data set and sampler are put into :class:`PositionedDataset` and :class:`PositionedSampler`.
     A worker process that dies is an error that names the image that it was at.
@@ -72,15 +77,32 @@ class ResumableTrainLoop(IterBasedTrainLoop):
         return self.runner.model
 
     def _train(self) -> None:
+        self._decide_current_val_interval()
+        if self._iter and self._is_to_validate() and not self._was_validated():
+            self._validate()
         while self._iter < self._max_iters and not self.stop_training:
             self.runner.model.train()
             batch = next(self.dataloader_iterator)
             seed_all(self.seed, STEP, get_rank(), self._iter)
             self.run_iter(batch)
             self._decide_current_val_interval()
-            is_due = self._iter % self.val_interval == 0 or self._iter == self._max_iters
-            if self.runner.val_loop is not None and self._iter >= self.val_begin and is_due:
-                self.runner.val_loop.run()
+            if self._is_to_validate():
+                self._validate()
+
+    def _is_to_validate(self) -> bool:
+        is_due = self._iter % self.val_interval == 0 or self._iter == self._max_iters
+        return self.runner.val_loop is not None and self._iter >= self.val_begin and is_due
+
+    def _was_validated(self) -> bool:
+        note = Path(self.runner.work_dir) / LAST_VALIDATION
+        answer = [note.is_file() and note.read_text().strip() == str(self._iter)]
+        broadcast_object_list(answer)
+        return answer[0]
+
+    def _validate(self) -> None:
+        self.runner.val_loop.run()
+        if is_main_process():
+            (Path(self.runner.work_dir) / LAST_VALIDATION).write_text(str(self._iter))
 
     def _batches(self) -> Iterator[Sequence[dict]]:
         """Load batches from the current iteration on, epoch after epoch."""

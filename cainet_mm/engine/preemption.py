@@ -1,17 +1,25 @@
 """What a run does when it is told to go."""
 
+import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 import torch
-from mmengine.dist import all_reduce, get_world_size
+from mmengine.dist import all_reduce, barrier, get_world_size
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
+from torch.utils.data import DataLoader
+
+from ..datasets.positions import obey_parent_alone
+from .checkpointing import wrappers_of
 
 # EX_TEMPFAIL of sysexits.h: try again
 REQUEUE_CODE = 75
+# Names the file that gets the exit code: a launcher of several processes ends with a code of its own.
+EXIT_CODE_FILE = 'EXIT_CODE_FILE'
 
 
 @HOOKS.register_module()
@@ -21,7 +29,9 @@ class SaveOnSignalHook(Hook):
     Clusters send SIGTERM, or the signal that a job asked for (``sbatch --signal``), some time before they kill. The
     iteration is finished, a checkpoint saved, and the process exits with a code by which a script knows to put the job
     into the queue again; ``tools/slurm_train.sh`` does. Several processes agree first, whichever of them got the
-    signal.
+    signal, and all stay until the checkpoint is written; where gradients are summed up over iterations, they save at
+    the next iteration without such a sum, as each has one of its own. Workers of the data loaders, which get the
+    signal, too, leave it to the main process.
 
     Args:
         signals: Names of the signals.
@@ -48,11 +58,15 @@ class SaveOnSignalHook(Hook):
         self.exit_code = exit_code
         self.interval = interval
         self.received: str | None = None
+        self._agreed = False
         self._handlers: dict[signal.Signals, object] = {}
 
     def before_train(self, runner: Runner) -> None:
-        """Listen."""
+        """Listen, and have workers that start from now on leave the signals to this process."""
         self._handlers = {number: signal.signal(number, self._note) for number in self.signals}
+        for loader in loaders_of(runner):
+            if loader.num_workers:
+                loader.worker_init_fn = ObedientWorker(loader.worker_init_fn)
 
     def after_train(self, runner: Runner) -> None:
         """Listen no more."""
@@ -64,7 +78,7 @@ class SaveOnSignalHook(Hook):
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch=None, outputs=None) -> None:
         """Save and exit, where a signal has come."""
-        if not self._is_time(runner.iter + 1):
+        if not self._is_time(runner):
             return
         step = runner.iter + 1
         for hook in runner.hooks:
@@ -78,13 +92,45 @@ class SaveOnSignalHook(Hook):
             f'{self.exit_code}. Go on with --resume.'
         )
         self.after_train(runner)
+        # A launcher ends all processes once one of them has ended, be the first one still writing.
+        barrier()
+        if EXIT_CODE_FILE in os.environ:
+            Path(os.environ[EXIT_CODE_FILE]).write_text(str(self.exit_code))
         sys.exit(self.exit_code)
 
-    def _is_time(self, step: int) -> bool:
+    def _is_time(self, runner: Runner) -> bool:
         if get_world_size() == 1:
             return self.received is not None
-        if step % self.interval:
-            return False
-        told = torch.tensor(float(self.received is not None))
-        all_reduce(told, 'max')
-        return bool(told)
+        if not self._agreed and (runner.iter + 1) % self.interval == 0:
+            told = torch.tensor(float(self.received is not None))
+            all_reduce(told, 'max')
+            self._agreed = bool(told)
+        # a checkpoint has no room for the sums of every process
+        return self._agreed and not any(
+            wrapper._inner_count % wrapper._accumulative_counts for _, wrapper in wrappers_of(runner)
+        )
+
+
+class ObedientWorker:
+    """Starts a worker of a data loader that leaves the signals of a cluster to its parent.
+
+    Args:
+        start: What else is done when a worker starts, given its number.
+    """
+
+    def __init__(self, start: Callable[[int], object] | None) -> None:
+        self.start = start
+
+    def __call__(self, worker: int) -> None:
+        """Start the worker of that number."""
+        obey_parent_alone()
+        if self.start is not None:
+            self.start(worker)
+
+
+def loaders_of(runner: Runner) -> Iterator[DataLoader]:
+    """The data loaders of training and validation."""
+    for loop in (runner.train_loop, runner.val_loop):
+        # MMagic's loops have several
+        loaders = getattr(loop, 'dataloaders', None) or [getattr(loop, 'dataloader', None)]
+        yield from (loader for loader in loaders if isinstance(loader, DataLoader))

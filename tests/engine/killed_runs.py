@@ -53,7 +53,9 @@ def make_config(scenario: str, work_dir: Path) -> Config:
     if scenario == 'preempted':
         # none but those that the signal brings about
         config.default_hooks.checkpoint.interval = 100
-        config.train_dataloader.update(num_workers=2, persistent_workers=True)
+        config.train_cfg.val_interval = 3
+        for loader in (config.train_dataloader, config.val_dataloader):
+            loader.update(num_workers=2, persistent_workers=True)
     if scenario == 'stage2':
         # saved in the middle of an accumulation, and between two steps of the generator
         config.model.train_cfg = dict(disc_step=3)

@@ -1,5 +1,6 @@
 """Runs that are really killed."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -9,6 +10,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import tiny
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
 from mmengine.runner.checkpoint import CheckpointLoader
 
 HERE = Path(__file__).resolve().parent
@@ -70,3 +74,42 @@ def test_a_run_that_is_told_to_go_saves_its_iteration_and_exits_with_the_code_fo
     # the iteration that was going on, or, where the signal came between two, the next one
     assert all(0 <= kill['newest'] - kill['begun'] <= 1 for kill in done)
     check_same(whole, killed)
+
+
+class StopAt(Hook):
+    """Ends a run in the validation after an iteration, as a kill would, and counts validations that end."""
+
+    def __init__(self, iteration):
+        self.iteration = iteration
+        self.validated = []
+
+    def before_val_iter(self, runner, batch_idx, data_batch=None):
+        if runner.iter == self.iteration:
+            raise KeyboardInterrupt
+
+    def after_val_epoch(self, runner, metrics=None):
+        self.validated.append(runner.iter)
+
+
+def train_until(work_dir, stop, **options):
+    config = tiny('stage2', work_dir, iters=4)
+    config.train_cfg.val_interval = 2
+    config.default_hooks.checkpoint.update(interval=2, save_best='HolePSNR', rule='greater')
+    config.update(options, experiment_name=f'{work_dir.name}_{stop}_{len(options)}')
+    runner = Runner.from_cfg(config)
+    hook = StopAt(stop)
+    runner.register_hook(hook)
+    with contextlib.suppress(KeyboardInterrupt):
+        runner.train()
+    return hook.validated
+
+
+def test_a_run_that_is_killed_while_it_validates_validates_that_checkpoint_when_it_goes_on(tmp_path):
+    assert train_until(tmp_path / 'whole', None) == [2, 4]
+    best = [path.name for path in (tmp_path / 'whole').glob('best_*')]
+    assert train_until(tmp_path / 'killed', 2) == []
+    assert train_until(tmp_path / 'killed', 4, resume=True) == [2]
+    assert train_until(tmp_path / 'killed', None, resume=True) == [4]
+    assert [path.name for path in (tmp_path / 'killed').glob('best_*')] == best
+    # and none twice
+    assert train_until(tmp_path / 'killed', 0, resume=True) == []

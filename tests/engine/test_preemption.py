@@ -1,26 +1,35 @@
-"""From the exit code of a run that was told to go to its job's place in the queue."""
+"""Runs that are told to go, and from their exit code to their job's place in the queue."""
 
 import os
+import re
+import signal
+import socket
 import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
-from conftest import ROOT
+import torch
+from conftest import ROOT, tiny
 
+from cainet_mm.engine.checkpointing import find_damage
 from cainet_mm.engine.preemption import REQUEUE_CODE
 
 
 @pytest.fixture
 def train(tmp_path):
     """Runs slurm_train.sh with an srun that ends with a code; the exit code, and what scontrol was told."""
-    for name, script in (('srun', 'exit "$CODE"'), ('scontrol', f'echo "$@" >>{tmp_path}/told')):
+    srun = '[ -z "$NOTED" ] || echo "$NOTED" >"$EXIT_CODE_FILE"; exit "$CODE"'
+    for name, script in (('srun', srun), ('scontrol', f'echo "$@" >>{tmp_path}/told')):
         (tmp_path / name).write_text(f'#!/bin/sh\n{script}\n')
         (tmp_path / name).chmod(0o755)
 
-    def run(code, **job):
+    def run(code, noted='', **job):
         environment = {name: value for name, value in os.environ.items() if not name.startswith('SLURM_')}
-        environment.update(job, CODE=str(code), PATH=f'{tmp_path}:{os.environ["PATH"]}')
+        environment.update(job, CODE=str(code), NOTED=str(noted), PATH=f'{tmp_path}:{os.environ["PATH"]}')
         command = ['bash', str(ROOT / 'tools/slurm_train.sh'), 'partition', 'name', 'config.py', 'work', '--resume']
-        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=tmp_path)
         told = tmp_path / 'told'
         return done.returncode, told.read_text().split() if told.exists() else []
 
@@ -31,6 +40,12 @@ def test_a_job_that_was_told_to_go_is_queued_again(train):
     assert train(REQUEUE_CODE, SLURM_JOB_ID='17') == (REQUEUE_CODE, ['requeue', '17'])
 
 
+def test_so_is_one_of_whose_processes_srun_killed_some(train):
+    assert train(143, noted=REQUEUE_CODE, SLURM_JOB_ID='17') == (REQUEUE_CODE, ['requeue', '17'])
+    # what one run noted does not count for the next
+    assert train(143, SLURM_JOB_ID='17')[0] == 143
+
+
 @pytest.mark.parametrize('code', [0, 1, 143])
 def test_a_job_that_ended_otherwise_is_not(train, code):
     assert train(code, SLURM_JOB_ID='17') == (code, [])
@@ -38,3 +53,86 @@ def test_a_job_that_ended_otherwise_is_not(train, code):
 
 def test_outside_of_a_job_there_is_nothing_to_queue(train):
     assert train(REQUEUE_CODE) == (REQUEUE_CODE, [])
+
+
+SLOW = """
+import atexit
+import os
+import time
+
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
+
+
+@HOOKS.register_module()
+class SlowToSave(Hook):
+    def before_save_checkpoint(self, runner, checkpoint):
+        time.sleep(4)
+
+
+@HOOKS.register_module()
+class SayWhereWeAre(Hook):
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        open(os.path.join(runner.work_dir, f'{os.environ["RANK"]}_{os.getpid()}_{batch_idx}'), 'w').close()
+
+    def before_train(self, runner):
+        atexit.register(open, os.path.join(runner.work_dir, f'left_{os.environ["RANK"]}'), 'w')
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('told', ['a process', 'torchrun'])
+def test_several_processes_stay_until_the_checkpoint_is_written(tmp_path, told):
+    work_dir = tmp_path / 'work'
+    config = tiny('stage2', work_dir, iters=100_000)
+    config.optim_wrapper.generator.accumulative_counts = 3
+    config.optim_wrapper.disc.accumulative_counts = 3
+    config.default_hooks.checkpoint.interval = 100_000
+    config.custom_imports = dict(imports=['cainet_mm', 'slow_hooks'], allow_failed_imports=False)
+    config.custom_hooks = [dict(type='SlowToSave'), dict(type='SayWhereWeAre')]
+    config.dump(tmp_path / 'config.py')
+    (tmp_path / 'slow_hooks.py').write_text(SLOW)
+    with socket.socket() as listener:
+        listener.bind(('127.0.0.1', 0))
+        port = listener.getsockname()[1]
+    environment = dict(
+        os.environ, PYTHON=sys.executable, PORT=str(port), PYTHONPATH=f'{tmp_path}:{ROOT}', OMP_NUM_THREADS='1'
+    )
+    command = ['bash', str(ROOT / 'tools/dist_train.sh'), str(tmp_path / 'config.py'), '2']
+    with open(tmp_path / 'said', 'w') as said:
+        process = subprocess.Popen(command, env=environment, stdout=said, stderr=subprocess.STDOUT)
+        try:
+            end = time.monotonic() + 200
+            while not (second := list(work_dir.glob('1_*_2'))):
+                assert process.poll() is None and time.monotonic() < end, (tmp_path / 'said').read_text()[-3000:]
+                time.sleep(0.05)
+            os.kill(process.pid if told == 'torchrun' else int(second[0].name.split('_')[1]), signal.SIGTERM)
+            code = process.wait(timeout=100)
+        finally:
+            process.kill()
+    assert code == REQUEUE_CODE, (tmp_path / 'said').read_text()[-3000:]
+    (saved,) = work_dir.glob('*.pth')
+    assert find_damage(saved) is None
+    # torchrun kills the others half a minute after one has left
+    assert all((work_dir / f'left_{rank}').stat().st_mtime >= saved.stat().st_mtime for rank in range(2))
+    # no sum of gradients was lost
+    assert int(saved.stem.removeprefix('iter_')) % 3 == 0
+    assert not torch.load(saved, weights_only=False)['step_state']['gradients']
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != 'linux', reason='it waits until /proc says that the signal is listened to')
+def test_a_run_that_is_told_to_go_before_it_trains_is_queued_again(tmp_path):
+    config = tiny('stage2', tmp_path / 'work')
+    config.dump(tmp_path / 'config.py')
+    command = [sys.executable, str(ROOT / 'tools/train.py'), str(tmp_path / 'config.py')]
+    environment = dict(os.environ, EXIT_CODE_FILE=str(tmp_path / 'code'))
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    status = Path(f'/proc/{process.pid}/status')
+    while not int(re.search('SigCgt:\t(.*)', status.read_text())[1], 16) >> (signal.SIGTERM - 1) & 1:
+        time.sleep(0.05)
+    process.terminate()
+    _, said = process.communicate(timeout=100)
+    assert process.returncode == REQUEUE_CODE and 'before training began' in said
+    assert (tmp_path / 'code').read_text() == str(REQUEUE_CODE)
+    assert not list((tmp_path / 'work').glob('*.pth'))
