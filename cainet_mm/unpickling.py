@@ -81,6 +81,9 @@ def make_checkpoint_loader_safe() -> None:
     Cause: MMEngine calls ``torch.load`` as such, which was open then, and reads URLs by ``torch.hub``, which asks for
     ``weights_only=False``. While its loader works, ``torch.load`` is restricted to the types that it knows from 2.6
     on and those of training checkpoints; for other threads, and afterwards, it is as it was.
+
+    A config in the notes of a checkpoint (``meta['config']``, which older versions of MMEngine wrote) is left out: it
+    is Python code, and MMEngine's runners run it on resuming, to compare the number of GPUs.
     """
     loader = importlib.import_module('mmengine.runner.checkpoint').CheckpointLoader
     original = loader.__dict__['load_checkpoint'].__func__
@@ -91,9 +94,12 @@ def make_checkpoint_loader_safe() -> None:
     def load_checkpoint(cls, filename, *args, **kwargs):
         try:
             with _restricted_torch_load():
-                return original(cls, filename, *args, **kwargs)
+                loaded = original(cls, filename, *args, **kwargs)
         except pickle.UnpicklingError as error:
             raise UnsafeCheckpointError(describe_refusal(filename, error)) from error
+        if isinstance(loaded, dict) and isinstance(loaded.get('meta'), dict):
+            loaded['meta'].pop('config', None)
+        return loaded
 
     loader.load_checkpoint = classmethod(load_checkpoint)
 

@@ -13,7 +13,7 @@ import torch
 from conftest import ROOT, tiny
 from mmengine.config import Config
 from mmengine.logging import HistoryBuffer
-from mmengine.registry import HOOKS, MODELS
+from mmengine.registry import HOOKS, MODELS, RUNNERS
 from mmengine.runner import Runner
 from mmengine.runner.checkpoint import CheckpointLoader
 
@@ -122,11 +122,35 @@ PLACES = {
 def test_an_attack_is_refused_wherever_a_checkpoint_is_read(place, malicious, witness, tmp_path):
     work_dir = tmp_path / 'work'
     work_dir.mkdir()
-    # legacy files have no checksums, and so are not taken for whole where a run chooses by itself
-    said = r'cannot be read as a checkpoint \(it asks for (builtins|_?io)\.open\)|None of the checkpoints'
+    said = r'cannot be read as a checkpoint \(it asks for (builtins|_?io)\.open\)'
+    if place == 'resume by itself':
+        # it looks for another one
+        said = 'None of the checkpoints'
     with pytest.raises((ValueError, RuntimeError), match=said):
         PLACES[place](work_dir, malicious)
     assert not witness.exists()
+
+
+@pytest.mark.parametrize('runner', ['Runner', 'FlexibleRunner'])
+def test_a_config_in_a_checkpoint_is_not_run_on_resuming(runner, witness, tmp_path):
+    config = tiny('stage1', tmp_path / 'work', iters=1)
+    config.experiment_name = f'config_{runner}'
+    config.runner_type = runner
+    if runner == 'FlexibleRunner':
+        config.strategy = dict(type='mmengine.SingleDeviceStrategy')
+    RUNNERS.build(config).train()
+    path = tmp_path / 'work/iter_1.pth'
+    checkpoint = read_checkpoint(path)
+    # as MMEngine's runners look for it
+    checkpoint['meta']['config'] = f"x = open({str(witness)!r}, 'w').close()"
+    torch.save(checkpoint, path)
+    config.update(resume=True, load_from=str(path), experiment_name=f'resumed_{runner}')
+    config.train_cfg.max_iters = 2
+    assert RUNNERS.build(config).train() is not None
+    assert not witness.exists()
+    # which is what would be run
+    Config.fromstring(checkpoint['meta']['config'], '.py')
+    assert witness.exists()
 
 
 def test_the_attack_would_work(malicious, witness):

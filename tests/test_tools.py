@@ -1,5 +1,6 @@
 """How the tools read their arguments: what reaches the runner, and what bad input is told."""
 
+import errno
 import json
 import os
 import stat
@@ -279,6 +280,23 @@ class TestSeveralProcessesWithoutAccelerator:
         assert started == ['gloo']
         assert config.model_wrapper_cfg.device_ids is None
         assert config.model_wrapper_cfg.type == (wrapper or dict(type='MMDistributedDataParallel'))['type']
+
+
+def test_a_full_disk_is_a_sentence(folder, monkeypatch, capsys):
+    class OnFullDisk:
+        hooks = ()
+
+        def train(self):
+            raise OSError(errno.ENOSPC, 'No space left on device', 'scalars.json')
+
+    tool = load_tool('train', monkeypatch)
+    monkeypatch.setattr('signal.signal', lambda number, handler: None)
+    monkeypatch.setattr(tool, 'build_runner', lambda command, config: OnFullDisk())
+    monkeypatch.setattr(sys, 'argv', ['train.py', 'config.py'])
+    with pytest.raises(SystemExit) as stopped:
+        tool.main()
+    assert stopped.value.code == 1
+    assert 'scalars.json could not be written (No space left on device). Make room' in capsys.readouterr().err
 
 
 def test_metrics_are_written_as_numbers(folder, monkeypatch):

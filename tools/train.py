@@ -122,6 +122,7 @@ def main():
     # known only now, as both need torch, which a wrong argument shall not wait for
     from cainet_mm.datasets import TooManyBadImagesError
     from cainet_mm.engine import SaveOnSignalHook, TrainingError
+    from cainet_mm.engine.checkpointing import NO_SPACE
 
     try:
         runner = build_runner(command, config)
@@ -132,6 +133,13 @@ def main():
         runner.train()
     except TrainingError as error:
         command.stop(error)
+    except OSError as error:
+        if error.errno not in NO_SPACE:
+            raise
+        command.stop(
+            f'{error.filename or "A file of the run"} could not be written ({error.strerror}). Make room, and go on '
+            'from the last checkpoint with --resume.'
+        )
     except TooManyBadImagesError as error:
         # from a worker it comes with the worker's traceback, its own message last
         command.stop(str(error).splitlines()[-1].partition('TooManyBadImagesError: ')[-1] or error)

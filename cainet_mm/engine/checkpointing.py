@@ -17,6 +17,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
+from mmengine.runner.checkpoint import CheckpointLoader
 
 from ..models.checkpoints import enumerate_names
 from .errors import CheckpointError
@@ -80,7 +81,8 @@ class AtomicCheckpointHook(CheckpointHook):
     A checkpoint is written beside its place and renamed, an older one removed only after that, and a full disk is an
     error that says so and leaves what was there. A run that resumes by itself (``resume=True`` without ``load_from``)
     takes the newest checkpoint that is whole: MMEngine's note ``last_checkpoint`` may be cut off, name a file that is
-    gone, or one that is damaged, as the checksums in the file show.
+    gone, or one that is damaged. A damaged one that a run is told to begin with is refused. For both the file is read
+    once more.
 
     Args:
         kwargs: As ``CheckpointHook``'s. With an ``out_dir`` elsewhere than on a local disk give ``backend_args``; only
@@ -91,24 +93,33 @@ class AtomicCheckpointHook(CheckpointHook):
         super().__init__(*args, backend_args=backend_args or dict(backend=BACKEND), **kwargs)
 
     def before_run(self, runner: Runner) -> None:
-        """Choose what a run that resumes by itself goes on from.
+        """Choose what a run that resumes by itself goes on from, and look at what another one begins with.
 
         Raises:
-            CheckpointError: There are checkpoints, but none is whole.
+            CheckpointError: There are checkpoints, but none is whole; or the one that is named is damaged.
         """
-        if is_main_process():
-            for left in Path(runner.work_dir).glob(f'.*{PARTIAL}'):
-                left.unlink(missing_ok=True)
         # MMEngine keeps both to itself
-        if not runner._resume or runner._load_from is not None:
+        named = runner._load_from
+        if named is None and not runner._resume:
             return
         chosen = [None]
         if is_main_process():
-            chosen = [_try(find_whole_checkpoint, runner.work_dir, runner.logger.warning)]
+            if named is None:
+                chosen = [_try(find_whole_checkpoint, runner.work_dir, runner.logger.warning)]
+            else:
+                chosen = [_try(refuse_damage, named)]
         broadcast_object_list(chosen)
         if isinstance(chosen[0], CheckpointError):
             raise chosen[0]
         runner._load_from = chosen[0]
+
+    def before_train(self, runner: Runner) -> None:
+        """Remove what a run that was killed while it saved left behind."""
+        super().before_train(runner)
+        if is_main_process():
+            for folder in {Path(runner.work_dir), Path(self.out_dir)}:
+                for left in folder.glob(f'.*{PARTIAL}'):
+                    left.unlink(missing_ok=True)
 
     def _save_checkpoint(self, runner: Runner) -> None:
         with self._saving(runner):
@@ -175,6 +186,23 @@ def find_whole_checkpoint(folder: str | Path, warn=print) -> str | None:
     return None
 
 
+def refuse_damage(named: str) -> str:
+    """Give back a path or URL of weights, unless it is a local file with checksums, and damaged.
+
+    Raises:
+        CheckpointError: It is.
+    """
+    path = Path(named)
+    if path.is_file():
+        with open(path, 'rb') as file:
+            # files of older versions of torch have none
+            has_checksums = file.read(2) == b'PK'
+        damage = find_damage(path) if has_checksums else None
+        if damage is not None:
+            raise CheckpointError(f'{named} cannot be read, or is damaged ({damage}); name another checkpoint.')
+    return named
+
+
 def list_checkpoints(folder: Path) -> list[Path]:
     """List the checkpoints of a run: the one that MMEngine noted as the last, then the others, newest first."""
     note = folder / 'last_checkpoint'
@@ -188,15 +216,23 @@ def list_checkpoints(folder: Path) -> list[Path]:
 
 
 def find_damage(path: Path) -> str | None:
-    """Say what is wrong with a checkpoint file; ``None`` where it is whole, by the checksums of its parts."""
+    """Say what is wrong with a checkpoint file; ``None`` where it is whole.
+
+    The checksums of its parts are compared, and it is read: torch compares none, and does not read every file whose
+    checksums are right.
+    """
     if not path.is_file():
         return 'there is no such file'
     try:
         with zipfile.ZipFile(path) as archive:
             part = archive.testzip()
-    except (zipfile.BadZipFile, OSError, EOFError, ValueError) as error:
-        return str(error) or type(error).__name__
-    return None if part is None else f'the checksum of {part} is another'
+        if part is not None:
+            return f'the checksum of {part} is another'
+        CheckpointLoader.load_checkpoint(str(path), map_location='cpu')
+    # a damaged file can bring about anything
+    except Exception as error:
+        return ' '.join(str(error).split()) or type(error).__name__
+    return None
 
 
 @HOOKS.register_module()

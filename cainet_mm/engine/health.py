@@ -355,8 +355,13 @@ class FiniteHook(Hook):
         saved = [other for other in folder.glob('iter_*') if re.fullmatch(rf'iter_\d+{ending}', other.name)]
         if len(saved) >= self.max_files and path not in saved:
             return f'The batch{content} was not saved, as there are {len(saved)} in {folder} already.'
-        folder.mkdir(parents=True, exist_ok=True)
-        torch.save(dict(iteration=record.iteration, fault=record.describe(), sources=sources, batch=batch), path)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            torch.save(dict(iteration=record.iteration, fault=record.describe(), sources=sources, batch=batch), path)
+        # torch raises the latter for a full disk
+        except (OSError, RuntimeError) as error:
+            path.unlink(missing_ok=True)
+            return f'The batch{content} could not be saved in {folder} ({str(error).splitlines()[0]}).'
         return f'The batch{content} is in {path}.'
 
     def _settle(self, runner: Runner, iteration: int) -> None:

@@ -1,11 +1,14 @@
 """What goes wrong during a training, and what is left of it."""
 
+import logging
 import os
+import random
 import re
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -14,13 +17,15 @@ import torch
 from conftest import ROOT, tiny
 from mmengine.config import Config
 from mmengine.hooks import Hook
+from mmengine.logging import MessageHub
 from mmengine.model import BaseModel
 from mmengine.registry import MODELS, TRANSFORMS
 from mmengine.runner import Runner
 
 from cainet_mm.datasets import TooManyBadImagesError
-from cainet_mm.engine import CheckpointError, DataWorkerError, SaveOnSignalHook
+from cainet_mm.engine import AtomicCheckpointHook, CheckpointError, DataWorkerError, SaveOnSignalHook
 from cainet_mm.engine.checkpointing import AtomicBackend, find_damage, find_whole_checkpoint, list_checkpoints
+from cainet_mm.models.checkpoints import read_checkpoint
 
 RUNTIME = ROOT / 'configs' / '_base_' / 'default_runtime.py'
 
@@ -214,6 +219,58 @@ def test_a_damaged_checkpoint_is_never_resumed_but_the_one_before_it(damage, tmp
     # trained again from the second on
     assert find_damage(tmp_path / 'iter_3.pth') is None
     assert find_damage(tmp_path / 'iter_4.pth') is None
+
+
+def test_of_checkpoints_with_a_drawn_bit_flipped_none_is_taken_for_another_or_ends_the_run(tmp_path):
+    train_tiny(tmp_path, 2, 'drawn_bits')
+    path = tmp_path / 'iter_2.pth'
+    good, draw = path.read_bytes(), random.Random(0)
+    weights = read_checkpoint(path)['state_dict']
+    # the directory of the file, at its end, is where other errors come from
+    places = [draw.randrange(len(good)) for _ in range(30)]
+    places += [draw.randrange(len(good) * 9 // 10, len(good)) for _ in range(30)]
+    skipped = 0
+    for place in places:
+        content = bytearray(good)
+        content[place] ^= 1 << draw.randrange(8)
+        path.write_bytes(content)
+        chosen = find_whole_checkpoint(tmp_path, lambda sentence: None)
+        if chosen == str(path):
+            # a bit that means nothing, such as of the time at which a part was written
+            taken = read_checkpoint(path)['state_dict']
+            assert all(torch.equal(taken[name], value) for name, value in weights.items()), place
+        else:
+            assert chosen == str(tmp_path / 'iter_1.pth')
+            skipped += 1
+    assert skipped > 30
+
+
+@pytest.mark.parametrize('damage', [cut_off, flip_a_bit])
+@pytest.mark.parametrize('resume', [True, False])
+def test_a_damaged_checkpoint_that_is_named_is_refused(damage, resume, tmp_path):
+    train_tiny(tmp_path, 2, f'named_{damage.__name__}_{resume}')
+    damage(tmp_path / 'iter_2.pth')
+    with pytest.raises(CheckpointError, match=r'iter_2\.pth cannot be read, or is damaged'):
+        train_tiny(
+            tmp_path, 3, f'refused_{damage.__name__}_{resume}', resume=resume, load_from=str(tmp_path / 'iter_2.pth')
+        )
+
+
+def test_another_run_in_the_folder_leaves_a_checkpoint_that_is_being_written_until_it_trains(tmp_path):
+    partial = tmp_path / '.iter_7.pth.partial'
+    partial.touch()
+    hook = AtomicCheckpointHook(by_epoch=False)
+    runner = SimpleNamespace(
+        work_dir=str(tmp_path),
+        _resume=False,
+        _load_from=None,
+        logger=logging.getLogger('none'),
+        message_hub=MessageHub.get_instance('partial'),
+    )
+    hook.before_run(runner)
+    assert partial.exists()
+    hook.before_train(runner)
+    assert not partial.exists()
 
 
 @pytest.mark.parametrize('note', ['', 'nowhere/iter_9.pth', None])

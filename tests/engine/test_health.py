@@ -1,5 +1,6 @@
 """Trainings that break are noticed, named, and leave nothing broken behind."""
 
+import errno
 import math
 import multiprocessing
 import pickle
@@ -208,6 +209,14 @@ class TestStop:
             assert torch.equal(sample.mask, item['data_samples'].mask)
             assert sample.sample_idx == item['data_samples'].sample_idx
             assert type(sample) is DataSample
+
+    def test_a_full_disk_does_not_hide_the_fault(self, tmp_path, monkeypatch):
+        def save(content, path):
+            raise OSError(errno.ENOSPC, 'No space left on device')
+
+        monkeypatch.setattr(torch, 'save', save)
+        message, _, _ = stop(tmp_path, 'full', {}, broken=9)
+        assert 'iteration 3' in message and 'could not be saved in' in message and 'No space left' in message
 
     def test_the_kept_batch_brings_the_fault_about_again(self, tmp_path):
         stop(tmp_path / 'first', 'first', {}, broken=9)

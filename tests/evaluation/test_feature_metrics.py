@@ -6,6 +6,8 @@ import lpips
 import numpy as np
 import pytest
 import torch
+from conftest import ROOT
+from mmengine.config import Config
 from mmengine.registry import METRICS
 from scipy import linalg
 from torch import nn
@@ -130,6 +132,8 @@ class TestFID:
         monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path))
         with pytest.raises(FileNotFoundError, match='FID needs the weights weights-inception-2015-12-05'):
             METRICS.build(dict(type='InceptionFID'))
+        with pytest.raises(FileNotFoundError, match='FID needs the weights weights-inception-2015-12-05'):
+            METRICS.build(Config.fromfile(ROOT / 'configs/_base_/metrics/fid.py').fid)
         torch.save({'fc.weight': torch.zeros(2, 2)}, tmp_path / 'other.pth')
         with pytest.raises(ValueError, match="does not hold the weights of FID's Inception-v3"):
             METRICS.build(dict(type='InceptionFID', weights=tmp_path / 'other.pth'))
