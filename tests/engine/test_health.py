@@ -216,7 +216,7 @@ class TestStop:
 
         monkeypatch.setattr(torch, 'save', save)
         message, _, _ = stop(tmp_path, 'full', {}, broken=9)
-        assert 'iteration 3' in message and 'could not be saved in' in message and 'No space left' in message
+        assert 'Iteration 3' in message and 'could not be saved in' in message and 'No space left' in message
 
     def test_the_kept_batch_brings_the_fault_about_again(self, tmp_path):
         stop(tmp_path / 'first', 'first', {}, broken=9)
