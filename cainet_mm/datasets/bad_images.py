@@ -1,6 +1,6 @@
 """Bad images that are skipped: named once, counted over all workers, listed in a file."""
 
-import os
+import contextlib
 from logging import WARNING
 from pathlib import Path
 
@@ -9,11 +9,18 @@ from mmengine.logging import print_log
 
 from .errors import TooManyBadImagesError
 
+try:
+    from fcntl import LOCK_EX, flock
+except ModuleNotFoundError:  # Windows has no such locks
+    flock = None
+
 
 class BadImages:
     """The images of a data set that turned out bad, counted over all of its worker processes.
 
-    The counts lie in shared memory, so that workers, which have copies of this object, count together.
+    The counts lie in shared memory, so that workers, which have copies of this object, count together. Where there is a
+    list as well, the processes that share it do, those of a training on several GPUs, and a run and the one that it is
+    resumed by.
 
     Args:
         total: Number of images of the data set.
@@ -24,20 +31,20 @@ class BadImages:
         self.total = total
         self.max_share = max_share
         self.listing: Path | None = None
-        self._listed: frozenset[str] = frozenset()
         self._flags = torch.zeros(total, dtype=torch.uint8).share_memory_()
 
     @property
     def count(self) -> int:
         """Number of different bad images so far."""
-        return int(self._flags.sum())
+        listed = 0
+        if self.listing is not None and self.listing.is_file():
+            with open(self.listing, encoding='utf-8', errors='surrogateescape') as file:
+                listed = len({line.split('\t')[0] for line in file})
+        return max(listed, int(self._flags.sum()))
 
     def list_in(self, path: str | Path) -> None:
         """List bad images in a file as well, a line each: the image, a tab, what is wrong. One that exists goes on."""
         self.listing = Path(path)
-        if self.listing.is_file():
-            lines = self.listing.read_text(encoding='utf-8').splitlines()
-            self._listed = frozenset(line.split('\t')[0] for line in lines)
 
     def add(self, index: int, path: str, message: str) -> None:
         """Count an image, and say it where it is new.
@@ -53,23 +60,32 @@ class BadImages:
         if self._flags[index]:
             return
         self._flags[index] = 1
-        self._list(path, message)
+        is_new = self._list(path, message)
         count = self.count
         if count > max(1, self.max_share * self.total):
             where = '' if self.listing is None else f' All are listed in {self.listing}.'
             raise TooManyBadImagesError(
                 f'{count} of {self.total} images are bad, more than max_bad_share={self.max_share:g} allows. '
-                f'The last one: {message}{where} Repair the data, or raise max_bad_share of the data set.'
+                f'The last one: {message}{where} Repair the data and delete the list, or raise max_bad_share of the '
+                'data set.'
             )
-        print_log(f'Skipped: {message}', 'current', WARNING)
+        if is_new:
+            print_log(f'Skipped: {message}', 'current', WARNING)
 
-    def _list(self, path: str, message: str) -> None:
-        if self.listing is None or path in self._listed:
-            return
-        line = f'{path}\t{message}\n'
-        # in one call, so that the lines of several workers do not mix
-        file = os.open(self.listing, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    def _list(self, path: str, message: str) -> bool:
+        """List an image, and say whether it was not there."""
+        if self.listing is None:
+            return True
         try:
-            os.write(file, line.encode('utf-8', 'surrogateescape'))
-        finally:
-            os.close(file)
+            with open(self.listing, 'a+', encoding='utf-8', errors='surrogateescape') as file:
+                if flock is not None:
+                    # file systems that know no locks may get a line twice, which counts once
+                    with contextlib.suppress(OSError):
+                        flock(file, LOCK_EX)
+                file.seek(0)
+                if any(line.split('\t')[0] == path for line in file):
+                    return False
+                file.write(f'{path}\t{message}\n')
+        except OSError as error:
+            print_log(f'{path} is bad, but is not listed in {self.listing} ({error.strerror}).', 'current', WARNING)
+        return True

@@ -42,6 +42,22 @@ class PositionedDataset(Dataset):
         self.seed = 0
         # the index that each worker is at, for the case that one dies; made when their number is known
         self._at: torch.Tensor | None = None
+        self._index = -1
+        if hasattr(self.dataset, 'prepare_data'):
+            # OpenMMLab's data sets take other samples in the place of bad ones
+            self._prepare = self.dataset.prepare_data
+            self.dataset.prepare_data = self._note_and_prepare
+
+    def _note_and_prepare(self, index: int) -> dict | None:
+        self._note(index)
+        return self._prepare(index)
+
+    def _note(self, index: int) -> None:
+        """Keep in mind which sample is being prepared."""
+        self._index = index
+        worker = get_worker_info()
+        if worker is not None and self._at is not None:
+            self._at[worker.id] = index
 
     def full_init(self) -> None:
         """Read the list of the data set."""
@@ -76,9 +92,7 @@ class PositionedDataset(Dataset):
             RuntimeError: The pipeline failed; the message names the sample.
         """
         position, index = place
-        worker = get_worker_info()
-        if worker is not None and self._at is not None:
-            self._at[worker.id] = index
+        self._note(index)
         seed_all(self.seed, SAMPLE, position)
         try:
             return self.dataset[index]
@@ -86,8 +100,8 @@ class PositionedDataset(Dataset):
             raise
         except Exception as error:
             raise RuntimeError(
-                f'{self.describe(index)} could not be prepared ({type(error).__name__}: {error}). Repair or remove '
-                'it, or change the pipeline of the data set.'
+                f'{self.describe(self._index)} could not be prepared ({type(error).__name__}: {error}). Repair or '
+                'remove it, or change the pipeline of the data set.'
             ) from error
 
     def describe(self, index: int) -> str:

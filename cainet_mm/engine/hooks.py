@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 from mmengine.dataset import InfiniteSampler
-from mmengine.dist import broadcast, get_rank, get_world_size
+from mmengine.dist import barrier, broadcast, get_world_size, is_main_process
 from mmengine.hooks import EMAHook, Hook
 from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
@@ -241,8 +241,9 @@ class BadImagesHook(Hook):
     """Has the bad images of the training set listed in the work directory, and counts them in the log.
 
     It is for data sets of this package, which skip bad images up to a share; others are left alone. The list is
-    ``bad_images.txt``, a line for each image; further processes have a list of their own, ``bad_images_rank1.txt``.
-    Lists are for the training loop of this package, whose workers start after the hooks.
+    ``bad_images.txt``, a line for each image, and counts for all processes that share the work directory: those of a
+    run and those by which it is resumed; a run that begins anew begins a new one. It is for the training loop of this
+    package, whose workers start after the hooks.
 
     Args:
         interval: Every how many iterations they are counted.
@@ -259,8 +260,11 @@ class BadImagesHook(Hook):
             dataset = dataset.dataset
         self._bad = getattr(dataset, 'bad_images', None)
         if self._bad is not None:
-            rank = get_rank()
-            self._bad.list_in(Path(runner.work_dir) / f'bad_images{f"_rank{rank}" if rank else ""}.txt')
+            listing = Path(runner.work_dir) / 'bad_images.txt'
+            if runner.iter == 0 and is_main_process():
+                listing.unlink(missing_ok=True)
+            barrier()
+            self._bad.list_in(listing)
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch=None, outputs=None) -> None:
         """Log how many there are, once there are some."""

@@ -1,6 +1,7 @@
 """Samples by their position in the training."""
 
 import random
+import re
 
 import numpy as np
 import pytest
@@ -133,3 +134,25 @@ def test_a_failing_pipeline_names_the_sample(workers):
     loader = torch.utils.data.DataLoader(dataset, 1, sampler=sampler, num_workers=workers)
     with pytest.raises(RuntimeError, match=r'Sample 5, photo_5\.png, could not .*ZeroDivisionError: the width is 0'):
         list(loader)
+
+
+@DATASETS.register_module()
+class BadFirst(BaseDataset):
+    """Three samples, of which the first is bad and the others cannot be prepared."""
+
+    def load_data_list(self):
+        return [dict(img_path=f'{number}.png') for number in range(3)]
+
+    def prepare_data(self, idx):
+        if idx:
+            raise ZeroDivisionError(f'sample {idx}')
+
+
+def test_the_sample_that_fails_in_the_place_of_a_bad_one_is_named():
+    dataset = PositionedDataset(dict(type='BadFirst'))
+    dataset.full_init()
+    dataset.start(0, 0)
+    with pytest.raises(RuntimeError) as raised:
+        dataset[0, 0]
+    taken = re.search(r'ZeroDivisionError: sample (\d)', str(raised.value))[1]
+    assert str(raised.value).startswith(f'Sample {taken}, {taken}.png, could not be prepared')

@@ -23,6 +23,7 @@ from mmengine.registry import MODELS, TRANSFORMS
 from mmengine.runner import Runner
 
 from cainet_mm.datasets import TooManyBadImagesError
+from cainet_mm.datasets.bad_images import BadImages
 from cainet_mm.engine import AtomicCheckpointHook, CheckpointError, DataWorkerError, SaveOnSignalHook
 from cainet_mm.engine.checkpointing import AtomicBackend, find_damage, find_whole_checkpoint, list_checkpoints
 from cainet_mm.models.checkpoints import read_checkpoint
@@ -149,10 +150,43 @@ def test_a_list_of_bad_images_goes_on_and_names_none_twice(tmp_path):
     photos = tmp_path / 'photos'
     write_photos(photos, 100)
     damaged = damage_photos(photos, 50, 4)
-    for name in ('first', 'second'):
-        make_runner(tmp_path / 'work', photos, 2, name, **{'train_dataloader.num_workers': 0}).train()
-    named = [line.split('\t')[0] for line in (tmp_path / 'work/bad_images.txt').read_text().splitlines()]
-    assert sorted(named) == sorted(damaged)
+    options = {'train_dataloader.num_workers': 0, 'default_hooks.checkpoint.interval': 1}
+
+    def named():
+        return [line.split('\t')[0] for line in (tmp_path / 'work/bad_images.txt').read_text().splitlines()]
+
+    for iters, resume in ((2, False), (4, True)):
+        make_runner(tmp_path / 'work', photos, iters, f'{iters}_going_on', resume=resume, **options).train()
+        assert sorted(named()) == sorted(damaged)
+    # what one run found counts for that by which it is resumed, and not for one that begins anew
+    options['train_dataloader.dataset.max_bad_share'] = 0.03
+    with pytest.raises(TooManyBadImagesError, match='4 of 100 images are bad'):
+        make_runner(tmp_path / 'work', photos, 6, 'too_many_going_on', resume=True, **options).train()
+    for path in damaged:
+        Path(path).write_bytes((photos / '00001.png').read_bytes())
+    make_runner(tmp_path / 'work', photos, 2, 'anew', **options).train()
+    assert not (tmp_path / 'work/bad_images.txt').exists()
+
+
+def test_processes_that_share_a_list_count_and_name_together(tmp_path, caplog):
+    processes = [BadImages(100, max_share=0.04) for _ in range(2)]
+    for bad in processes:
+        bad.list_in(tmp_path / 'bad_images.txt')
+    for number, index in ((0, 7), (1, 7), (1, 8), (0, 9), (1, 10)):
+        processes[number].add(index, f'{index}.png', f'{index}.png is broken.')
+    assert [bad.count for bad in processes] == [4, 4]
+    assert len((tmp_path / 'bad_images.txt').read_text().splitlines()) == 4
+    with pytest.raises(TooManyBadImagesError, match='5 of 100 images are bad'):
+        processes[0].add(11, '11.png', '11.png is broken.')
+
+
+def test_a_list_that_cannot_be_written_leaves_the_counting(tmp_path):
+    bad = BadImages(100, max_share=0.01)
+    (tmp_path / 'bad_images.txt').mkdir()
+    bad.list_in(tmp_path / 'bad_images.txt')
+    bad.add(7, '7.png', '7.png is broken.')
+    with pytest.raises(TooManyBadImagesError, match='2 of 100 images are bad'):
+        bad.add(8, '8.png', '8.png is broken.')
 
 
 @pytest.mark.parametrize('workers', [0, 2])
