@@ -1,6 +1,7 @@
 """What the tools share: arguments, sentences for bad input, and loading of the config."""
 
 import argparse
+import gc
 import importlib.util
 import os
 import subprocess
@@ -11,6 +12,8 @@ from pathlib import Path
 from mmengine.config import Config, DictAction
 
 CONFIG_SUFFIXES = ('.py', '.yaml', '.yml', '.json')
+# EX_TEMPFAIL of sysexits.h, as SaveOnSignalHook's: try again
+REQUEUE_CODE = 75
 
 
 class Tool(argparse.ArgumentParser):
@@ -127,6 +130,30 @@ def run_without_accelerator(command, config):
         distributed.init_process_group('gloo')
     config.setdefault('model_wrapper_cfg', dict(type='MMDistributedDataParallel', broadcast_buffers=False))
     config.model_wrapper_cfg.device_ids = None
+
+
+def run_to_the_end(main):
+    """Runs a tool's main function and ends the process group, if there is one, after it.
+
+    A thread of gloo may let go of a tensor while the interpreter shuts down, which aborts the process after all its
+    work is done. Ending the group ends its threads, but only once nobody holds it: a model's wrapper does, so that
+    this is for after a function that has dropped its runner.
+    """
+    code = None
+    try:
+        main()
+    except SystemExit as end:
+        # all processes have agreed to go; any other code may be of this process alone, whose peers still wait
+        if end.code not in (None, 0, REQUEUE_CODE):
+            raise
+        code = end.code
+    if 'torch' in sys.modules:
+        from torch import distributed
+
+        gc.collect()
+        if distributed.is_available() and distributed.is_initialized():
+            distributed.destroy_process_group()
+    sys.exit(code)
 
 
 def set_places(command, launcher):

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from _command import Command, build_runner
+from _command import Command, build_runner, run_to_the_end
 
 METRICS_SUFFIXES = ('.json', '.yaml', '.yml', '.pkl', '.pickle')
 
@@ -51,4 +51,4 @@ def main():
 
 
 if __name__ == '__main__':
-    main()
+    run_to_the_end(main)

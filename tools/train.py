@@ -5,10 +5,7 @@ import signal
 import sys
 from pathlib import Path
 
-from _command import Command, build_runner
-
-# EX_TEMPFAIL of sysexits.h, as SaveOnSignalHook's: try again
-REQUEUE_CODE = 75
+from _command import REQUEUE_CODE, Command, build_runner, run_to_the_end
 
 
 def make_command():
@@ -146,4 +143,4 @@ def main():
 
 
 if __name__ == '__main__':
-    main()
+    run_to_the_end(main)

@@ -3,6 +3,7 @@
 import json
 import os
 import stat
+import subprocess
 import sys
 
 import pytest
@@ -114,6 +115,50 @@ def config_for(folder):
     config.train_cfg.pop('val_interval')
     config.dump(folder / 'tiny.py')
     return folder / 'tiny.py'
+
+
+ENDING = """
+import os, sys
+sys.path.insert(0, {tools!r})
+import torch
+# as the tools, before there is a group: it keeps one that it finds
+import torch._dynamo
+from _command import run_to_the_end
+from torch import distributed
+from torch.nn.parallel import DistributedDataParallel
+
+def count_threads():
+    return len(os.listdir('/proc/self/task'))
+
+def main():
+    distributed.init_process_group('gloo', init_method='file://{folder}/store', rank=0, world_size=1)
+    model = DistributedDataParallel(torch.nn.Linear(3, 3))
+    model(torch.ones(2, 3)).sum().backward()
+    # a runner and its parts hold each other
+    model.runner = [model]
+    counts.append(count_threads())
+    sys.exit({code})
+
+counts = [count_threads()]
+try:
+    run_to_the_end(main)
+finally:
+    counts.append(count_threads())
+    print(counts)
+"""
+
+
+@pytest.mark.skipif(not os.path.isdir('/proc/self/task'), reason='threads are counted in /proc, which is absent')
+@pytest.mark.parametrize(('code', 'ends_group'), [(0, True), (75, True), (1, False)])
+def test_no_thread_of_the_group_outlives_a_tool(tmp_path, code, ends_group):
+    script = ENDING.format(tools=str(TOOLS), folder=tmp_path, code=code or '')
+    done = subprocess.run([sys.executable, '-c', script], env=environment(), capture_output=True, text=True)
+    if ends_group:
+        # a process that still has them may abort at its end
+        assert done.returncode == code, done.stderr
+    before, while_running, after = json.loads(done.stdout)
+    assert while_running > before
+    assert after == before if ends_group else after > before
 
 
 @pytest.mark.slow
