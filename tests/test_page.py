@@ -611,7 +611,7 @@ class TestTool:
             (('--max-megapixels', 0), 'above 0'),
             (('--host', '192.0.2.1'), 'cannot listen on 192.0.2.1'),
             (('--port', 70000), 'cannot listen on 127.0.0.1, port 70000'),
-            (('--device', 'abacus'), '--device abacus cannot be used'),
+            (('--device', 'abacus'), 'The device abacus cannot be used'),
         ],
         ids=lambda value: value if isinstance(value, str) else value[0],
     )

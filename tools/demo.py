@@ -40,15 +40,6 @@ def make_tool():
     return tool
 
 
-def require_device(tool, device):
-    import torch
-
-    try:
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        tool.refuse(f'--device {device} cannot be used: {str(error).splitlines()[0]}')
-
-
 def stop(number, frame):
     # once: a second signal would interrupt the closing
     signal.signal(number, signal.SIG_IGN)
@@ -75,17 +66,18 @@ def main():
 
 
 def run(tool, args):
+    from cainet_mm.apis.models import usable_device
+
     try:
         from cainet_mm.page import Limits, Page, Workbench, application, bind, is_loopback, serve
     except ModuleNotFoundError as error:
         if error.name != 'gradio':
             raise
         tool.refuse('the page needs the package gradio: pip install -r requirements/optional.txt')
-    require_device(tool, args.device)
     sources = args.models or ([DEFAULT_FOLDER] if Path(DEFAULT_FOLDER).is_dir() else [])
     hosts = ['localhost', '127.0.0.1', '::1', args.host] if is_loopback(args.host) else None
     try:
-        page = Page(Workbench(args.device), sources, Limits(args.max_megapixels, args.max_upload_mb))
+        page = Page(Workbench(usable_device(args.device)), sources, Limits(args.max_megapixels, args.max_upload_mb))
         listener = bind(args.host, args.port)
     except ValueError as error:
         tool.refuse(str(error))

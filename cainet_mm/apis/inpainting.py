@@ -122,11 +122,17 @@ def inpaint(
     Raises:
         BadImageError: A photograph or a mask cannot be used, sizes differ, or a mask leaves nothing known.
         ValueError: The arguments do not fit.
+        TypeError: A photograph, mask or model is of another type.
     """
     options = make_options(model, work_size, batch_size, refine)
     if channel_order not in ('rgb', 'bgr'):
         raise ValueError(f"The channel order of arrays is 'rgb' or 'bgr', got {channel_order!r}.")
     if isinstance(image, str | Path) and Path(image).is_dir():
+        if not isinstance(mask, str | Path | None):
+            raise TypeError(
+                f'The photographs of a folder take a folder of masks, or the path of one mask for all, as mask; got '
+                f'{describe_type(mask)}.'
+            )
         tasks, _ = pair_files(Path(image), None if mask is None else Path(mask))
         for task in tasks:
             if task.problem is not None:
@@ -147,7 +153,10 @@ def make_options(model: BaseModel, work_size: int | None, batch_size: int, refin
 
     Raises:
         ValueError: The model is in training mode, or a number is missing or too small.
+        TypeError: The model is none.
     """
+    if not isinstance(model, BaseModel):
+        raise TypeError(f'A model is what load_model() gives, or another inpaintor; got {describe_type(model)}.')
     if model.training:
         raise ValueError('The model is in training mode, in which it changes with what it sees; call model.eval().')
     if work_size is None:
@@ -207,7 +216,11 @@ def make_job(image: Source, mask: Source | None, order: str = 'rgb') -> Job:
 
     Raises:
         BadImageError: They cannot be used.
+        TypeError: They are nothing of this.
     """
+    for kind, given in (('photograph', image), ('mask', mask)):
+        if not isinstance(given, Source) and not (kind == 'mask' and given is None):
+            raise TypeError(f'A {kind} is an array, a PIL image or a path; got {describe_type(given)}.')
     name = f'The photograph {image}' if isinstance(image, str | Path) else 'The photograph'
     if isinstance(image, np.ndarray):
         photo = photo_of_array(image, order)
@@ -231,6 +244,12 @@ def make_job(image: Source, mask: Source | None, order: str = 'rgb') -> Job:
     if hole.all():
         raise BadImageError(f'{name} is all hole; at least one pixel has to be known to fill the others from.')
     return Job(photo, hole, opaque=mask is None)
+
+
+def describe_type(given: object) -> str:
+    """Name the type of what was given, for a sentence."""
+    kind = type(given)
+    return kind.__name__ if kind.__module__ == 'builtins' else f'{kind.__module__}.{kind.__name__}'
 
 
 def photo_of_array(image: np.ndarray, order: str) -> Photo:

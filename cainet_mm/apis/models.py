@@ -28,8 +28,9 @@ def load_model(
     Raises:
         FileNotFoundError: The config or the checkpoint does not exist.
         ValueError: The checkpoint does not fit the model, holds what could run code, or holds no config where none
-            is given.
+            is given; or the device cannot be used.
     """
+    place = usable_device(device)
     if config is None:
         if checkpoint is None:
             raise ValueError('load_model needs a config, or a checkpoint of tools/publish_model.py, which holds one.')
@@ -47,7 +48,19 @@ def load_model(
         load_weights(model, str(checkpoint))
     # as OpenMMLab's packages keep it with models for inference
     model.cfg = config
-    return model.to(torch.device(device)).eval()
+    return model.to(place).eval()
+
+
+def usable_device(device: str | torch.device) -> torch.device:
+    """Take a device, where this machine has it.
+
+    Raises:
+        ValueError: It has not, or there is no such kind.
+    """
+    try:
+        return torch.empty(1, device=device).device
+    except (RuntimeError, AssertionError, NotImplementedError) as error:  # by the kind of device
+        raise ValueError(f'The device {device} cannot be used: {str(error).splitlines()[0]}') from error
 
 
 def read_config(path: str | Path) -> Config:

@@ -261,7 +261,7 @@ def hole_of(mask: np.ndarray) -> np.ndarray:
         (H, W), true in the hole.
 
     Raises:
-        BadImageError: It has another shape.
+        BadImageError: It has another shape, or values that are nan or infinite.
     """
     if mask.ndim == 3 and mask.shape[2] in (1, 3):
         mask = mask.mean(axis=2)
@@ -269,5 +269,7 @@ def hole_of(mask: np.ndarray) -> np.ndarray:
         raise BadImageError(f'A mask has height and width, and one or three channels; got the shape {mask.shape}.')
     if mask.dtype == bool:
         return mask
+    if not np.isfinite(mask).all():
+        raise BadImageError('The array of a mask has values that are nan or infinite; give 0 and 1.')
     top = next((top for top in (1, 255) if mask.max() <= top), 65535)
     return mask > top / 2

@@ -1,5 +1,7 @@
 """Holes of any size and shape in images of any size and type."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -373,6 +375,7 @@ class TestKinds:
             (noise((20, 30, 3)).astype(float), np.ones((20, 30)), 'uint8 or uint16, got float64'),
             (noise((20, 30, 3)), None, 'no alpha channel'),
             (noise((20, 30, 3)), np.ones(20), 'A mask has height and width'),
+            (noise((20, 30, 3)), np.full((20, 30), np.nan), 'nan or infinite'),
             (Image.new('CMYK', (30, 20)), np.ones((20, 30)), 'mode CMYK'),
         ],
     )
@@ -393,6 +396,23 @@ class TestKinds:
         options = dict(dict(mask=square((20, 30), 3, 3, 3)), **arguments)
         with pytest.raises(ValueError, match=what):
             inpaint([noise((20, 30, 3))], model=telea, **options)
+
+    @pytest.mark.parametrize(
+        ('image', 'mask', 'what'),
+        [
+            (torch.zeros(20, 30, 3), np.ones((20, 30)), r'A photograph is .* got torch\.Tensor'),
+            (None, np.ones((20, 30)), 'A photograph is .* got NoneType'),
+            (noise((20, 30, 3)), 3, 'A mask is .* got int'),
+            (Path(__file__).parent, np.ones((20, 30)), r'a folder of masks, .* got numpy\.ndarray'),
+        ],
+    )
+    def test_other_types_get_a_sentence(self, telea, image, mask, what):
+        with pytest.raises(TypeError, match=what):
+            inpaint(image, mask, model=telea)
+
+    def test_a_model_that_is_none_gets_a_sentence(self):
+        with pytest.raises(TypeError, match=r'what load_model\(\) gives.* got str'):
+            inpaint(noise((20, 30, 3)), square((20, 30), 3, 3, 3), model='telea')
 
     def test_unknown_training_size_is_asked_for(self):
         with pytest.raises(ValueError, match='give it as work_size'):

@@ -88,6 +88,11 @@ class TestLoadModel:
     def test_model_is_in_eval_mode(self, inpaintor, mean_colour):
         assert not any(module.training for model in (inpaintor, mean_colour) for module in model.modules())
 
+    @pytest.mark.parametrize('device', ['abacus', 'cuda:99', 'mps:7'])
+    def test_a_device_that_is_absent_gets_a_sentence(self, device):
+        with pytest.raises(ValueError, match=f'^The device {device} cannot be used: .'):
+            load_model(ROOT / 'configs/baselines/telea.py', device=device)
+
     def test_config_is_a_path_or_a_config(self):
         path = ROOT / 'configs/baselines/telea.py'
         assert load_model(str(path)).method == load_model(Config.fromfile(path)).method == 'telea'
