@@ -45,9 +45,11 @@ def test_98_good_photographs_and_2_broken_ones(tmp_path, run, mask):
         photos[name] = make_photo(tmp_path / 'photos' / name, number)
     (tmp_path / 'photos/photo_017.png').write_bytes(b'no image')
     make_photo(tmp_path / 'photos/photo_042.png', size=(30, 25))
+    (tmp_path / 'photos/moving.gif').write_bytes(b'')
     done = run('photos', 'mask.png', '-o', 'out', '--config', TELEA)
     assert done.returncode == 1
     assert '98 of 100 photographs' in done.stdout
+    assert '1 files are no photographs by their endings and were left alone, such as photos/moving.gif' in done.stdout
     sentences = [line for line in done.stderr.splitlines() if line.startswith('The photograph')]
     assert len(sentences) == 2
     assert 'photo_017.png cannot be read' in sentences[0]

@@ -79,7 +79,7 @@ def main():
     from tqdm import tqdm
 
     try:
-        tasks, unused = pair_files(args.photo, args.mask, args.out)
+        tasks, unused, others = pair_files(args.photo, args.mask, args.out)
         model = load(tool, args)
         outcomes = inpaint_files(
             tasks, model, args.work_size, args.batch_size, args.refine, save_raw=args.raw, save_scales=args.save_scales
@@ -97,6 +97,8 @@ def main():
             print(note)
     if unused:
         print(f'{len(unused)} masks belong to no photograph, such as {unused[0]}.')
+    if others:
+        print(f'{len(others)} files are no photographs by their endings and were left alone, such as {others[0]}.')
     for outcome in failed:
         print(outcome.problem, file=sys.stderr)
     return 1 if failed else 0

@@ -12,7 +12,7 @@ from mmengine.model import BaseModel
 from PIL import Image
 
 from ..datasets.errors import BadImageError
-from ..datasets.preparation import IMAGE_ENDINGS, walk_images
+from ..datasets.preparation import IMAGE_ENDINGS, walk_files, walk_images
 from ..evaluation import write_montage
 from .comparison import recorded_scales, to_picture
 from .filling import Options, fill_holes, training_size
@@ -133,7 +133,7 @@ def inpaint(
                 f'The photographs of a folder take a folder of masks, or the path of one mask for all, as mask; got '
                 f'{describe_type(mask)}.'
             )
-        tasks, _ = pair_files(Path(image), None if mask is None else Path(mask))
+        tasks, _, _ = pair_files(Path(image), None if mask is None else Path(mask))
         for task in tasks:
             if task.problem is not None:
                 raise BadImageError(task.problem)
@@ -283,7 +283,9 @@ def fill_jobs(jobs: Sequence[Job], model: BaseModel, options: Options) -> list[n
     return fill_holes([job.photo.pixels for job in jobs], [job.hole for job in jobs], model, options)
 
 
-def pair_files(photos: Path, masks: Path | None, out: Path | None = None) -> tuple[list[Task], list[Path]]:
+def pair_files(
+    photos: Path, masks: Path | None, out: Path | None = None
+) -> tuple[list[Task], list[Path], list[Path]]:
     """Say for a photograph, or for each in a folder and those below it, which is its mask and where its result goes.
 
     Args:
@@ -293,7 +295,8 @@ def pair_files(photos: Path, masks: Path | None, out: Path | None = None) -> tup
             there. ``None`` where nothing is written.
 
     Returns:
-        The tasks in the order of their names, and the masks in the folder that belong to no photograph.
+        The tasks in the order of their names, the masks in the folder that belong to no photograph, and the files in
+        the folder of photographs that have another ending than those.
 
     Raises:
         ValueError: A path does not exist, there are no photographs, a folder of masks comes with one photograph, or
@@ -309,16 +312,17 @@ def pair_files(photos: Path, masks: Path | None, out: Path | None = None) -> tup
             out = out / result_name(Path(photos.name))
         if out is not None and out.resolve() in [path.resolve() for path in (photos, masks) if path is not None]:
             raise ValueError(f'{out} would be written over what is read; give another name.')
-        return [Task(photos, masks, photos if out is None else out)], []
+        return [Task(photos, masks, photos if out is None else out)], [], []
 
     others = [path.resolve() for path in (masks, out) if path is not None]
     if photos.resolve() in others:
         raise ValueError(f'{photos} is the folder of the photographs; masks and results need folders of their own.')
-    names = sorted(
-        path.relative_to(photos)
-        for path in walk_images(photos, photos / '.none')
+    files = sorted(
+        path
+        for path in walk_files(photos, photos / '.none')
         if not any(other == path.resolve() or other in path.resolve().parents for other in others)
     )
+    names = [path.relative_to(photos) for path in files if path.suffix.lower() in IMAGE_ENDINGS]
     if not names:
         raise ValueError(f'{photos} has no photographs; accepted are the endings {", ".join(sorted(IMAGE_ENDINGS))}.')
     known: dict[Path, list[Path]] = {}
@@ -343,7 +347,8 @@ def pair_files(photos: Path, masks: Path | None, out: Path | None = None) -> tup
             result = name.with_name(f'{name.name}.png')
         tasks.append(Task(photos / name, mask, photos / name if out is None else out / result, problem))
     unused = known.keys() - {name.with_suffix('') for name in names}
-    return tasks, [path for name in sorted(unused) for path in known[name]]
+    unused_masks = [path for name in sorted(unused) for path in known[name]]
+    return tasks, unused_masks, [path for path in files if path.suffix.lower() not in IMAGE_ENDINGS]
 
 
 def result_name(name: Path) -> Path:

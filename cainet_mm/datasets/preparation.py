@@ -200,6 +200,11 @@ def find_part(root: Path, part: Part, lists: Path) -> list[str]:
 
 def walk_images(folder: Path, excluded: Path) -> Iterator[Path]:
     """Find the images in a folder and those below it, links followed; hidden files and one folder are left out."""
+    return (path for path in walk_files(folder, excluded) if path.suffix.lower() in IMAGE_ENDINGS)
+
+
+def walk_files(folder: Path, excluded: Path) -> Iterator[Path]:
+    """Find the files in a folder and those below it, links followed; hidden files and one folder are left out."""
     visited = {excluded.resolve()}
     for parent, folders, files in os.walk(folder, followlinks=True):
         if Path(parent).resolve() in visited:
@@ -208,7 +213,7 @@ def walk_images(folder: Path, excluded: Path) -> Iterator[Path]:
         visited.add(Path(parent).resolve())
         folders[:] = [name for name in folders if not name.startswith('.')]
         for name in files:
-            if os.path.splitext(name)[1].lower() in IMAGE_ENDINGS and not name.startswith('.'):
+            if not name.startswith('.'):
                 yield Path(parent, name)
 
 

@@ -205,7 +205,11 @@ class TestFolders:
     def test_masks_go_by_name_and_results_have_names_of_their_own(self, folders):
         photos, masks, out = folders
         Image.new('L', (3, 3)).save(masks / 'nobody.png')
-        tasks, unused = pair_files(photos, masks, out)
+        for folder in (photos, masks, out):
+            folder.mkdir(exist_ok=True)
+            (folder / 'moving.gif').write_bytes(b'')
+            (folder / '.hidden').write_bytes(b'')
+        tasks, unused, others = pair_files(photos, masks, out)
         found = {
             str(task.photo.relative_to(photos)): (task.mask.name, str(task.out.relative_to(out))) for task in tasks
         }
@@ -217,6 +221,7 @@ class TestFolders:
             'same.png': ('same.png', 'same.png'),
         }
         assert unused == [masks / 'nobody.png']
+        assert others == [photos / 'moving.gif']
 
     def test_a_photograph_without_a_mask_or_with_several_has_a_problem(self, folders):
         photos, masks, out = folders
@@ -247,7 +252,7 @@ class TestFolders:
         photos, masks, out = folders
         (photos / 'a.png').write_bytes(b'no image')
         Image.new('L', (9, 9)).save(masks / 'same.png')
-        tasks, _ = pair_files(photos, masks, out)
+        tasks, _, _ = pair_files(photos, masks, out)
         outcomes = list(inpaint_files(tasks, telea, batch_size=3))
         assert [outcome.task for outcome in outcomes] == tasks
         assert [outcome.problem is None for outcome in outcomes] == [False, True, True, False, False]
@@ -265,7 +270,7 @@ class TestFolders:
             return step(data)
 
         monkeypatch.setattr(telea, 'test_step', fail)
-        tasks, _ = pair_files(photos, masks, out)
+        tasks, _, _ = pair_files(photos, masks, out)
         outcomes = list(inpaint_files(tasks, telea))
         assert [outcome.problem is None for outcome in outcomes] == [False, True, True, True, True]
         assert outcomes[0].problem == f'The photograph {photos / "a.png"} was not filled: out of memory'
