@@ -283,9 +283,7 @@ def fill_jobs(jobs: Sequence[Job], model: BaseModel, options: Options) -> list[n
     return fill_holes([job.photo.pixels for job in jobs], [job.hole for job in jobs], model, options)
 
 
-def pair_files(
-    photos: Path, masks: Path | None, out: Path | None = None
-) -> tuple[list[Task], list[Path], list[Path]]:
+def pair_files(photos: Path, masks: Path | None, out: Path | None = None) -> tuple[list[Task], list[Path], list[Path]]:
     """Say for a photograph, or for each in a folder and those below it, which is its mask and where its result goes.
 
     Args:
