@@ -155,7 +155,7 @@ def make_options(model: BaseModel, work_size: int | None, batch_size: int, refin
         ValueError: The model is in training mode, or a number is missing or too small.
         TypeError: The model is none.
     """
-    if not isinstance(model, BaseModel):
+    if not hasattr(model, 'test_step'):
         raise TypeError(f'A model is what load_model() gives, or another inpaintor; got {describe_type(model)}.')
     if model.training:
         raise ValueError('The model is in training mode, in which it changes with what it sees; call model.eval().')
