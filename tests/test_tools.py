@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import signal
 import stat
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import torch
 from conftest import ROOT, load_tool
 from mmengine.config import Config, ConfigDict
 from mmengine.model import BaseModel
+from torch.utils.data import DataLoader, Dataset
 
 TOOLS = ROOT / 'tools'
 
@@ -53,6 +55,7 @@ def run_tool(folder, monkeypatch):
         class NoRunner:
             model = PlainModel()
             hooks = ()
+            test_loop = None
 
             def train(self):
                 pass
@@ -297,6 +300,42 @@ def test_a_full_disk_is_a_sentence(folder, monkeypatch, capsys):
         tool.main()
     assert stopped.value.code == 1
     assert 'scalars.json could not be written (No space left on device). Make room' in capsys.readouterr().err
+
+
+class Deadly(Dataset):
+    """Kills the worker that prepares its third sample."""
+
+    def __len__(self):
+        return 5
+
+    def get_data_info(self, index):
+        return dict(gt_path=f'{index}.png')
+
+    def prepare_data(self, index):
+        if index == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return index
+
+    def __getitem__(self, index):
+        return self.prepare_data(index)
+
+
+def test_a_worker_that_dies_while_testing_is_a_sentence(folder, monkeypatch, capsys):
+    class Testing:
+        test_loop = SimpleNamespace(dataloader=DataLoader(Deadly(), num_workers=1))
+
+        def test(self):
+            list(self.test_loop.dataloader)
+
+    tool = load_tool('test', monkeypatch)
+    monkeypatch.setattr(tool, 'build_runner', lambda command, config: Testing())
+    monkeypatch.setattr(sys, 'argv', ['test.py', 'config.py', 'weights.pth'])
+    with pytest.raises(SystemExit) as stopped:
+        tool.main()
+    assert stopped.value.code == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith('test.py: stopped: DataLoader worker')
+    assert 'Sample 2, 2.png, was being prepared' in line
 
 
 def test_metrics_are_written_as_numbers(folder, monkeypatch):

@@ -44,10 +44,17 @@ def main():
     config.load_from = args.checkpoint
     config.resume = False
 
+    # known only now, as it needs torch, which a wrong argument shall not wait for
+    from cainet_mm.engine import DataWorkerError, watched_workers
+
     runner = build_runner(command, config)
     if args.out is not None:
         runner.register_hook(write_metrics_to(args.out), 'LOWEST')
-    runner.test()
+    try:
+        with watched_workers(runner.test_loop):
+            runner.test()
+    except DataWorkerError as error:
+        command.stop(error)
 
 
 if __name__ == '__main__':

@@ -3,14 +3,13 @@
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 
-import torch
 from mmengine.dataset import InfiniteSampler
 from mmengine.dist import get_dist_info
 from mmengine.registry import DATA_SAMPLERS, DATASETS
-from torch.utils.data import Dataset, Sampler, get_worker_info
+from torch.utils.data import Dataset, Sampler
 
 from ..randomness import SAMPLE, seed_all
 from .errors import BadImageError, TooManyBadImagesError
@@ -34,14 +33,14 @@ class PositionedDataset(Dataset):
         dataset: Config of the data set.
 
     Attributes:
-        seed: Seed of the run; another one gives other crops and masks.
+        seed: Seed of the run, the same in all processes; another one gives other crops and masks.
+        on_sample: What is told the index of each sample before it is prepared.
     """
 
     def __init__(self, dataset: dict) -> None:
         self.dataset = DATASETS.build(dataset)
         self.seed = 0
-        # the index that each worker is at, for the case that one dies; made when their number is known
-        self._at: torch.Tensor | None = None
+        self.on_sample: Callable[[int], object] | None = None
         self._index = -1
         if hasattr(self.dataset, 'prepare_data'):
             # OpenMMLab's data sets take other samples in the place of bad ones
@@ -55,9 +54,8 @@ class PositionedDataset(Dataset):
     def _note(self, index: int) -> None:
         """Keep in mind which sample is being prepared."""
         self._index = index
-        worker = get_worker_info()
-        if worker is not None and self._at is not None:
-            self._at[worker.id] = index
+        if self.on_sample is not None:
+            self.on_sample(index)
 
     def full_init(self) -> None:
         """Read the list of the data set."""
@@ -71,16 +69,6 @@ class PositionedDataset(Dataset):
 
     def __len__(self) -> int:
         return len(self.dataset)
-
-    def start(self, seed: int, num_workers: int) -> None:
-        """Take the seed of the run, before workers get their copies.
-
-        Args:
-            seed: That of the run, the same in all processes.
-            num_workers: Number of workers of the data loader.
-        """
-        self.seed = seed
-        self._at = torch.full((num_workers,), -1).share_memory_()
 
     def __getitem__(self, place: tuple[int, int]) -> dict:
         """Prepare a sample.
@@ -100,20 +88,20 @@ class PositionedDataset(Dataset):
             raise
         except Exception as error:
             raise RuntimeError(
-                f'{self.describe(self._index)} could not be prepared ({type(error).__name__}: {error}). Repair or '
-                'remove it, or change the pipeline of the data set.'
+                f'{describe_sample(self.dataset, self._index)} could not be prepared ({type(error).__name__}: '
+                f'{error}). Repair or remove it, or change the pipeline of the data set.'
             ) from error
 
-    def describe(self, index: int) -> str:
-        """Name a sample for a sentence: its file, where the data set tells, and its index."""
-        info = self.dataset.get_data_info(index) if hasattr(self.dataset, 'get_data_info') else {}
-        name = next((info[key] for key in PATH_KEYS if info.get(key)), None)
-        return f'Sample {index}' if name is None else f'Sample {index}, {name},'
+    def get_data_info(self, index: int) -> dict:
+        """What the data set knows of a sample before it is prepared."""
+        return self.dataset.get_data_info(index) if hasattr(self.dataset, 'get_data_info') else {}
 
-    def describe_worker(self, worker: int) -> str:
-        """Name the sample that a worker was at."""
-        at = -1 if self._at is None else int(self._at[worker])
-        return 'No sample yet' if at < 0 else self.describe(at)
+
+def describe_sample(dataset: Dataset, index: int) -> str:
+    """Name a sample for a sentence: its file, where the data set tells, and its index."""
+    info = dataset.get_data_info(index) if hasattr(dataset, 'get_data_info') else {}
+    name = next((info[key] for key in PATH_KEYS if info.get(key)), None)
+    return f'Sample {index}' if name is None else f'Sample {index}, {name},'
 
 
 def obey_parent_alone() -> None:

@@ -19,6 +19,7 @@ from .model_wrappers import SplitDistributedDataParallel
 from .optim_wrappers import CPUAmpOptimWrapper
 from .preemption import SaveOnSignalHook
 from .symptoms import CollapseHook, CriticHook
+from .workers import watched_workers
 
 __all__ = [
     'AtomicCheckpointHook',
@@ -43,4 +44,5 @@ __all__ = [
     'TrainingError',
     'TrainingTimeHook',
     'load_broken_batch',
+    'watched_workers',
 ]

@@ -8,7 +8,7 @@ from mmengine.registry import LOOPS
 from mmengine.runner import IterBasedTrainLoop, Runner
 
 from ..randomness import STEP, seed_all
-from .errors import DataWorkerError
+from .workers import watched_workers
 
 # the iteration that was validated last, in the work directory
 LAST_VALIDATION = 'last_validation'
@@ -26,7 +26,7 @@ class ResumableTrainLoop(IterBasedTrainLoop):
     its best checkpoint could be another one.
 
     The data loader's data set and sampler are put into :class:`PositionedDataset` and :class:`PositionedSampler`.
-    A worker process that dies is an error that names the image that it was at.
+    A worker process that dies, of training or validation, is an error that names the image that it was at.
 
     Args:
         runner: The runner.
@@ -56,22 +56,20 @@ class ResumableTrainLoop(IterBasedTrainLoop):
         """Train from the current iteration to the last.
 
         Raises:
-            DataWorkerError: A worker process of the data loader died.
+            DataWorkerError: A worker process of a data loader died.
         """
         # the first process saves its seed in the checkpoints; with diff_rank_seed the others have another one
         shared = [self.runner.seed]
         broadcast_object_list(shared)
         self.seed = shared[0]
         self.dataloader_iterator = self._batches()
-        self.runner.call_hook('before_train')
-        self.runner.call_hook('before_train_epoch')
-        try:
-            self._train()
-        except RuntimeError as error:
-            self._explain_dead_worker(error)
-            raise
-        finally:
-            self._end_workers()
+        with watched_workers(self, self.runner.val_loop):
+            self.runner.call_hook('before_train')
+            self.runner.call_hook('before_train_epoch')
+            try:
+                self._train()
+            finally:
+                self._end_workers()
         self.runner.call_hook('after_train_epoch')
         self.runner.call_hook('after_train')
         return self.runner.model
@@ -107,7 +105,7 @@ class ResumableTrainLoop(IterBasedTrainLoop):
     def _batches(self) -> Iterator[Sequence[dict]]:
         """Load batches from the current iteration on, epoch after epoch."""
         self.dataloader.sampler.start(self.seed, self._iter)
-        self.dataloader.dataset.start(self.seed, self.dataloader.num_workers)
+        self.dataloader.dataset.seed = self.seed
         while True:
             self._loading = iter(self.dataloader)
             yield from self._loading
@@ -119,17 +117,6 @@ class ResumableTrainLoop(IterBasedTrainLoop):
             self._loading._shutdown_workers()
             self.dataloader._iterator = None
         self._loading = None
-
-    def _explain_dead_worker(self, error: RuntimeError) -> None:
-        # torch notices a death by a signal handler, wherever the main process is just then
-        for number, worker in enumerate(getattr(self._loading, '_workers', ())):
-            if worker.exitcode not in (None, 0):
-                how = f'signal {-worker.exitcode}' if worker.exitcode < 0 else f'exit code {worker.exitcode}'
-                raise DataWorkerError(
-                    f'Worker {number} of the data loader died ({how}) at iteration {self._iter}. '
-                    f'{self.dataloader.dataset.describe_worker(number)} was being prepared. If it was killed for '
-                    'memory, use fewer workers; if the image makes it crash, take the image out.'
-                ) from error
 
 
 class _NotStarted:

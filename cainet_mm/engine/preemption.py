@@ -3,7 +3,7 @@
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -11,10 +11,10 @@ from mmengine.dist import all_reduce, barrier, get_world_size
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
-from torch.utils.data import DataLoader
 
 from ..datasets.positions import obey_parent_alone
 from .checkpointing import wrappers_of
+from .workers import loaders_of
 
 # EX_TEMPFAIL of sysexits.h: try again
 REQUEUE_CODE = 75
@@ -64,7 +64,7 @@ class SaveOnSignalHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Listen, and have workers that start from now on leave the signals to this process."""
         self._handlers = {number: signal.signal(number, self._note) for number in self.signals}
-        for loader in loaders_of(runner):
+        for loader in loaders_of(runner.train_loop, runner.val_loop):
             if loader.num_workers:
                 loader.worker_init_fn = ObedientWorker(loader.worker_init_fn)
 
@@ -126,11 +126,3 @@ class ObedientWorker:
         obey_parent_alone()
         if self.start is not None:
             self.start(worker)
-
-
-def loaders_of(runner: Runner) -> Iterator[DataLoader]:
-    """The data loaders of training and validation."""
-    for loop in (runner.train_loop, runner.val_loop):
-        # MMagic's loops have several
-        loaders = getattr(loop, 'dataloaders', None) or [getattr(loop, 'dataloader', None)]
-        yield from (loader for loader in loaders if isinstance(loader, DataLoader))

@@ -50,7 +50,7 @@ def make_loader(sampler='InfiniteSampler', batch_size=2, length=7, workers=0, sh
         seed=0,
     )
     loader.sampler.start(seed, start)
-    loader.dataset.start(seed, workers)
+    loader.dataset.seed = seed
     return loader
 
 
@@ -130,7 +130,6 @@ def test_a_failing_pipeline_names_the_sample(workers):
     dataset = PositionedDataset(dict(type='DrawnNumbers', failing=5))
     dataset.full_init()
     sampler = PositionedSampler(dataset, dict(type='DefaultSampler', shuffle=False), batch_size=1)
-    dataset.start(0, workers)
     loader = torch.utils.data.DataLoader(dataset, 1, sampler=sampler, num_workers=workers)
     with pytest.raises(RuntimeError, match=r'Sample 5, photo_5\.png, could not .*ZeroDivisionError: the width is 0'):
         list(loader)
@@ -151,7 +150,6 @@ class BadFirst(BaseDataset):
 def test_the_sample_that_fails_in_the_place_of_a_bad_one_is_named():
     dataset = PositionedDataset(dict(type='BadFirst'))
     dataset.full_init()
-    dataset.start(0, 0)
     with pytest.raises(RuntimeError) as raised:
         dataset[0, 0]
     taken = re.search(r'ZeroDivisionError: sample (\d)', str(raised.value))[1]

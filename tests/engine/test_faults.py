@@ -210,8 +210,31 @@ def test_a_worker_that_dies_is_an_error_that_names_the_photograph(tmp_path):
     options = {'train_dataloader.batch_size': 10, 'train_dataloader.persistent_workers': True}
     pipeline = [dict(type='Murderous', victim='00077.png')]
     runner = make_runner(tmp_path / 'work', photos, 20, 'murder', pipeline, **options)
-    with pytest.raises(DataWorkerError, match=r'Worker \d .*died \(signal 9\).*Sample 77, .*00077\.png, was being'):
+    with pytest.raises(DataWorkerError, match=r'^DataLoader worker .*[^.]\. Sample 77, .*00077\.png, was being'):
         runner.train()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('workers', [1, 2])
+def test_a_worker_of_validation_that_dies_is_an_error_that_names_the_photograph(workers, tmp_path):
+    config = tiny('stage2', tmp_path / 'work', iters=1)
+    config.merge_from_dict({'val_dataloader.num_workers': workers, 'val_dataloader.persistent_workers': True})
+    photos = tmp_path / 'photos'
+    write_photos(photos, 20)
+    pipeline = config.val_dataloader.dataset.pipeline
+    config.val_dataloader.dataset = dict(
+        type='PhotoDataset',
+        data_root=str(photos),
+        test_mode=True,
+        pipeline=[
+            dict(type='LoadPhoto'),
+            dict(type='Murderous', victim='00013.png'),
+            dict(type='Resize', keys=['gt'], scale=(64, 64), keep_ratio=False),
+            *pipeline,
+        ],
+    )
+    with pytest.raises(DataWorkerError, match=r'^DataLoader worker .*[^.]\. Sample 13, .*00013\.png, was being'):
+        Runner.from_cfg(config).train()
 
 
 def train_tiny(work_dir, iters, name, hooks=(), **changes):

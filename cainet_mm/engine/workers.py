@@ -1,0 +1,97 @@
+"""What workers of data loaders were at, for the case that one dies."""
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch.utils.data import DataLoader, get_worker_info
+
+from ..datasets.positions import describe_sample
+from .errors import DataWorkerError
+
+# how torch names the processes, of a signal and of an exit code, one and several
+DEAD = re.compile(r'DataLoader worker \(pid(?:\(s\))? ([\d, ]+)\)')
+
+
+class WatchedWorkers:
+    """Has the workers of a data loader note which sample each is at.
+
+    Noted are samples of OpenMMLab's data sets, which prepare them by ``prepare_data``, and of
+    :class:`PositionedDataset`.
+
+    Args:
+        loader: The data loader; its workers have not started.
+    """
+
+    def __init__(self, loader: DataLoader) -> None:
+        self.loader = loader
+        # of each worker its process and its sample
+        self._notes = torch.full((loader.num_workers, 2), -1).share_memory_()
+        loader.worker_init_fn = _NotingWorker(self._notes, loader.worker_init_fn)
+
+    def describe(self, process: int) -> str | None:
+        """Name the sample that a process was at; ``None`` where it is none of these workers."""
+        for noted, index in self._notes.tolist():
+            if noted == process:
+                return 'No sample yet' if index < 0 else describe_sample(self.loader.dataset, index)
+        return None
+
+
+class _NotingWorker:
+    """Starts a worker that notes its samples."""
+
+    def __init__(self, notes: torch.Tensor, start: Callable[[int], object] | None) -> None:
+        self.notes = notes
+        self.start = start
+
+    def __call__(self, worker: int) -> None:
+        if self.start is not None:
+            self.start(worker)
+        note = self.notes[worker]
+        note[0] = os.getpid()
+        dataset = get_worker_info().dataset
+        if hasattr(dataset, 'on_sample'):
+            dataset.on_sample = lambda index: note[1].fill_(index)
+        elif hasattr(dataset, 'prepare_data'):
+            prepare = dataset.prepare_data
+
+            def note_and_prepare(index: int) -> dict | None:
+                note[1] = index
+                return prepare(index)
+
+            dataset.prepare_data = note_and_prepare
+
+
+def loaders_of(*loops: object) -> Iterator[DataLoader]:
+    """The data loaders of MMEngine's and MMagic's loops."""
+    for loop in loops:
+        # MMagic's have several
+        loaders = getattr(loop, 'dataloaders', None) or [getattr(loop, 'dataloader', None)]
+        yield from (loader for loader in loaders if isinstance(loader, DataLoader))
+
+
+@contextmanager
+def watched_workers(*loops: object) -> Iterator[None]:
+    """Run loops so that a worker that dies is an error that names its sample.
+
+    Args:
+        loops: Loops whose workers have not started, or ``None``.
+
+    Raises:
+        DataWorkerError: A worker died.
+    """
+    watched = [WatchedWorkers(loader) for loader in loaders_of(*loops)]
+    try:
+        yield
+    except RuntimeError as error:
+        dead = DEAD.search(str(error))
+        processes = [] if dead is None else [int(process) for process in dead[1].split(',')]
+        samples = [workers.describe(process) for process in processes for workers in watched]
+        for sample in filter(None, samples):
+            raise DataWorkerError(
+                f'{str(error).splitlines()[0].strip(" .")}. {sample} was being prepared. If it was killed for memory, '
+                'use fewer workers; if the image makes it crash, take the image out.'
+            ) from error
+        raise
