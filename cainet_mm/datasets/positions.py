@@ -44,12 +44,12 @@ class PositionedDataset(Dataset):
         self._index = -1
         if hasattr(self.dataset, 'prepare_data'):
             # OpenMMLab's data sets take other samples in the place of bad ones
-            self._prepare = self.dataset.prepare_data
             self.dataset.prepare_data = self._note_and_prepare
 
     def _note_and_prepare(self, index: int) -> dict | None:
         self._note(index)
-        return self._prepare(index)
+        # not a method that was kept: pickled for a worker, it would come back as this one
+        return type(self.dataset).prepare_data(self.dataset, index)
 
     def _note(self, index: int) -> None:
         """Keep in mind which sample is being prepared."""

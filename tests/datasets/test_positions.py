@@ -1,5 +1,6 @@
 """Samples by their position in the training."""
 
+import pickle
 import random
 import re
 
@@ -145,6 +146,12 @@ class BadFirst(BaseDataset):
     def prepare_data(self, idx):
         if idx:
             raise ZeroDivisionError(f'sample {idx}')
+
+
+def test_a_pickled_copy_prepares_the_same():
+    dataset = PositionedDataset(dict(type='DrawnNumbers', length=9))
+    copy = pickle.loads(pickle.dumps(dataset))
+    assert copy[5, 3] == dataset[5, 3]
 
 
 def test_the_sample_that_fails_in_the_place_of_a_bad_one_is_named():
