@@ -45,14 +45,13 @@ def main():
     config.resume = False
 
     # known only now, as it needs torch, which a wrong argument shall not wait for
-    from cainet_mm.engine import DataWorkerError, watched_workers
+    from cainet_mm.engine import DataWorkerError, run_with_watched_workers
 
     runner = build_runner(command, config)
     if args.out is not None:
         runner.register_hook(write_metrics_to(args.out), 'LOWEST')
     try:
-        with watched_workers(runner.test_loop):
-            runner.test()
+        run_with_watched_workers(runner.test, runner.test_loop)
     except DataWorkerError as error:
         command.stop(error)
 

@@ -19,7 +19,7 @@ from .model_wrappers import SplitDistributedDataParallel
 from .optim_wrappers import CPUAmpOptimWrapper
 from .preemption import SaveOnSignalHook
 from .symptoms import CollapseHook, CriticHook
-from .workers import watched_workers
+from .workers import run_with_watched_workers
 
 __all__ = [
     'AtomicCheckpointHook',
@@ -44,5 +44,5 @@ __all__ = [
     'TrainingError',
     'TrainingTimeHook',
     'load_broken_batch',
-    'watched_workers',
+    'run_with_watched_workers',
 ]

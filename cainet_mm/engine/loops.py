@@ -8,7 +8,7 @@ from mmengine.registry import LOOPS
 from mmengine.runner import IterBasedTrainLoop, Runner
 
 from ..randomness import STEP, seed_all
-from .workers import watched_workers
+from .workers import run_with_watched_workers
 
 # the iteration that was validated last, in the work directory
 LAST_VALIDATION = 'last_validation'
@@ -63,18 +63,17 @@ class ResumableTrainLoop(IterBasedTrainLoop):
         broadcast_object_list(shared)
         self.seed = shared[0]
         self.dataloader_iterator = self._batches()
-        with watched_workers(self, self.runner.val_loop):
-            self.runner.call_hook('before_train')
-            self.runner.call_hook('before_train_epoch')
-            try:
-                self._train()
-            finally:
-                self._end_workers()
+        try:
+            run_with_watched_workers(self._train, self, self.runner.val_loop)
+        finally:
+            self._end_workers()
         self.runner.call_hook('after_train_epoch')
         self.runner.call_hook('after_train')
         return self.runner.model
 
     def _train(self) -> None:
+        self.runner.call_hook('before_train')
+        self.runner.call_hook('before_train_epoch')
         self._decide_current_val_interval()
         if self._iter and self._is_to_validate() and not self._was_validated():
             self._validate()

@@ -1,9 +1,12 @@
 """What workers of data loaders were at, for the case that one dies."""
 
+import multiprocessing
 import os
 import re
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from multiprocessing.util import Finalize
+from typing import TypeVar
 
 import torch
 from torch.utils.data import DataLoader, get_worker_info
@@ -13,6 +16,12 @@ from .errors import DataWorkerError
 
 # how torch names the processes, of a signal and of an exit code, one and several
 DEAD = re.compile(r'DataLoader worker \(pid(?:\(s\))? ([\d, ]+)\)')
+# what a worker that dies while it hands a batch over leaves behind
+BROKEN_OFF = (ConnectionError, EOFError)
+# seconds that its process may take to end after that
+PATIENCE = 5.0
+
+Result = TypeVar('Result')
 
 
 class WatchedWorkers:
@@ -30,6 +39,11 @@ class WatchedWorkers:
         # of each worker its process and its sample
         self._notes = torch.full((loader.num_workers, 2), -1).share_memory_()
         loader.worker_init_fn = _NotingWorker(self._notes, loader.worker_init_fn)
+
+    def dead(self) -> list[int]:
+        """Processes of workers that have ended without being told to."""
+        alive = {child.pid for child in multiprocessing.active_children()}
+        return [process for process in self._notes[:, 0].tolist() if process >= 0 and process not in alive]
 
     def describe(self, process: int) -> str | None:
         """Name the sample that a process was at; ``None`` where it is none of these workers."""
@@ -51,6 +65,8 @@ class _NotingWorker:
             self.start(worker)
         note = self.notes[worker]
         note[0] = os.getpid()
+        # not called in a process that is killed
+        Finalize(None, note[0].fill_, args=(-1,), exitpriority=0)
         dataset = get_worker_info().dataset
         if hasattr(dataset, 'on_sample'):
             dataset.on_sample = lambda index: note[1].fill_(index)
@@ -72,26 +88,41 @@ def loaders_of(*loops: object) -> Iterator[DataLoader]:
         yield from (loader for loader in loaders if isinstance(loader, DataLoader))
 
 
-@contextmanager
-def watched_workers(*loops: object) -> Iterator[None]:
+def run_with_watched_workers(run: Callable[[], Result], *loops: object) -> Result:
     """Run loops so that a worker that dies is an error that names its sample.
 
+    A context manager would miss some deaths: torch tells of them by an error that is raised wherever Python is, the
+    manager's own code included.
+
     Args:
-        loops: Loops whose workers have not started, or ``None``.
+        run: What runs the loops.
+        loops: The loops, whose workers have not started, or ``None``.
+
+    Returns:
+        What ``run`` returns.
 
     Raises:
         DataWorkerError: A worker died.
     """
     watched = [WatchedWorkers(loader) for loader in loaders_of(*loops)]
     try:
-        yield
-    except RuntimeError as error:
-        dead = DEAD.search(str(error))
-        processes = [] if dead is None else [int(process) for process in dead[1].split(',')]
+        try:
+            return run()
+        except BROKEN_OFF:
+            end = time.monotonic() + PATIENCE
+            while not any(workers.dead() for workers in watched) and time.monotonic() < end:
+                time.sleep(0.02)  # torch's error may come here
+            raise
+    except (RuntimeError, *BROKEN_OFF) as error:
+        told = DEAD.search(str(error))
+        what = str(error).splitlines()[0].strip(' .') if told else 'A DataLoader worker died'
+        processes = [int(process) for process in told[1].split(',')] if told else []
+        if isinstance(error, BROKEN_OFF):
+            processes = [process for workers in watched for process in workers.dead()]
         samples = [workers.describe(process) for process in processes for workers in watched]
         for sample in filter(None, samples):
             raise DataWorkerError(
-                f'{str(error).splitlines()[0].strip(" .")}. {sample} was being prepared. If it was killed for memory, '
-                'use fewer workers; if the image makes it crash, take the image out.'
+                f'{what}. {sample} was being prepared. If it was killed for memory, use fewer workers; if the image '
+                'makes it crash, take the image out.'
             ) from error
         raise

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from threading import Timer
 from types import SimpleNamespace
 
 import cv2
@@ -21,10 +22,17 @@ from mmengine.logging import MessageHub
 from mmengine.model import BaseModel
 from mmengine.registry import MODELS, TRANSFORMS
 from mmengine.runner import Runner
+from torch.utils.data import DataLoader
 
 from cainet_mm.datasets import TooManyBadImagesError
 from cainet_mm.datasets.bad_images import BadImages
-from cainet_mm.engine import AtomicCheckpointHook, CheckpointError, DataWorkerError, SaveOnSignalHook
+from cainet_mm.engine import (
+    AtomicCheckpointHook,
+    CheckpointError,
+    DataWorkerError,
+    SaveOnSignalHook,
+    run_with_watched_workers,
+)
 from cainet_mm.engine.checkpointing import AtomicBackend, find_damage, find_whole_checkpoint, list_checkpoints
 from cainet_mm.models.checkpoints import read_checkpoint
 
@@ -235,6 +243,45 @@ def test_a_worker_of_validation_that_dies_is_an_error_that_names_the_photograph(
     )
     with pytest.raises(DataWorkerError, match=r'^DataLoader worker .*[^.]\. Sample 13, .*00013\.png, was being'):
         Runner.from_cfg(config).train()
+
+
+@pytest.fixture
+def sigchld():
+    """Puts back who listens to the deaths of processes."""
+    before = signal.getsignal(signal.SIGCHLD)
+    yield
+    signal.signal(signal.SIGCHLD, before)
+
+
+@pytest.mark.parametrize('is_told', [True, False])
+def test_a_worker_that_dies_while_it_hands_a_batch_over_is_named(is_told, sigchld):
+    loader = DataLoader(torch.arange(8), num_workers=1)
+
+    def run():
+        batches = iter(loader)
+        next(batches)
+        if not is_told:
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        # the connection breaks off first; that the process is dead is known a moment later
+        Timer(0.3, batches._workers[0].kill).start()
+        raise ConnectionResetError(104, 'Connection reset by peer')
+
+    with pytest.raises(DataWorkerError, match=r'^.*DataLoader worker .*[^.]\. No sample yet was being'):
+        run_with_watched_workers(run, SimpleNamespace(dataloader=loader))
+
+
+@pytest.mark.parametrize('kind', [ConnectionResetError, FileNotFoundError, RuntimeError])
+def test_an_error_without_a_death_stays_what_it_is(kind, monkeypatch):
+    monkeypatch.setattr('cainet_mm.engine.workers.PATIENCE', 0.1)
+    loader = DataLoader(torch.arange(4), num_workers=2)
+
+    def run():
+        # these workers have ended when the error comes, but not died
+        assert len(list(loader)) == 4
+        raise kind('something else')
+
+    with pytest.raises(kind, match='something else'):
+        run_with_watched_workers(run, SimpleNamespace(dataloader=loader))
 
 
 def train_tiny(work_dir, iters, name, hooks=(), **changes):
