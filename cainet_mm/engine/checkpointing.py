@@ -5,7 +5,7 @@ import os
 import re
 import shutil
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from .errors import CheckpointError
 BACKEND = 'atomic'
 PARTIAL = '.partial'
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-NUMBERED = re.compile(r'(?:iter|epoch)_(\d+)\.pth')
+NUMBERED = re.compile(r'(?:iter|epoch)_\d+\.pth')
 
 
 class AtomicBackend(LocalBackend):
@@ -104,14 +104,16 @@ class AtomicCheckpointHook(CheckpointHook):
             return
         chosen = [None]
         if is_main_process():
-            if named is None:
-                chosen = [_try(find_whole_checkpoint, runner.work_dir, runner.logger.warning)]
-            else:
-                chosen = [_try(refuse_damage, named)]
+            chosen = [_try(self._find_whole, runner) if named is None else _try(refuse_damage, named)]
         broadcast_object_list(chosen)
         if isinstance(chosen[0], CheckpointError):
             raise chosen[0]
         runner._load_from = chosen[0]
+
+    def _find_whole(self, runner: Runner) -> str | None:
+        # MMEngine appends the work directory's name only later
+        elsewhere = [] if self.out_dir is None else [Path(self.out_dir) / Path(runner.work_dir).name]
+        return find_whole_checkpoint(runner.work_dir, runner.logger.warning, elsewhere, self.filename_tmpl)
 
     def before_train(self, runner: Runner) -> None:
         """Remove what a run that was killed while it saved left behind."""
@@ -159,12 +161,16 @@ def _try(function, *arguments):
         return error
 
 
-def find_whole_checkpoint(folder: str | Path, warn=print) -> str | None:
+def find_whole_checkpoint(
+    folder: str | Path, warn=print, elsewhere: Sequence[Path] = (), template: str | None = None
+) -> str | None:
     """Find the newest checkpoint of a run that is not damaged.
 
     Args:
         folder: The work directory.
         warn: Called with a sentence for each that is damaged.
+        elsewhere: Further folders that checkpoints were written to.
+        template: As ``list_checkpoints`` takes it.
 
     Returns:
         Its path; ``None`` where there are no checkpoints.
@@ -172,7 +178,7 @@ def find_whole_checkpoint(folder: str | Path, warn=print) -> str | None:
     Raises:
         CheckpointError: There are checkpoints, but none is whole.
     """
-    candidates = list_checkpoints(Path(folder))
+    candidates = list_checkpoints(Path(folder), elsewhere, template)
     for path in candidates:
         damage = find_damage(path)
         if damage is None:
@@ -203,16 +209,39 @@ def refuse_damage(named: str) -> str:
     return named
 
 
-def list_checkpoints(folder: Path) -> list[Path]:
-    """List the checkpoints of a run: the one that MMEngine noted as the last, then the others, newest first."""
-    note = folder / 'last_checkpoint'
-    noted = note.read_text(encoding='utf-8').strip() if note.is_file() else ''
-    # they may lie elsewhere (out_dir)
-    folders = [folder, Path(noted).parent] if noted else [folder]
-    found = {path.resolve() for place in folders for path in place.glob('*.pth') if NUMBERED.fullmatch(path.name)}
+def list_checkpoints(folder: Path, elsewhere: Sequence[Path] = (), template: str | None = None) -> list[Path]:
+    """List the checkpoints of a run: the one that MMEngine noted as the last, then the others, newest first.
+
+    Args:
+        folder: The work directory.
+        elsewhere: Further folders that checkpoints were written to.
+        template: The names of checkpoints, with braces where the number stands; ``None`` for MMEngine's.
+    """
+    pattern = NUMBERED
+    if template is not None:
+        pattern = re.compile(r'\d+'.join(map(re.escape, re.split(r'\{.*?\}', template))))
+    noted = read_note(folder)
+    folders = [folder, *elsewhere, *([] if noted is None else [noted.parent])]
+    found = {path.resolve() for place in folders for path in place.glob('*.pth') if pattern.fullmatch(path.name)}
+    if noted is not None:
+        found.discard(noted.resolve())
     # by time: an earlier run in the same folder may have come further
-    paths = sorted(found - {Path(noted).resolve()}, key=lambda path: path.stat().st_mtime_ns, reverse=True)
-    return [Path(noted), *paths] if noted else paths
+    paths = sorted(found, key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    return paths if noted is None else [noted, *paths]
+
+
+def read_note(folder: Path) -> Path | None:
+    """The checkpoint that MMEngine noted as the last of a run; ``None`` where no note is left that can be read.
+
+    In a folder that was copied the note names a checkpoint of the folder that it was copied from; the copy counts.
+    """
+    try:
+        noted = Path((folder / 'last_checkpoint').read_text(encoding='utf-8').strip())
+        copied = folder / noted.name
+        return (copied if copied.is_file() else noted) if noted.name and noted.resolve() else None
+    # MMEngine writes it in place: a machine that went down may leave zeros, or half a name
+    except (OSError, ValueError):
+        return None
 
 
 def find_damage(path: Path) -> str | None:

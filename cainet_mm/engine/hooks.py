@@ -1,7 +1,7 @@
 """Hooks of MMEngine's runner."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -242,8 +242,9 @@ class BadImagesHook(Hook):
 
     It is for data sets of this package, which skip bad images up to a share; others are left alone. The list is
     ``bad_images.txt``, a line for each image, and counts for all processes that share the work directory: those of a
-    run and those by which it is resumed; a run that begins anew begins a new one. It is for the training loop of this
-    package, whose workers start after the hooks.
+    run and those by which it is resumed; a run that begins anew begins a new one. Of several data sets that are joined
+    (``ConcatDataset``) each has a list, ``bad_images_1.txt`` and so on, and a share of its own. It is for the training
+    loop of this package, whose workers start after the hooks.
 
     Args:
         interval: Every how many iterations they are counted.
@@ -251,29 +252,41 @@ class BadImagesHook(Hook):
 
     def __init__(self, interval: int = 100) -> None:
         self.interval = interval
-        self._bad: BadImages | None = None
+        self._bad: list[BadImages] = []
 
     def before_train(self, runner: Runner) -> None:
-        """Look for the data set."""
-        dataset = runner.train_dataloader.dataset
-        while not hasattr(dataset, 'bad_images') and hasattr(dataset, 'dataset'):
-            dataset = dataset.dataset
-        self._bad = getattr(dataset, 'bad_images', None)
-        if self._bad is not None:
-            listing = Path(runner.work_dir) / 'bad_images.txt'
-            if runner.iter == 0 and is_main_process():
-                listing.unlink(missing_ok=True)
-            barrier()
-            self._bad.list_in(listing)
+        """Look for the data sets."""
+        self._bad = list(bad_images_of(runner.train_dataloader.dataset))
+        if not self._bad:
+            return
+        folder = Path(runner.work_dir)
+        if runner.iter == 0 and is_main_process():
+            for old in folder.glob('bad_images*.txt'):
+                old.unlink(missing_ok=True)
+        barrier()
+        for number, bad in enumerate(self._bad, start=1):
+            bad.list_in(folder / ('bad_images.txt' if len(self._bad) == 1 else f'bad_images_{number}.txt'))
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch=None, outputs=None) -> None:
         """Log how many there are, once there are some."""
-        if self._bad is not None and self.every_n_train_iters(runner, self.interval) and self._bad.count:
-            runner.message_hub.update_scalar('train/bad_images', self._bad.count)
+        if self._bad and self.every_n_train_iters(runner, self.interval):
+            count = sum(bad.count for bad in self._bad)
+            if count:
+                runner.message_hub.update_scalar('train/bad_images', count)
 
     def after_train(self, runner: Runner) -> None:
         """Say how many there were."""
-        if self._bad is not None and self._bad.count:
-            runner.logger.warning(
-                f'{self._bad.count} of {self._bad.total} training images were bad and left out: {self._bad.listing}.'
-            )
+        for bad in self._bad:
+            if bad.count:
+                runner.logger.warning(
+                    f'{bad.count} of {bad.total} training images were bad and left out: {bad.listing}.'
+                )
+
+
+def bad_images_of(dataset: object) -> Iterator[BadImages]:
+    """What data sets know of bad images, through MMEngine's wrappers and joined ones, too."""
+    if hasattr(dataset, 'bad_images'):
+        yield dataset.bad_images
+        return
+    for inner in getattr(dataset, 'datasets', None) or filter(None, [getattr(dataset, 'dataset', None)]):
+        yield from bad_images_of(inner)

@@ -4,6 +4,7 @@ import logging
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -110,11 +111,12 @@ def write_photos(folder, count):
 def damage_photos(folder, first, count):
     """Truncated, empty and mislabelled files in turn; their names."""
     whole = (folder / '00000.png').read_bytes()
-    contents = (whole[: len(whole) // 2], b'', b'no image, but a note called one')
+    photo = cv2.imencode('.jpg', np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8))[1].tobytes()
+    contents = (whole[: len(whole) // 2], b'', b'no image, but a note called one', photo[: len(photo) * 9 // 10])
     damaged = [folder / f'{number:05}.png' for number in range(first, first + count)]
     for number, path in enumerate(damaged):
         path.unlink()
-        path.write_bytes(contents[number % 3])
+        path.write_bytes(contents[number % 4])
     return {str(path) for path in damaged}
 
 
@@ -174,6 +176,38 @@ def test_a_list_of_bad_images_goes_on_and_names_none_twice(tmp_path):
         Path(path).write_bytes((photos / '00001.png').read_bytes())
     make_runner(tmp_path / 'work', photos, 2, 'anew', **options).train()
     assert not (tmp_path / 'work/bad_images.txt').exists()
+
+
+def test_joined_data_sets_have_a_list_and_a_share_each(tmp_path):
+    damaged = []
+    for number, (count, bad) in enumerate([(40, 2), (100, 4)], start=1):
+        write_photos(tmp_path / str(number), count)
+        damaged.append(damage_photos(tmp_path / str(number), 30, bad))
+    parts = [
+        dict(
+            type='PhotoDataset',
+            data_root=str(tmp_path / str(number)),
+            pipeline=[dict(type='LoadPhoto'), dict(type='PackInputs', keys=['gt'])],
+        )
+        for number in (1, 2)
+    ]
+    runner = make_runner(
+        tmp_path / 'work',
+        tmp_path / '1',
+        14,
+        'joined',
+        **{
+            'train_dataloader.dataset': dict(_delete_=True, type='ConcatDataset', datasets=parts),
+            'train_dataloader.batch_size': 10,
+        },
+    )
+    runner.train()
+    for number, names in enumerate(damaged, start=1):
+        lines = (tmp_path / f'work/bad_images_{number}.txt').read_text().splitlines()
+        assert {line.split('\t')[0] for line in lines} == names
+    log = next((tmp_path / 'work').glob('*/*.log')).read_text()
+    assert '2 of 40 training images were bad' in log and '4 of 100 training images were bad' in log
+    assert re.search(r'Iter\(train\) \[10/14\].*bad_images: \d+', log)
 
 
 def test_processes_that_share_a_list_count_and_name_together(tmp_path, caplog):
@@ -377,11 +411,35 @@ def test_another_run_in_the_folder_leaves_a_checkpoint_that_is_being_written_unt
     assert not partial.exists()
 
 
-@pytest.mark.parametrize('note', ['', 'nowhere/iter_9.pth', None])
+# nothing, zeros as a machine leaves them that went down, a name cut within a letter, no name at all, none
+NOTES = [b'', b'nowhere/iter_9.pth', bytes(40), 'work/ä'.encode()[:-1], b'x' * 5000, b'/', None]
+
+
+@pytest.mark.parametrize('note', NOTES)
 def test_a_note_of_the_last_checkpoint_that_is_no_use_is_done_without(note, tmp_path):
-    train_tiny(tmp_path, 2, f'note_{len(note or "none")}')
-    (tmp_path / 'last_checkpoint').unlink() if note is None else (tmp_path / 'last_checkpoint').write_text(note)
+    train_tiny(tmp_path, 2, f'note_{NOTES.index(note)}')
+    (tmp_path / 'last_checkpoint').unlink() if note is None else (tmp_path / 'last_checkpoint').write_bytes(note)
     assert find_whole_checkpoint(tmp_path, lambda _: None) == str(tmp_path / 'iter_2.pth')
+
+
+def test_a_copy_of_a_work_directory_goes_on_from_its_own_checkpoint(tmp_path):
+    train_tiny(tmp_path / 'original', 2, 'original')
+    shutil.copytree(tmp_path / 'original', tmp_path / 'copy')
+    assert find_whole_checkpoint(tmp_path / 'copy') == str(tmp_path / 'copy/iter_2.pth')
+
+
+def test_checkpoints_elsewhere_and_of_other_names_are_found_without_the_note(tmp_path):
+    elsewhere = {
+        'default_hooks.checkpoint.out_dir': str(tmp_path / 'out'),
+        'default_hooks.checkpoint.filename_tmpl': 'model_{}.pth',
+    }
+    train_tiny(tmp_path / 'work', 2, 'elsewhere', **elsewhere)
+    (tmp_path / 'work/last_checkpoint').unlink()
+    cut_off(tmp_path / 'out/work/model_2.pth')
+    runner = train_tiny(tmp_path / 'work', 3, 'elsewhere_resumed', **elsewhere)
+    log = (Path(runner.log_dir) / f'{runner.timestamp}.log').read_text()
+    assert 'model_2.pth is damaged' in log
+    assert 'resumed epoch: 0, iter: 1' in log
 
 
 def test_a_run_without_any_whole_checkpoint_does_not_start_anew_by_itself(tmp_path):
@@ -460,10 +518,36 @@ def test_a_signal_hook_that_cannot_work_is_refused(given):
         SaveOnSignalHook(**given)
 
 
-def test_signal_handlers_are_those_of_before_after_the_training(tmp_path):
+class Tell(Hook):
+    """Tells the process to go, at a certain point of the run."""
+
+    def __init__(self, point):
+        setattr(self, point, self.tell)
+
+    def tell(self, *args, **kwargs):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_signal_handlers_are_those_of_before_after_the_training_and_a_late_signal_changes_nothing(tmp_path):
     before = signal.getsignal(signal.SIGTERM)
-    train_tiny(tmp_path, 1, 'handlers')
+    train_tiny(tmp_path, 1, 'handlers', [Tell('after_train')])
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize('checkpoint', [None, dict(type='AtomicCheckpointHook', by_epoch=True)])
+def test_a_run_without_checkpoints_by_iteration_is_not_queued_again(checkpoint, tmp_path):
+    with pytest.raises(SystemExit) as ended:
+        train_tiny(
+            tmp_path,
+            2,
+            f'no_saver_{checkpoint is None}',
+            [Tell('after_train_iter')],
+            resume=False,
+            **{'default_hooks.checkpoint': checkpoint},
+        )
+    assert ended.value.code == 128 + signal.SIGTERM
+    (log,) = tmp_path.glob('*/*.log')
+    assert 'Nothing was saved' in log.read_text() and not list(tmp_path.glob('*.pth'))
 
 
 @pytest.mark.slow
