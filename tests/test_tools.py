@@ -201,9 +201,9 @@ class TestWhatReachesTheRunner:
 
 
 class TestMixedPrecision:
-    def convert(self, monkeypatch, on_cuda, **optim_wrapper):
+    def convert(self, monkeypatch, on_cuda, dtype=None, **optim_wrapper):
         config = ConfigDict(optim_wrapper)
-        load_tool('train', monkeypatch).use_mixed_precision(config, on_cuda)
+        load_tool('train', monkeypatch).use_mixed_precision(config, on_cuda, dtype)
         return config
 
     def test_a_single_wrapper_keeps_its_settings(self, run_tool, monkeypatch):
@@ -238,6 +238,15 @@ class TestMixedPrecision:
         wrapper = dict(type='AmpOptimWrapper', loss_scale=512.0, optimizer=dict(type='Adam'))
         assert self.convert(monkeypatch, True, **wrapper) == wrapper
         assert 'loss_scale' not in self.convert(monkeypatch, False, **wrapper)
+
+    def test_the_type_may_be_named_and_bfloat16_is_not_scaled(self, run_tool, refusal, monkeypatch):
+        wrapper = dict(type='OptimWrapper', optimizer=dict(type='Adam'))
+        for dtype, loss_scale in (('float16', 'dynamic'), ('bfloat16', dict(enabled=False))):
+            converted = self.convert(monkeypatch, True, dtype, **wrapper)
+            assert converted == wrapper | dict(type='AmpOptimWrapper', dtype=dtype, loss_scale=loss_scale)
+        monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+        assert run_tool('train', 'config.py', '--amp-dtype', 'bfloat16').optim_wrapper.type == 'CPUAmpOptimWrapper'
+        assert 'float16 needs a CUDA device' in refusal('train', 'config.py', '--amp-dtype', 'float16')
 
     def test_a_model_that_leaves_the_wrapper_s_context_out_is_named(self, monkeypatch):
         class OwnSteps:

@@ -1,6 +1,7 @@
 """What the tools share: arguments, sentences for bad input, and loading of the config."""
 
 import argparse
+import contextlib
 import gc
 import importlib.util
 import os
@@ -133,7 +134,7 @@ def run_without_accelerator(command, config):
 
 
 def run_to_the_end(main):
-    """Runs a tool's main function and ends the process group, if there is one, after it.
+    """Runs a tool's main function, notes how it failed, and ends the process group, if there is one, after it.
 
     A thread of gloo may let go of a tensor while the interpreter shuts down, which aborts the process after all its
     work is done. Ending the group ends its threads, but only once nobody holds it: a model's wrapper does, so that
@@ -143,10 +144,15 @@ def run_to_the_end(main):
     try:
         main()
     except SystemExit as end:
+        if end.code:
+            note_exit_code(end.code)
         # all processes have agreed to go; any other code may be of this process alone, whose peers still wait
         if end.code not in (None, 0, REQUEUE_CODE):
             raise
         code = end.code
+    except BaseException:
+        note_exit_code(1)
+        raise
     if 'torch' in sys.modules:
         from torch import distributed
 
@@ -154,6 +160,18 @@ def run_to_the_end(main):
         if distributed.is_available() and distributed.is_initialized():
             distributed.destroy_process_group()
     sys.exit(code)
+
+
+def note_exit_code(code):
+    """Leaves an exit code in the file that EXIT_CODE_FILE names, as a launcher of several processes has one of its own.
+
+    A failure counts more than being told to go: launchers tell the other processes to go when one has failed.
+    """
+    if 'EXIT_CODE_FILE' not in os.environ:
+        return
+    # the launcher's own code is left where there is no room for a note
+    with contextlib.suppress(OSError), open(os.environ['EXIT_CODE_FILE'], 'x' if code == REQUEUE_CODE else 'w') as note:
+        note.write(str(code))
 
 
 def set_places(command, launcher):

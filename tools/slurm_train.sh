@@ -25,7 +25,8 @@ gpus=${GPUS:-8}
 gpus_per_node=${GPUS_PER_NODE:-$((gpus < 8 ? gpus : 8))}
 read -r -a srun_args <<<"${SRUN_ARGS:-}"
 
-# srun ends with the highest code, and that of a process that it killed is higher.
+# srun ends with the highest code of its processes. Those that it told to go, as another one had failed, have a higher
+# one than that, and those that the signal killed, as they did not listen yet, have 143, or 138 of SIGUSR1.
 mkdir -p "$work_dir"
 EXIT_CODE_FILE=$(realpath "$work_dir")/exit_code
 export EXIT_CODE_FILE
@@ -43,7 +44,7 @@ srun \
     ${srun_args[@]+"${srun_args[@]}"} \
     "${PYTHON:-python}" -u "$tools/train.py" "$config" --work-dir "$work_dir" --launcher slurm "$@" || code=$?
 
-if [ -s "$EXIT_CODE_FILE" ]; then
+if [ -s "$EXIT_CODE_FILE" ] && [[ $code = 75 || $code = 138 || $code = 143 ]]; then
     code=$(cat "$EXIT_CODE_FILE")
 fi
 # EX_TEMPFAIL, the exit code of SaveOnSignalHook

@@ -3,9 +3,8 @@
 import os
 import signal
 import sys
-from pathlib import Path
 
-from _command import REQUEUE_CODE, Command, build_runner, run_to_the_end
+from _command import REQUEUE_CODE, Command, build_runner, note_exit_code, run_to_the_end
 
 
 def make_command():
@@ -22,6 +21,9 @@ def make_command():
         '--amp', action='store_true', help='mixed precision: float16 with loss scaling on CUDA, bfloat16 on a CPU'
     )
     command.add_argument(
+        '--amp-dtype', choices=['float16', 'bfloat16'], help='mixed precision in this type; bfloat16 needs no scaling'
+    )
+    command.add_argument(
         '--auto-scale-lr',
         action='store_true',
         help='scale the learning rates by the real batch size over auto_scale_lr.base_batch_size of the config',
@@ -29,12 +31,14 @@ def make_command():
     return command
 
 
-def use_mixed_precision(optim_wrapper, on_cuda):
+def use_mixed_precision(optim_wrapper, on_cuda, dtype=None):
     """Turns every plain optimizer wrapper of a config, single or one of several, into a mixed-precision one.
 
     Raises:
-        ValueError: If a wrapper is of a kind that has no mixed-precision counterpart.
+        ValueError: If a wrapper is of a kind that has no mixed-precision counterpart, or a CPU is to use float16.
     """
+    if dtype == 'float16' and not on_cuda:
+        raise ValueError('--amp-dtype float16 needs a CUDA device, and there is none; a CPU takes bfloat16.')
     is_single = 'optimizer' in optim_wrapper
     wrappers = [optim_wrapper] if is_single else [part for part in optim_wrapper.values() if is_wrapper(part)]
     if not wrappers:
@@ -45,9 +49,15 @@ def use_mixed_precision(optim_wrapper, on_cuda):
             raise ValueError(f'--amp converts an OptimWrapper, but the config has {kind}; change it or remove --amp.')
         if on_cuda:
             wrapper['type'] = 'AmpOptimWrapper'
-            wrapper.setdefault('loss_scale', 'dynamic')
+            if dtype is not None:
+                wrapper['dtype'] = dtype
+            if wrapper.get('dtype') == 'bfloat16':
+                # it has the range of float32
+                wrapper['loss_scale'] = dict(enabled=False)
+            else:
+                wrapper.setdefault('loss_scale', 'dynamic')
         else:
-            # AmpOptimWrapper refuses to work without an accelerator; bfloat16 needs no loss scaling.
+            # AmpOptimWrapper refuses to work without an accelerator.
             wrapper['type'] = 'CPUAmpOptimWrapper'
             wrapper.pop('loss_scale', None)
             wrapper['dtype'] = 'bfloat16'
@@ -77,10 +87,11 @@ def apply_resume(config, resume):
 
 def exit_before_training(number, frame):
     """Ends a run that was told to go before there was anything to save."""
-    if 'EXIT_CODE_FILE' in os.environ:
-        Path(os.environ['EXIT_CODE_FILE']).write_text(str(REQUEUE_CODE))
-    print(f'{signal.Signals(number).name} before training began: exits with code {REQUEUE_CODE}.', file=sys.stderr)
-    sys.exit(REQUEUE_CODE)
+    note_exit_code(REQUEUE_CODE)
+    said = f'{signal.Signals(number).name} before training began: exits with code {REQUEUE_CODE}.'
+    print(said, file=sys.stderr, flush=True)
+    # not by an exception, which MMEngine takes for a config that cannot be formatted, or for another fault
+    os._exit(REQUEUE_CODE)
 
 
 def listen_to(handler):
@@ -99,11 +110,12 @@ def main():
     config = command.load_config(args)
     if config.get('train_dataloader') is None or config.get('train_cfg') is None:
         command.refuse(f'config {args.config} has no train_dataloader or no train_cfg; give a config that trains.')
-    if args.amp:
+    is_mixed = args.amp or args.amp_dtype is not None
+    if is_mixed:
         import torch
 
         try:
-            use_mixed_precision(config.optim_wrapper, torch.cuda.is_available())
+            use_mixed_precision(config.optim_wrapper, torch.cuda.is_available(), args.amp_dtype)
         except ValueError as error:
             command.refuse(error)
     if args.auto_scale_lr:
@@ -123,11 +135,13 @@ def main():
 
     try:
         runner = build_runner(command, config)
-        if args.amp:
+        if is_mixed:
             warn_of_ignored_precision(runner)
         if not any(isinstance(hook, SaveOnSignalHook) for hook in runner.hooks):
             listen_to(signal.SIG_DFL)
         runner.train()
+        # all is done and saved
+        listen_to(signal.SIG_IGN)
     except TrainingError as error:
         command.stop(error)
     except OSError as error:

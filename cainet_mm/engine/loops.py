@@ -63,6 +63,9 @@ class ResumableTrainLoop(IterBasedTrainLoop):
         broadcast_object_list(shared)
         self.seed = shared[0]
         self.dataloader_iterator = self._batches()
+        if self._iter == 0 and is_main_process():
+            # of another run in this folder
+            (Path(self.runner.work_dir) / LAST_VALIDATION).unlink(missing_ok=True)
         try:
             run_with_watched_workers(self._train, self, self.runner.val_loop)
         finally:

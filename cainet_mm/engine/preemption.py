@@ -1,10 +1,8 @@
 """What a run does when it is told to go."""
 
-import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import torch
 from mmengine.dist import all_reduce, barrier, get_world_size
@@ -18,8 +16,6 @@ from .workers import loaders_of
 
 # EX_TEMPFAIL of sysexits.h: try again
 REQUEUE_CODE = 75
-# Names the file that gets the exit code: a launcher of several processes ends with a code of its own.
-EXIT_CODE_FILE = 'EXIT_CODE_FILE'
 
 
 @HOOKS.register_module()
@@ -31,7 +27,9 @@ class SaveOnSignalHook(Hook):
     into the queue again; ``tools/slurm_train.sh`` does. Several processes agree first, whichever of them got the
     signal, and all stay until the checkpoint is written; where gradients are summed up over iterations, they save at
     the next iteration without such a sum, as each has one of its own. Workers of the data loaders, which get the
-    signal, too, leave it to the main process.
+    signal, too, leave it to the main process. A run without a ``CheckpointHook`` that counts iterations has nothing to
+    go on from: it ends with the code of a process that the signal killed. A signal after the last iteration changes
+    nothing any more.
 
     Args:
         signals: Names of the signals.
@@ -59,16 +57,19 @@ class SaveOnSignalHook(Hook):
         self.interval = interval
         self.received: str | None = None
         self._agreed = False
+        self._saver: CheckpointHook | None = None
         self._handlers: dict[signal.Signals, object] = {}
 
     def before_train(self, runner: Runner) -> None:
         """Listen, and have workers that start from now on leave the signals to this process."""
+        savers = (hook for hook in runner.hooks if isinstance(hook, CheckpointHook) and not hook.by_epoch)
+        self._saver = next(savers, None)
         self._handlers = {number: signal.signal(number, self._note) for number in self.signals}
         for loader in loaders_of(runner.train_loop, runner.val_loop):
             if loader.num_workers:
                 loader.worker_init_fn = ObedientWorker(loader.worker_init_fn)
 
-    def after_train(self, runner: Runner) -> None:
+    def after_run(self, runner: Runner) -> None:
         """Listen no more."""
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
@@ -81,22 +82,19 @@ class SaveOnSignalHook(Hook):
         if not self._is_time(runner):
             return
         step = runner.iter + 1
-        for hook in runner.hooks:
-            if isinstance(hook, CheckpointHook) and not hook.by_epoch:
-                saved = hook.last_ckpt is not None and hook.last_ckpt.endswith(hook.filename_tmpl.format(step))
-                if not saved:
-                    hook._save_checkpoint(runner)
-                break
+        code, advice = self.exit_code, 'Go on with --resume.'
+        if self._saver is None:
+            code = 128 + signal.SIGTERM
+            advice = 'Nothing was saved: the run has no CheckpointHook with by_epoch=False.'
+        elif not (self._saver.last_ckpt or '').endswith(self._saver.filename_tmpl.format(step)):
+            self._saver._save_checkpoint(runner)
         runner.logger.warning(
-            f'{self.received or "Another process was told to go"} at iteration {step}: exits with code '
-            f'{self.exit_code}. Go on with --resume.'
+            f'{self.received or "Another process was told to go"} at iteration {step}: exits with code {code}. {advice}'
         )
-        self.after_train(runner)
+        self.after_run(runner)
         # A launcher ends all processes once one of them has ended, be the first one still writing.
         barrier()
-        if EXIT_CODE_FILE in os.environ:
-            Path(os.environ[EXIT_CODE_FILE]).write_text(str(self.exit_code))
-        sys.exit(self.exit_code)
+        sys.exit(code)
 
     def _is_time(self, runner: Runner) -> bool:
         if get_world_size() == 1:

@@ -113,3 +113,9 @@ def test_a_run_that_is_killed_while_it_validates_validates_that_checkpoint_when_
     assert [path.name for path in (tmp_path / 'killed').glob('best_*')] == best
     # and none twice
     assert train_until(tmp_path / 'killed', 0, resume=True) == []
+
+
+def test_what_another_run_in_the_folder_validated_does_not_count(tmp_path):
+    assert train_until(tmp_path, 4) == [2]
+    assert train_until(tmp_path, 2, other=True) == []
+    assert train_until(tmp_path, None, resume=True) == [2, 4]

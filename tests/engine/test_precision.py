@@ -98,7 +98,9 @@ def test_a_part_that_is_not_there_cannot_be_compiled(tmp_path):
 def test_cuda_trains_in_half_precision_with_loss_scaling_as_in_float32(name, dtype, tmp_path):
     def in_half(config):
         for wrapper in wrappers(config):
-            wrapper.update(type='AmpOptimWrapper', dtype=dtype, loss_scale='dynamic' if dtype == 'float16' else 1.0)
+            wrapper.update(
+                type='AmpOptimWrapper', dtype=dtype, loss_scale='dynamic' if dtype == 'float16' else dict(enabled=False)
+            )
 
     exact, _ = train(name, tmp_path / 'float32')
     rounded, _ = train(name, tmp_path / dtype, in_half)

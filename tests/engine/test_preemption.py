@@ -46,6 +46,12 @@ def test_so_is_one_of_whose_processes_srun_killed_some(train):
     assert train(143, SLURM_JOB_ID='17')[0] == 143
 
 
+@pytest.mark.parametrize('code, noted', [(75, 1), (143, 1), (137, 75), (1, 75)])
+def test_a_job_of_which_a_process_failed_is_not(train, code, noted):
+    # the others are told to go then, as by a cluster, and say so
+    assert train(code, noted=noted, SLURM_JOB_ID='17') == (noted if noted == 1 else code, [])
+
+
 @pytest.mark.parametrize('code', [0, 1, 143])
 def test_a_job_that_ended_otherwise_is_not(train, code):
     assert train(code, SLURM_JOB_ID='17') == (code, [])
@@ -120,18 +126,78 @@ def test_several_processes_stay_until_the_checkpoint_is_written(tmp_path, told):
     assert not torch.load(saved, weights_only=False)['step_state']['gradients']
 
 
+FAILING = """
+import os
+import signal
+import time
+
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
+
+
+@HOOKS.register_module()
+class Fails(Hook):
+    def __init__(self):
+        if os.environ['RANK'] == '1':
+            raise RuntimeError('this machine lacks the data')
+        # until torchrun tells it to go
+        time.sleep(100)
+"""
+
+
+@pytest.mark.slow
+def test_processes_of_which_one_fails_at_the_start_end_with_its_code(tmp_path):
+    config = tiny('stage2', tmp_path / 'work')
+    config.custom_imports = dict(imports=['cainet_mm', 'failing_hook'], allow_failed_imports=False)
+    config.custom_hooks = [dict(type='Fails')]
+    config.dump(tmp_path / 'config.py')
+    (tmp_path / 'failing_hook.py').write_text(FAILING)
+    with socket.socket() as listener:
+        listener.bind(('127.0.0.1', 0))
+        port = listener.getsockname()[1]
+    environment = dict(
+        os.environ, PYTHON=sys.executable, PORT=str(port), PYTHONPATH=f'{tmp_path}:{ROOT}', OMP_NUM_THREADS='1'
+    )
+    command = ['bash', str(ROOT / 'tools/dist_train.sh'), str(tmp_path / 'config.py'), '2']
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200)
+    assert 'SIGTERM before training began' in done.stderr
+    assert 'this machine lacks the data' in done.stderr
+    assert done.returncode == 1
+
+
+TELL_WHILE_FORMATTING = """
+import os
+import signal
+
+from mmengine.config import config
+
+
+def tell(*args, **kwargs):
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+config.FormatCode = tell
+"""
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != 'linux', reason='it waits until /proc says that the signal is listened to')
-def test_a_run_that_is_told_to_go_before_it_trains_is_queued_again(tmp_path):
+@pytest.mark.parametrize('while_formatting', [False, True])
+def test_a_run_that_is_told_to_go_before_it_trains_is_queued_again(tmp_path, while_formatting):
     config = tiny('stage2', tmp_path / 'work')
+    if while_formatting:
+        # where MMEngine takes any exception for a config that cannot be formatted
+        config.custom_imports = dict(imports=['cainet_mm', 'tell_while_formatting'], allow_failed_imports=False)
+        (tmp_path / 'tell_while_formatting.py').write_text(TELL_WHILE_FORMATTING)
     config.dump(tmp_path / 'config.py')
     command = [sys.executable, str(ROOT / 'tools/train.py'), str(tmp_path / 'config.py')]
-    environment = dict(os.environ, EXIT_CODE_FILE=str(tmp_path / 'code'))
+    environment = dict(os.environ, EXIT_CODE_FILE=str(tmp_path / 'code'), PYTHONPATH=f'{tmp_path}:{ROOT}')
     process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
     status = Path(f'/proc/{process.pid}/status')
     while not int(re.search('SigCgt:\t(.*)', status.read_text())[1], 16) >> (signal.SIGTERM - 1) & 1:
         time.sleep(0.05)
-    process.terminate()
+    if not while_formatting:
+        process.terminate()
     _, said = process.communicate(timeout=100)
     assert process.returncode == REQUEUE_CODE and 'before training began' in said
     assert (tmp_path / 'code').read_text() == str(REQUEUE_CODE)
