@@ -3,7 +3,7 @@
 import math
 import re
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -121,9 +121,9 @@ class _Record:
                 f'{enumerate_names(names)} (optimiser {optimiser!r})' for optimiser, names in gradients.items()
             )
             return f'not finite is the gradient of {named}' + (f'; the losses are: {good}' if good else '')
-        if self.skipped:
-            return 'the loss that was propagated is not finite'
-        return 'a loss or a gradient in another process is not finite'
+        if get_world_size() > 1:
+            return 'a loss or a gradient in another process is not finite'
+        return 'the loss that was propagated is not finite'
 
 
 @HOOKS.register_module()
@@ -283,15 +283,24 @@ class FiniteHook(Hook):
         self._records.append(record)
         if self.skips:
             self._read_all(runner)
-            self._spoilt.update(name for name in record.bad_gradients() if name not in self._stepped)
+            self._spoilt |= self._of_all_processes(record.bad_gradients().keys() - self._stepped)
             if record.is_bad or record.skipped:
                 torch._foreach_copy_(self._buffers, self._kept)
         if any(is_about_to_save(hook, runner) for hook in runner.hooks):
             self._settle(runner, runner.iter + 1)
 
+    def _of_all_processes(self, optimisers: Set[str]) -> set[str]:
+        """Those that any process names, whose sums of gradients come together in all of them."""
+        if get_world_size() == 1 or all(wrapper._accumulative_counts == 1 for wrapper in self._wrappers.values()):
+            return set(optimisers)
+        flags = torch.tensor([float(name in optimisers) for name in self._wrappers], device=self._device)
+        all_reduce(flags, 'max')
+        return {name for name, flag in zip(self._wrappers, flags.tolist(), strict=True) if flag}
+
     def _look_at_wrapper(self, runner: Runner, name: str, wrapper: OptimWrapper) -> None:
         """What became of the gradients of a wrapper in this iteration, if no step."""
-        is_scaled = getattr(wrapper, 'loss_scaler', None) is not None
+        scaler = getattr(wrapper, 'loss_scaler', None)
+        is_scaled = scaler is not None and scaler.is_enabled()
         if name in self._stepped:
             self._scaler_skips[name] = 0
         elif wrapper._inner_count == self._counts[name]:

@@ -468,7 +468,7 @@ class ScalingOptimWrapper(OptimWrapper):
 
     def __init__(self, scale, **kwargs):
         super().__init__(**kwargs)
-        self.loss_scaler = SimpleNamespace(scale=scale)
+        self.loss_scaler = SimpleNamespace(scale=scale, is_enabled=lambda: scale != 1)
 
     def backward(self, loss, **kwargs):
         # float16 ends at 65504
@@ -500,6 +500,11 @@ class TestLossScaling:
     def test_a_scale_that_is_never_found_is(self, tmp_path):
         message, _, _ = stop(tmp_path, 'never', dict(max_skips=5), iters=12, wrapper=self.wrapper(2.0**100))
         assert message.startswith("Iteration 6: the loss scaler has skipped 6 steps of the optimiser 'all' in a row")
+
+    def test_a_scaler_that_is_switched_off_finds_nothing(self, tmp_path):
+        wrapper = self.wrapper(1.0) | dict(accumulative_counts=3)
+        message, _, _ = stop(tmp_path, 'off', {}, wrapper=wrapper, faults=[(2, 'generator.2.bias')])
+        assert message.startswith('Iteration 2: not finite is the gradient of generator.2.bias')
 
     def test_a_loss_that_is_not_finite_is(self, tmp_path):
         message, _, _ = stop(tmp_path, 'loss', {}, wrapper=self.wrapper(4.0), faults=[(3, 'loss_tv')])
@@ -545,13 +550,17 @@ class TestNothingWrong:
         assert after[0] == after[1] == after[2]
 
 
-def train_in_a_group(rank, folder, policy, answers):
-    """Process ``rank`` of two that train the same model on the same batches; a metric of the second is nan once."""
+def train_in_a_group(rank, folder, policy, accumulate, answers):
+    """Process ``rank`` of two that train the same model on the same batches; a number of the second is nan once."""
     torch.set_num_threads(1)
     torch.distributed.init_process_group('gloo', init_method=f'file://{folder}/store', rank=rank, world_size=2)
     faults = [(3, 'metric')] if policy == 'stop' else [(3, 'loss_tv')]
     runner, watch = make_run(
-        folder / str(rank), f'{policy}_{rank}', dict(policy=policy), faults=faults if rank else (), save=100
+        folder / str(rank),
+        f'{policy}_{accumulate}_{rank}',
+        dict(policy=policy),
+        wrapper=ONE | dict(accumulative_counts=accumulate) if accumulate > 1 else TWO,
+        faults=faults if rank else (),
     )
     message = None
     try:
@@ -564,22 +573,49 @@ def train_in_a_group(rank, folder, policy, answers):
             message,
             runner.model.iteration,
             {key: changed(watch.before[key], watch.after[key]) for key in watch.after},
+            watch.faults,
         )
     )
     torch.distributed.destroy_process_group()
 
 
-@pytest.mark.parametrize('policy', ['stop', 'skip'])
-def test_two_processes_decide_alike(policy, tmp_path):
+def train_in_two_processes(*arguments):
+    """What both answer, by rank."""
     # forked, as importing everything anew would take most of the time
     context = multiprocessing.get_context('fork')
     answers = context.Queue()
-    processes = [context.Process(target=train_in_a_group, args=(rank, tmp_path, policy, answers)) for rank in range(2)]
+    processes = [context.Process(target=train_in_a_group, args=(rank, *arguments, answers)) for rank in range(2)]
     for process in processes:
         process.start()
     seen = {rank: rest for rank, *rest in (answers.get(timeout=60) for _ in processes)}
     for process in processes:
         process.join(10)
+    return seen
+
+
+def test_a_sum_that_another_process_spoilt_is_reported_once_and_blames_no_batch(tmp_path):
+    seen = train_in_two_processes(tmp_path, 'skip', 3)
+    for rank, said in ((0, 'a loss or a gradient in another process is not finite'), (1, "the loss 'loss_tv' is nan")):
+        message, _, changes, faults = seen[rank]
+        assert message is None and not {'generator.0.weight', 'optimiser all'} & changes[3]
+        assert 'generator.0.weight' in changes[6]
+        assert len(faults) == 1 and faults[0].startswith(f'Iteration 3: {said}')
+
+
+def test_the_step_of_a_sum_that_another_process_spoilt_before_is_no_fault_of_its_own(tmp_path):
+    # the third of four parts: the step is one iteration later
+    seen = train_in_two_processes(tmp_path, 'skip', 4)
+    for rank in range(2):
+        _, _, changes, faults = seen[rank]
+        assert not {'generator.0.weight', 'optimiser all'} & changes[4]
+        assert len(faults) == 2 and faults[0].startswith('Iteration 3: ')
+        assert faults[1] == "Iteration 4: skipped, for gradients that were summed up before: the step of 'all'."
+    assert sorted(path.name for path in tmp_path.rglob('broken/*')) == ['iter_3.pth', 'iter_3_rank1.pth']
+
+
+@pytest.mark.parametrize('policy', ['stop', 'skip'])
+def test_two_processes_decide_alike(policy, tmp_path):
+    seen = train_in_two_processes(tmp_path, policy, 1)
     if policy == 'stop':
         assert seen[0][0].startswith('Iteration 3: a loss or a gradient in another process is not finite')
         assert seen[1][0].startswith("Iteration 3: the loss 'metric' is nan")
