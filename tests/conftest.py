@@ -1,6 +1,7 @@
 """What all tests share."""
 
 import importlib.util
+import socket
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -64,6 +65,13 @@ def tiny(name: str, work_dir: Path, iters: int = 2) -> Config:
     config.default_hooks.checkpoint.interval = 1
     config.default_hooks.logger.interval = 1
     return config
+
+
+def free_port():
+    """A port that nobody listens on."""
+    with socket.socket() as listener:
+        listener.bind(('127.0.0.1', 0))
+        return listener.getsockname()[1]
 
 
 def load_tool(name: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:

@@ -3,7 +3,6 @@
 import atexit
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -11,15 +10,9 @@ from functools import cache
 from pathlib import Path
 
 import torch
+from conftest import free_port
 
 WORKER = Path(__file__).with_name('worker.py')
-
-
-def free_port():
-    """A port that nobody listens on."""
-    with socket.socket() as listener:
-        listener.bind(('127.0.0.1', 0))
-        return listener.getsockname()[1]
 
 
 def environment(**variables):

@@ -8,8 +8,10 @@ import sys
 
 import pytest
 import torch
-from conftest import ROOT, tiny
-from pair import environment, free_port, run_together
+from conftest import ROOT, free_port, tiny
+from mmengine.config import Config
+from mmengine.registry import MODELS
+from pair import environment, run_together
 
 TOOLS = ROOT / 'tools'
 
@@ -96,23 +98,33 @@ class TestPlaces:
         assert starter in line
 
 
-def assert_trained(work_dir):
-    """One run of two processes: one log, one checkpoint, batches of both."""
+def assert_trained(folder):
+    """One run of two processes: one log, one checkpoint with the names of a single one's, batches of both."""
+    work_dir = folder / 'work'
     checkpoint = torch.load(work_dir / 'iter_1.pth', weights_only=False, map_location='cpu')
-    assert all('module' not in key for key in checkpoint['state_dict'])
+    model = MODELS.build(Config.fromfile(folder / 'tiny.py').model)
+    assert checkpoint['state_dict'].keys() == model.state_dict().keys()
     (log,) = work_dir.glob('*/vis_data/scalars.json')
-    assert [entry['step'] for entry in map(json.loads, log.read_text().splitlines()) if 'loss' in entry] == [1]
+    entries = [json.loads(line) for line in log.read_text().splitlines()]
+    assert [entry['step'] for entry in entries if any(key.startswith('loss') for key in entry)] == [1]
     (text,) = work_dir.glob('*/*.log')
     assert 'Distributed training: True' in text.read_text()
     assert 'GPU number: 2' in text.read_text()
 
 
-def config_for(folder):
-    """A tiny stage 2 as a file, without validation."""
-    config = tiny('stage2', folder / 'work', iters=1)
-    for name in ('val_dataloader', 'val_cfg', 'val_evaluator'):
-        config[name] = None
-    config.train_cfg.pop('val_interval')
+def config_for(folder, name):
+    """One iteration of a stage, or of a baseline's smoke variant, as a file, without validation."""
+    if name.startswith('stage'):
+        config = tiny(name, folder / 'work', iters=1)
+    else:
+        config = Config.fromfile(ROOT / f'configs/baselines/smoke/{name}.py')
+        config.work_dir = str(folder / 'work')
+        config.train_dataloader.update(batch_size=4, num_workers=0, persistent_workers=False)
+        config.train_cfg.max_iters = 1
+        config.default_hooks.logger.interval = 1
+    for key in ('val_dataloader', 'val_cfg', 'val_evaluator'):
+        config[key] = None
+    config.train_cfg.pop('val_interval', None)
     config.dump(folder / 'tiny.py')
     return folder / 'tiny.py'
 
@@ -163,7 +175,7 @@ def test_no_thread_of_the_group_outlives_a_tool(tmp_path, code, ends_group):
 
 @pytest.mark.slow
 def test_mpi(tmp_path):
-    command = [sys.executable, TOOLS / 'train.py', config_for(tmp_path), '--launcher', 'mpi']
+    command = [sys.executable, TOOLS / 'train.py', config_for(tmp_path, 'stage1'), '--launcher', 'mpi']
     port = free_port()
     places = [
         {
@@ -173,7 +185,7 @@ def test_mpi(tmp_path):
         for rank in range(2)
     ]
     run_together([(command, environment(MASTER_PORT=port, **place)) for place in places])
-    assert_trained(tmp_path / 'work')
+    assert_trained(tmp_path)
 
 
 @pytest.mark.slow
@@ -187,14 +199,14 @@ SLURM_PROCID=0 SLURM_LOCALID=0 "$@" && wait $other
 """
     stub(tmp_path / 'bin', 'srun', script)
     path = stub(tmp_path / 'bin', 'scontrol', 'echo 127.0.0.1')
-    command = ['bash', TOOLS / 'slurm_train.sh', 'part', 'job', config_for(tmp_path), tmp_path / 'work']
+    command = ['bash', TOOLS / 'slurm_train.sh', 'part', 'job', config_for(tmp_path, 'lbam'), tmp_path / 'work']
     run_together([(command, environment(PATH=path, PYTHON=sys.executable, GPUS=2, MASTER_PORT=free_port()))])
-    assert_trained(tmp_path / 'work')
+    assert_trained(tmp_path)
 
 
 @pytest.mark.slow
 def test_two_machines_with_a_process_each(tmp_path):
-    command = ['bash', TOOLS / 'dist_train.sh', config_for(tmp_path), '1']
+    command = ['bash', TOOLS / 'dist_train.sh', config_for(tmp_path, 'stage2'), '1']
     shared = dict(PYTHON=sys.executable, NNODES=2, MASTER_ADDR='127.0.0.1', PORT=free_port())
     run_together([(command, environment(NODE_RANK=node, **shared)) for node in range(2)])
-    assert_trained(tmp_path / 'work')
+    assert_trained(tmp_path)

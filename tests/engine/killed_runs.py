@@ -11,7 +11,6 @@ import json
 import os
 import random
 import signal
-import socket
 import statistics
 import sys
 import time
@@ -21,7 +20,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / 'tools'))
 from _command import Command, build_runner  # noqa: E402
-from conftest import tiny  # noqa: E402
+from conftest import free_port, tiny  # noqa: E402
 from mmengine.config import Config  # noqa: E402
 from mmengine.hooks import Hook  # noqa: E402
 
@@ -89,12 +88,6 @@ def train(config: Config, pipe: int, port: int) -> None:
     if other:
         _, status = os.waitpid(other, 0)
         sys.exit(os.waitstatus_to_exitcode(status))
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(('127.0.0.1', 0))
-        return listener.getsockname()[1]
 
 
 def run(config, log, stop_after=None, later=0.0, number=signal.SIGKILL, times=None) -> int:

@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import ROOT, tiny
+from conftest import ROOT, free_port, tiny
 
 from cainet_mm.engine.checkpointing import find_damage
 from cainet_mm.engine.preemption import REQUEUE_CODE
@@ -98,11 +97,8 @@ def test_several_processes_stay_until_the_checkpoint_is_written(tmp_path, told):
     config.custom_hooks = [dict(type='SlowToSave'), dict(type='SayWhereWeAre')]
     config.dump(tmp_path / 'config.py')
     (tmp_path / 'slow_hooks.py').write_text(SLOW)
-    with socket.socket() as listener:
-        listener.bind(('127.0.0.1', 0))
-        port = listener.getsockname()[1]
     environment = dict(
-        os.environ, PYTHON=sys.executable, PORT=str(port), PYTHONPATH=f'{tmp_path}:{ROOT}', OMP_NUM_THREADS='1'
+        os.environ, PYTHON=sys.executable, PORT=str(free_port()), PYTHONPATH=f'{tmp_path}:{ROOT}', OMP_NUM_THREADS='1'
     )
     command = ['bash', str(ROOT / 'tools/dist_train.sh'), str(tmp_path / 'config.py'), '2']
     with open(tmp_path / 'said', 'w') as said:
@@ -152,11 +148,8 @@ def test_processes_of_which_one_fails_at_the_start_end_with_its_code(tmp_path):
     config.custom_hooks = [dict(type='Fails')]
     config.dump(tmp_path / 'config.py')
     (tmp_path / 'failing_hook.py').write_text(FAILING)
-    with socket.socket() as listener:
-        listener.bind(('127.0.0.1', 0))
-        port = listener.getsockname()[1]
     environment = dict(
-        os.environ, PYTHON=sys.executable, PORT=str(port), PYTHONPATH=f'{tmp_path}:{ROOT}', OMP_NUM_THREADS='1'
+        os.environ, PYTHON=sys.executable, PORT=str(free_port()), PYTHONPATH=f'{tmp_path}:{ROOT}', OMP_NUM_THREADS='1'
     )
     command = ['bash', str(ROOT / 'tools/dist_train.sh'), str(tmp_path / 'config.py'), '2']
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200)
