@@ -19,6 +19,12 @@ CONTEXT = 2
 SHELL = 8
 # what MMagic's GetMaskedImage puts into the hole: 0 once images are in [-1, 1]
 HOLE_VALUE = 127.5
+# Side of the windows at a hole's border in which what is around it is compared with what fills it, and the number of
+# finest scales over which that is averaged: single pixels do not count, only what some four in a row have in common.
+WIDE = 9
+SMOOTHING = 2
+# rows of a large image that are compared at once
+ROWS = 256
 
 
 @dataclass
@@ -139,7 +145,8 @@ def fill_holes(
     at once, in a window around it that is reduced to ``work_size`` where it is larger; a group of thin holes that is
     long is covered with overlapping windows instead, which keep its resolution. With ``refine``, a hole that was seen
     reduced is filled again at finer and finer scales, a shell at its border at a time. Small images are reflected at
-    their borders. The colours of what is pasted are shifted to meet those around it; the known pixels are not touched.
+    their borders. The colours of what is pasted are shifted smoothly to meet those around it; the known pixels are not
+    touched.
 
     Args:
         images: (H, W, 1) or (H, W, 3), RGB, uint8 or uint16, of any sizes.
@@ -216,14 +223,32 @@ def find_groups(hole: np.ndarray, size: int) -> Iterator[Group]:
     gap = max(1, size // 8)
     # a rectangle is dilated along one axis after the other, so its size costs nothing
     labels, stats = cv2.connectedComponentsWithStats(cv2.dilate(pixels, np.ones((2 * gap + 1, 2 * gap + 1))))[1:3]
-    depths = cv2.distanceTransform(pixels, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     for label in 1 + np.argsort(-stats[1:, cv2.CC_STAT_AREA], kind='stable'):
         left, top, width, height = (int(value) for value in stats[label, : cv2.CC_STAT_AREA])
         own = (labels[top : top + height, left : left + width] == label) & hole[top : top + height, left : left + width]
         rows, columns = (np.flatnonzero(own.any(axis=axis)) for axis in (1, 0))
         own = own[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].copy()
         box = (top + int(rows[0]), left + int(columns[0]), top + int(rows[-1]) + 1, left + int(columns[-1]) + 1)
-        yield Group(box, own, float(depths[box[0] : box[2], box[1] : box[3]][own].max()))
+        yield Group(box, own, float(depths_in(hole, box)[own].max()))
+
+
+def depths_in(hole: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
+    """Distances of a group's pixels to the known ones, in its box.
+
+    A pixel of the box's rim suffices: between a pixel and the nearest known one there are pixels of its group alone.
+
+    Args:
+        hole: (H, W), all holes of the image.
+        box: The group's.
+
+    Returns:
+        (bottom - top, right - left), float32.
+    """
+    top, left, bottom, right = box
+    first_row, first_column = max(0, top - 1), max(0, left - 1)
+    pixels = hole[first_row : bottom + 1, first_column : right + 1].astype(np.uint8)
+    depths = cv2.distanceTransform(pixels, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    return depths[top - first_row :, left - first_column :][: bottom - top, : right - left]
 
 
 def choose_scale(group: Group, shape: tuple[int, int], size: int) -> float:
@@ -262,63 +287,90 @@ def fill_group(canvas: np.ndarray, hole: np.ndarray, group: Group, options: Opti
         options: How.
     """
     scale = choose_scale(group, hole.shape, options.work_size)
-    yield from fill_at_scale(canvas, ~hole, group, scale, options)
+    yield from fill_at_scale(canvas, hole, group, group.own, scale, options)
     if not options.refine or scale == 1:
         return
-    inner = np.s_[group.box[0] : group.box[2], group.box[1] : group.box[3]]
-    depths = cv2.distanceTransform(hole.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[inner].copy()
+    depths = depths_in(hole, group.box)
     while scale > 1:
         scale = max(1.0, scale / 2)
-        reach = options.work_size * scale / SHELL
-        shell = group.own & (depths <= reach)
-        known = ~hole
-        known[inner] |= group.own & ~shell
-        yield from fill_at_scale(canvas, known, Group(group.box, shell, reach / 2), scale, options)
+        shell = group.own & (depths <= options.work_size * scale / SHELL)
+        yield from fill_at_scale(canvas, hole, group, shell, scale, options)
 
 
-def fill_at_scale(canvas: np.ndarray, known: np.ndarray, group: Group, scale: float, options: Options) -> Steps:
-    """Fill a group of holes at one scale.
+def fill_at_scale(
+    canvas: np.ndarray, hole: np.ndarray, group: Group, part: np.ndarray, scale: float, options: Options
+) -> Steps:
+    """Fill a group of holes, or a part of it, at one scale.
 
     Args:
-        canvas: The image, (H, W, C); the group's pixels in it are replaced.
-        known: (H, W), what the group may be filled from.
+        canvas: The image, (H, W, C); the part's pixels in it are replaced.
+        hole: (H, W), all holes of the image.
         group: The group.
+        part: Of the shape of ``group.own``, true in what is filled; what else the group has counts as known.
         scale: How far the surroundings are reduced.
         options: How.
     """
     size = options.work_size
-    top, left, bottom, right = surroundings(group, known.shape, size, scale)
+    top, left, bottom, right = surroundings(group, hole.shape, size, scale)
     place = slice(top, bottom), slice(left, right)
+    box = np.s_[group.box[0] - top : group.box[2] - top, group.box[1] - left : group.box[3] - left]
     own = np.zeros((bottom - top, right - left), bool)
-    own[group.box[0] - top : group.box[2] - top, group.box[1] - left : group.box[3] - left] = group.own
-    known = known[place]
-    image, unknown = reduce_known(canvas[place], known, scale)
-    wanted = own
-    if scale != 1:
+    own[box] = part
+    # of the surroundings alone: many plans hold theirs at the same time
+    known = ~hole[place]
+    known[box] |= group.own & ~part
+    if scale == 1:
+        # stays as it is, since floats of a large image take much memory; windows become floats one by one
+        image, unknown, wanted = canvas[place], ~known, own
+    else:
+        image, unknown = reduce_known(canvas[place], known, scale)
         wanted = cv2.resize(own.astype(np.float32), unknown.shape[::-1], interpolation=cv2.INTER_AREA) > 0
     height, width = unknown.shape
-    # small images and reduced ones that do not fill a window
-    padding = (0, max(0, size - height)), (0, max(0, size - width))
-    image = np.pad(image, (*padding, (0, 0)), 'symmetric')
-    unknown = np.pad(unknown, padding, 'symmetric')
+    # small images and reduced ones do not fill a window
+    shape = max(height, size), max(width, size)
 
-    corners = choose_windows(wanted, unknown.shape, size)
+    corners = choose_windows(wanted, shape, size)
     weight = feather(size)
-    total, weights = np.zeros_like(image), np.zeros_like(unknown, np.float32)
+    total, weights = np.zeros((*shape, 3), np.float32), np.zeros(shape, np.float32)
     for first in range(0, len(corners), options.batch_size):
         chosen = corners[first : first + options.batch_size]
         places = [np.s_[y : y + size, x : x + size] for y, x in chosen]
-        windows = [Window(image[inner], unknown[inner]) for inner in places]
+        windows = [cut_window(image[inner], unknown[inner], size) for inner in places]
         for inner, output in zip(places, (yield windows), strict=True):
             total[inner] += weight[..., None] * output
             weights[inner] += weight
     covered = weights > 0
     np.divide(total, weights[..., None], out=total, where=covered[..., None])
-    filled = np.where((unknown & covered)[..., None], total, image)[:height, :width]
+    total, covered = total[:height, :width], covered[:height, :width, None]
     if options.on_raw is not None:
-        raw = np.where(covered[..., None], total, image)[:height, :width]
+        raw = np.where(covered, total, to_float(image))
         options.on_raw(place, raw if scale == 1 else cv2.resize(raw, own.shape[::-1], interpolation=cv2.INTER_CUBIC))
-    paste(canvas[place], known, own, filled)
+    if scale != 1:
+        # to be enlarged together with the known pixels beside it, it has to meet them before
+        answered = unknown & covered[..., 0]
+        for index in range(3):
+            total[..., index] += match_border(total[..., index], image[..., index], ~unknown, answered)
+        total = np.where(answered[..., None], total, image)
+    paste(canvas[place], known, own, total)
+
+
+def to_float(values: np.ndarray) -> np.ndarray:
+    """Bring the values of an image, uint8 or uint16, to float32 in [0, 255], unless they are that already."""
+    return values if values.dtype == np.float32 else values * np.float32(255 / np.iinfo(values.dtype).max)
+
+
+def cut_window(image: np.ndarray, unknown: np.ndarray, size: int) -> Window:
+    """Make a window of a part of an image, reflected where the part is smaller.
+
+    Args:
+        image: (h, w, 1) or (h, w, 3), uint8, uint16, or float32 in [0, 255].
+        unknown: (h, w), bool.
+        size: Side of the window.
+    """
+    padding = [(0, size - length) for length in unknown.shape]
+    image = np.repeat(to_float(image), 3 // image.shape[2], axis=2)
+    image = np.pad(image, (*padding, (0, 0)), 'symmetric')
+    return Window(image, np.pad(unknown, padding, 'symmetric'))
 
 
 def reduce_known(image: np.ndarray, known: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:
@@ -327,23 +379,20 @@ def reduce_known(image: np.ndarray, known: np.ndarray, scale: float) -> tuple[np
     Args:
         image: (H, W, 1) or (H, W, 3), uint8 or uint16.
         known: (H, W), bool.
-        scale: From 1 up.
+        scale: Above 1.
 
     Returns:
         The image, (h, w, 3), float32, in [0, 255], and (h, w), true where more than half is unknown.
     """
-    unit = np.float32(np.iinfo(image.dtype).max / 255)
+    unit = np.float32(255 / np.iinfo(image.dtype).max)
     size = max(1, round(image.shape[1] / scale)), max(1, round(image.shape[0] / scale))
     weights = known.astype(np.float32)
+    share = cv2.resize(weights, size, interpolation=cv2.INTER_AREA)
     channels = []
-    share = weights if scale == 1 else cv2.resize(weights, size, interpolation=cv2.INTER_AREA)
     # one channel at a time: of a large image all three would take much memory
     for index in range(image.shape[2]):
-        values = image[..., index] * (weights / unit)
-        if scale != 1:
-            values = cv2.resize(values, size, interpolation=cv2.INTER_AREA)
-            values = values / np.maximum(share, np.float32(1e-6))
-        channels.append(values.clip(0, 255))
+        values = cv2.resize(image[..., index] * weights, size, interpolation=cv2.INTER_AREA)
+        channels.append((values * (unit / np.maximum(share, np.float32(1e-6)))).clip(0, 255))
     enough = share > 0.5
     unknown = ~enough if enough.any() else share <= 0
     return np.stack(channels * (3 // len(channels)), axis=-1), unknown
@@ -383,40 +432,95 @@ def feather(size: int) -> np.ndarray:
 
 
 def match_border(filled: np.ndarray, image: np.ndarray, known: np.ndarray, own: np.ndarray) -> np.ndarray:
-    """Shift the colours in a hole so that they meet the known ones around it.
+    """How the colours in a hole have to be shifted so that they meet the known ones around it.
 
-    What the pixels at the hole's border lack to the mean of the known pixels beside them is spread smoothly over the
-    whole hole and added there.
+    What the hole's border lacks to the known pixels is averaged along the border, so that a cast of the answer is taken
+    away and the texture of single pixels is not copied into the hole, and spread smoothly over the whole hole.
 
     Args:
-        filled: One channel of what the hole is filled with, (h, w), float32.
-        image: The same channel of the image, (h, w), float32.
+        filled: One channel of what the hole is filled with, (h, w), float32, in [0, 255].
+        image: The same channel of the image, (h, w), uint8, uint16, or float32 in [0, 255].
         known: (h, w), bool, the image's known pixels.
         own: (h, w), bool, the hole.
+
+    Returns:
+        What is to be added in the hole, (h, w), float32.
     """
-    near = cv2.blur(known.astype(np.float32), (3, 3), borderType=cv2.BORDER_CONSTANT)
-    # a ninth for each known neighbour
-    border = own & (near > 0.1)
-    around = cv2.blur(np.where(known, image, np.float32(0)), (3, 3), borderType=cv2.BORDER_CONSTANT)
-    missing = np.zeros_like(filled)
-    missing[border] = around[border] / near[border] - filled[border]
-    return filled + spread(missing, border.astype(np.float32))
+    lacking, border = np.zeros(own.shape, np.float32), np.zeros(own.shape, np.float32)
+    for first in range(0, len(own), ROWS):
+        # with the rows that its windows reach
+        start = max(0, first - WIDE // 2)
+        rows, outer = np.s_[first : first + ROWS], np.s_[start : first + ROWS + WIDE // 2]
+        if own[rows].any():
+            found = compare_border(filled[outer], to_float(image[outer]), known[outer], own[outer])
+            lacking[rows], border[rows] = (values[first - start :][:ROWS] for values in found)
+    return spread(lacking, border, SMOOTHING)
 
 
-def spread(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def compare_border(
+    filled: np.ndarray, image: np.ndarray, known: np.ndarray, own: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    r"""What the pixels at a hole's border lack to the known ones.
+
+    On a ramp that rises by :math:`g` from pixel to pixel outwards, and that the hole continues, a pixel at the border
+    lacks :math:`d_3 = g` to the mean of its known neighbours, and the mean of what is filled in a window of side
+    :math:`k` around it lacks :math:`d_k = g k / 2` to the mean of the known pixels there. That is taken out:
+
+    .. math:: d = d_3 - \frac{d_k - d_3}{k / 2 - 1}
+
+    which is 0 for ramps, and :math:`c` for what differs by :math:`c` everywhere.
+
+    Args:
+        filled: (h, w), float32.
+        image: (h, w), float32.
+        known: (h, w), bool.
+        own: (h, w), bool.
+
+    Returns:
+        :math:`d`, (h, w), float32, 0 off the border, and (h, w), true at the border.
+    """
+    border = own & (cv2.dilate(known.astype(np.uint8), np.ones((3, 3))) > 0)
+    near = window_means(image, known, 3, border) - filled[border]
+    wide = window_means(image, known, WIDE, border) - window_means(filled, own, WIDE, border)
+    lacking = np.zeros_like(image)
+    lacking[border] = near - (wide - near) / (WIDE / 2 - 1)
+    return lacking, border
+
+
+def window_means(values: np.ndarray, mask: np.ndarray, side: int, where: np.ndarray) -> np.ndarray:
+    """Means of the values that a mask has in the windows around pixels.
+
+    Args:
+        values: (h, w), float32.
+        mask: (h, w), bool; each window has some of it.
+        side: Side of the windows, odd.
+        where: (h, w), bool, the pixels.
+
+    Returns:
+        (n,), float32.
+    """
+    sums, counts = (
+        cv2.boxFilter(one, cv2.CV_32F, (side, side), normalize=False, borderType=cv2.BORDER_CONSTANT)[where]
+        for one in (np.where(mask, values, np.float32(0)), mask.astype(np.float32))
+    )
+    return sums / counts
+
+
+def spread(values: np.ndarray, weights: np.ndarray, smoothing: int = 0) -> np.ndarray:
     """Continue values smoothly to where their weight is 0, over coarser and coarser scales (pull-push).
 
     Args:
         values: (h, w), float32.
         weights: (h, w), float32 in [0, 1].
+        smoothing: Number of finest scales whose values count in the means of coarser ones alone.
     """
     if max(weights.shape) <= 2:
-        pushed = (values * weights).sum() / max(weights.sum(), np.float32(1e-6))
+        pushed = np.full_like(values, (values * weights).sum() / max(weights.sum(), np.float32(1e-6)))
     else:
         pulled = cv2.pyrDown(weights)
         means = cv2.pyrDown(values * weights) / np.maximum(pulled, np.float32(1e-6))
-        pushed = cv2.pyrUp(spread(means, np.minimum(1, 4 * pulled)), dstsize=weights.shape[::-1])
-    return weights * values + (1 - weights) * pushed
+        pushed = cv2.pyrUp(spread(means, np.minimum(1, 4 * pulled), smoothing - 1), dstsize=weights.shape[::-1])
+    return pushed if smoothing > 0 else weights * values + (1 - weights) * pushed
 
 
 def paste(canvas: np.ndarray, known: np.ndarray, own: np.ndarray, filled: np.ndarray) -> None:
@@ -436,5 +540,5 @@ def paste(canvas: np.ndarray, known: np.ndarray, own: np.ndarray, filled: np.nda
         values = filled[..., index]
         if values.shape != own.shape:
             values = cv2.resize(np.ascontiguousarray(values), own.shape[::-1], interpolation=cv2.INTER_CUBIC)
-        values = match_border(values, canvas[..., index] * np.float32(255 / highest), known, own)
-        canvas[own, index] = (values[own] * np.float32(highest / 255)).round().clip(0, highest).astype(canvas.dtype)
+        values = values[own] + match_border(values, canvas[..., index], known, own)[own]
+        canvas[own, index] = (values * np.float32(highest / 255)).round().clip(0, highest).astype(canvas.dtype)

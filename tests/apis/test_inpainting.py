@@ -1,7 +1,9 @@
 """Holes of any size and shape in images of any size and type."""
 
+import tracemalloc
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -12,13 +14,16 @@ from mmagic.structures import DataSample
 from mmengine.config import Config
 from mmengine.model import BaseModel
 from PIL import Image
+from skimage.data import astronaut
 
-from cainet_mm.apis import inpaint, load_model, training_size
+from cainet_mm.apis import filling, inpaint, load_model, training_size
 from cainet_mm.apis.filling import (
     Options,
     choose_windows,
+    depths_in,
     fill_holes,
     find_groups,
+    match_border,
     spread,
 )
 from cainet_mm.datasets.errors import BadImageError
@@ -228,6 +233,11 @@ class TestNetwork:
             inpaint(noise((20, 20, 3)), square((20, 20), 3, 3, 3), model=model, work_size=SIZE)
 
 
+def means_of(images, masks):
+    """Images of the mean known colour of each window."""
+    return (images * (1 - masks)).sum((2, 3), keepdim=True) / (1 - masks).sum((2, 3), keepdim=True) + 0 * images
+
+
 def jumps(image, hole):
     """Mean absolute differences of neighbours: across the hole's border, and among known pixels."""
     across, known = [], []
@@ -238,14 +248,84 @@ def jumps(image, hole):
     return np.concatenate(across).mean(), np.concatenate(known).mean()
 
 
+@pytest.fixture(scope='module')
+def portrait():
+    """A photograph with skin, cloth, hair and hard edges."""
+    return astronaut()[:256, 100:356].copy()
+
+
+def fill_from(answer, image, hole):
+    """Fill a hole by a network that sees the whole image at once and answers with an image in RGB."""
+    shown = torch.from_numpy(np.ascontiguousarray(answer[..., ::-1], np.float32)).permute(2, 0, 1)[None]
+    return inpaint(image, hole, model=oracle(lambda images, masks: shown), work_size=len(image)).astype(float)
+
+
+def psnr(image, truth, where):
+    return 10 * np.log10(255**2 / np.mean((image[where].astype(float) - truth[where]) ** 2))
+
+
+def strokes(shape, width):
+    lines = np.zeros(shape, np.uint8)
+    points = np.random.default_rng(3).integers(20, shape[0] - 20, (6, 2), np.int32)
+    return cv2.polylines(lines, [points], False, 1, width) > 0
+
+
+class TestTruth:
+    """A network that knows what was in the hole."""
+
+    @pytest.mark.parametrize(
+        'hole',
+        [square((256, 256), 120, 60, 100), square((256, 256), 150, 140, 32), strokes((256, 256), 14)],
+        ids=['large', 'small', 'strokes'],
+    )
+    def test_its_texture_is_kept_up_to_the_border_of_the_hole(self, portrait, hole):
+        filled = fill_from(portrait, portrait, hole)
+        border = hole & (cv2.dilate((~hole).astype(np.uint8), np.ones((3, 3))) > 0)
+        assert psnr(filled, portrait, hole) > 32
+        assert psnr(filled, portrait, border) > 29
+
+    @pytest.mark.parametrize('width', [1, 2, 3])
+    @pytest.mark.parametrize('diagonal', [False, True])
+    def test_thin_holes_show_its_texture(self, width, diagonal):
+        image = (128 + np.random.default_rng(0).normal(0, 10, (256, 256, 3))).round().astype(np.uint8)
+        lines = np.zeros((256, 256), np.uint8)
+        hole = cv2.line(lines, (20, 40), (230, 200 if diagonal else 40), 1, width) > 0
+        filled = fill_from(image, image, hole)
+        # the mean of the neighbours is some 10 grey levels away, and has another pattern
+        assert np.abs(filled - image)[hole].mean() < 4
+        assert np.corrcoef(filled[hole].ravel(), image[hole].ravel())[0, 1] > 0.9
+
+    @pytest.mark.parametrize(
+        'hole', [square((256, 256), 100, 60, 100), strokes((256, 256), 14)], ids=['box', 'strokes']
+    )
+    @pytest.mark.parametrize('slow', [False, True])
+    def test_a_cast_is_taken_away_from_it(self, portrait, hole, slow):
+        rows, columns = np.mgrid[:256, :256] / 256
+        cast = 20 + slow * np.stack((15 * rows, -20 * columns, 15 * np.sin(2 * np.pi * rows)), axis=-1)
+        filled = fill_from(portrait + cast, portrait, hole)
+        if not slow:
+            assert np.abs(filled - fill_from(portrait, portrait, hole)).max() <= 1
+        # it was at 22 dB
+        assert psnr(filled, portrait, hole) > 31
+        across, known = jumps(filled, hole)
+        assert across <= 1.1 * max(known, jumps(portrait, hole)[0])
+
+    def test_a_ramp_comes_back_as_it_was(self):
+        """Though the known pixels are further out than the hole's, and darker or brighter for it."""
+        rows, columns = np.mgrid[:100, :100].astype(np.float32)
+        image, hole = 20 + 2 * columns + 0.3 * rows, square((100, 100), 30, 40, 40, 20)
+        shift = match_border(image, image, ~hole, hole)
+        assert np.abs(shift[hole]).max() < 0.3
+        np.testing.assert_allclose(match_border(image - 30, image, ~hole, hole)[hole], 30, atol=0.3)
+
+
 class TestSeams:
     @pytest.mark.parametrize('offset', [-60, 45])
     @pytest.mark.parametrize('refine', [False, True])
     @pytest.mark.parametrize(('top', 'left', 'side'), [(60, 50, 12), (0, 0, 60), (50, 60, 110)])
     def test_a_network_of_other_brightness_leaves_none(self, offset, refine, top, left, side):
         def answer(images, masks):
-            mean = (images * (1 - masks)).sum((2, 3), keepdim=True) / (1 - masks).sum((2, 3), keepdim=True)
-            return mean + offset + 0 * images
+            return means_of(images, masks) + offset
 
         random = np.random.default_rng(0)
         image = (ramp(200, 220) + random.normal(0, 3, (200, 220, 3))).round().clip(0, 255).astype(np.uint8)
@@ -264,6 +344,38 @@ class TestSeams:
         image = np.full((60, 400, 3), 128, np.uint8)
         filled = inpaint(image, hole, model=model, work_size=SIZE).astype(int)
         assert np.abs(np.diff(filled[30], axis=0)).max() <= 20
+
+    def test_refined_shells_and_their_windows_meet_without_one(self):
+        """Each window has a cast of its own."""
+        casts = iter(np.tile([20.0, -20.0, 5.0], 500))
+        model = oracle(lambda images, masks: torch.stack([mean + next(casts) for mean in means_of(images, masks)]))
+        random = np.random.default_rng(0)
+        image = (ramp(200, 220) + random.normal(0, 3, (200, 220, 3))).round().clip(0, 255).astype(np.uint8)
+        hole = square((200, 220), 40, 50, 110)
+        filled = inpaint(image, hole, model=model, work_size=SIZE, refine=True).astype(float)
+        assert sum(len(inputs) for inputs, _ in model.batches) > 10
+        known = jumps(filled, hole)[1]
+        # all that can be a seam: each row and column of the hole, on the average over its length
+        for axis in (0, 1):
+            steps = np.abs(np.diff(filled[40:150, 50:160], axis=axis)).mean(axis=(1 - axis, 2))
+            assert steps.max() <= known
+
+
+class TestMemory:
+    @pytest.mark.parametrize('kind', ['many small holes', 'a thin line'])
+    def test_it_is_a_few_bytes_for_each_pixel(self, kind):
+        """However many holes are filled at the same time."""
+        image, hole = noise((1200, 1600, 3)), np.zeros((1200, 1600), np.uint8)
+        if kind == 'a thin line':
+            cv2.line(hole, (0, 0), (1599, 1199), 1, 3)
+        else:
+            hole.reshape(15, 80, 20, 80)[:, 40:44, :, 40:44] = 1
+        tracemalloc.start()
+        fill_holes([image], [hole > 0], oracle(), Options(SIZE, batch_size=256))
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        # zeros that nobody touches are counted, too: the process needs less
+        assert peak < 60 * hole.size
 
 
 class TestParts:
@@ -293,6 +405,23 @@ class TestParts:
             count[top:bottom, left:right] += group.own
             assert group.own[0].any() and group.own[-1].any() and group.own[:, 0].any() and group.own[:, -1].any()
         np.testing.assert_array_equal(count, hole)
+
+    @given(masks, st.integers(5, 90), st.integers(5, 90), st.integers(0, 99))
+    @settings(max_examples=30, deadline=None)
+    def test_depths_from_the_box_of_a_group_are_those_of_the_image(self, kind, height, width, seed):
+        hole = draw_mask(kind, (height, width), seed)
+        depths = cv2.distanceTransform(hole.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+        for group in find_groups(hole, SIZE):
+            top, left, bottom, right = group.box
+            expected = depths[top:bottom, left:right][group.own]
+            np.testing.assert_allclose(depths_in(hole, group.box)[group.own], expected, rtol=1e-6)
+
+    def test_a_tall_image_is_matched_as_in_one_piece(self, monkeypatch):
+        image, hole = noise((700, 40)).astype(np.float32), draw_mask('dots', (700, 40), 1)
+        filled = noise((700, 40), seed=2).astype(np.float32)
+        shift = match_border(filled, image, ~hole, hole)
+        monkeypatch.setattr(filling, 'ROWS', 1000)
+        np.testing.assert_allclose(shift, match_border(filled, image, ~hole, hole), atol=1e-3)
 
     def test_holes_far_apart_are_groups_of_their_own(self):
         hole = square((200, 200), 5, 5, 10) | square((200, 200), 17, 5, 10) | square((200, 200), 120, 150, 4)
