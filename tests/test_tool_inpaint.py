@@ -1,18 +1,22 @@
 """tools/inpaint.py: files in, files out, nothing refused silently."""
 
+import os
 import pickle
 import re
+import signal
 import subprocess
 import sys
 from functools import partial
+from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from conftest import ROOT, tiny
 from PIL import Image
 
-from cainet_mm.apis import inpaint, load_model
+from cainet_mm.apis import inpaint, inpainting, load_model
 
 TELEA = str(ROOT / 'configs/baselines/telea.py')
 
@@ -113,15 +117,108 @@ def test_nothing_in_a_checkpoint_is_executed(tmp_path, run, mask):
             ('photo.png', 'mask.png', '-o', 'out.png', '--config', TELEA, '--checkpoint', 'http://localhost/a.pth'),
             "a.pth' cannot be fetched",
         ),
+        (('photo.png', 'mask.png', '-o', 'out.xyz', '--config', TELEA), 'out.xyz has an unknown ending'),
+        (('photo.png', 'mask.png', '-o', 'photo.png/out.png', '--config', TELEA), 'photo.png is a file; results need'),
+        (('photo.png', 'mask.png', '-o', 'out.png', '--config', 'cainet_mm::absent.py'), 'absent.py'),
+        (('photo.png', 'mask.png', '-o', 'out.png', '--config', TELEA, '--device', 'meta'), 'device meta cannot'),
+        (('photos', 'masks', '-o', 'masks', '--config', TELEA), 'need folders of their own'),
     ],
 )
 def test_arguments_that_do_not_fit_get_a_sentence(tmp_path, run, mask, arguments, what):
     make_photo(tmp_path / 'photo.png')
+    make_photo(tmp_path / 'photos/a.png')
+    make_photo(tmp_path / 'masks/a.png')
     done = run(*arguments)
     assert done.returncode == 2
     assert what in done.stderr
     assert 'Traceback' not in done.stderr
     assert not (tmp_path / 'out.png').exists()
+
+
+@pytest.fixture
+def weights(tmp_path):
+    """A tiny network's config and checkpoints, and some that are broken."""
+    torch.manual_seed(0)
+    for stage in ('stage1', 'stage2'):
+        config = tiny(stage, tmp_path)
+        config.dump(tmp_path / f'{stage}.py')
+        torch.save(dict(state_dict=load_model(config).state_dict()), tmp_path / f'{stage}.pth')
+    (tmp_path / 'cut.pth').write_bytes((tmp_path / 'stage2.pth').read_bytes()[:20000])
+    torch.save([1, 2], tmp_path / 'list.pth')
+    torch.save(dict(state_dict=dict(a=3)), tmp_path / 'number.pth')
+    (tmp_path / 'nothing.py').write_text('x = 1')
+    (tmp_path / 'syntax.py').write_text('model = dict(')
+    (tmp_path / 'unknown.py').write_text('model = dict(type="Nonsense")')
+    (tmp_path / 'argument.py').write_text('model = dict(type="CAINetInpaintor", nonsense=3)')
+
+
+@pytest.mark.parametrize(
+    ('config', 'checkpoint', 'what'),
+    [
+        ('stage2.py', 'cut.pth', "'cut.pth' cannot be read"),
+        ('stage2.py', 'list.pth', "'list.pth' has a list where weights are expected"),
+        ('stage2.py', 'number.pth', "'number.pth' has a int as 'a'"),
+        ('stage1.py', 'stage1.pth', 'stage1.pth is of a SiameseMoCo, which fills no holes'),
+        ('nothing.py', 'stage2.pth', "'nothing.py' has no model"),
+        ('syntax.py', 'stage2.pth', "'syntax.py' cannot be read (SyntaxError"),
+        ('unknown.py', 'stage2.pth', "'unknown.py' has a model that cannot be built"),
+        ('argument.py', 'stage2.pth', "'argument.py' has a model that cannot be built"),
+    ],
+)
+def test_a_config_or_checkpoint_that_does_not_work_gets_a_sentence(run, mask, weights, config, checkpoint, what):
+    make_photo(Path('photo.png'))
+    done = run('photo.png', 'mask.png', '-o', 'out.png', '--config', config, '--checkpoint', checkpoint)
+    assert done.returncode == 2
+    (line,) = (line for line in done.stderr.splitlines() if line.startswith('inpaint.py: error: '))
+    assert what in line
+
+
+def test_a_config_may_be_that_of_the_installed_package(tmp_path, run, mask):
+    make_photo(tmp_path / 'photo.png')
+    done = run('photo.png', 'mask.png', '-o', 'out.png', '--config', 'cainet_mm::baselines/telea.py')
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / 'out.png').is_file()
+
+
+def test_results_may_go_into_the_folder_around(tmp_path, run, mask):
+    make_photo(tmp_path / 'photos/a.png')
+    done = run('photos', 'mask.png', '-o', '.', '--config', TELEA)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / 'a.png').is_file()
+
+
+@pytest.mark.parametrize(('number', 'status'), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_folder_that_is_interrupted_says_what_was_done_and_what_was_not(
+    tmp_path, run, mask, monkeypatch, number, status
+):
+    for name in range(9):
+        make_photo(tmp_path / f'photos/{name}.png', name)
+    (tmp_path / 'photos/1.png').write_bytes(b'no image')
+    write = inpainting.write_image
+
+    def interrupt(image, path):
+        if path.name == '5.png':
+            os.kill(os.getpid(), number)
+        write(image, path)
+
+    monkeypatch.setattr(inpainting, 'write_image', interrupt)
+    before = signal.getsignal(signal.SIGTERM)
+    done = run('photos', 'mask.png', '-o', 'out', '--config', TELEA, '--batch-size', '3')
+    assert done.returncode == status
+    assert '4 of 9 photographs have their result in out' in done.stdout
+    assert 'photos/1.png cannot be read' in done.stderr
+    assert 'Stopped: 4 of 9 photographs were not begun, or not finished.' in done.stderr
+    assert 'Traceback' not in done.stderr
+    assert sorted(os.listdir(tmp_path / 'out')) == ['0.png', '2.png', '3.png', '4.png']
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_an_interruption_before_the_first_photograph_gets_a_sentence(tmp_path, run, mask, monkeypatch):
+    make_photo(tmp_path / 'photo.png')
+    monkeypatch.setattr('cainet_mm.apis.models.load_inpaintor', lambda *files: os.kill(os.getpid(), signal.SIGTERM))
+    done = run('photo.png', 'mask.png', '-o', 'out.png', '--config', TELEA)
+    assert done.returncode == 143
+    assert done.stderr.strip() == 'Stopped before a photograph was begun.'
 
 
 @pytest.mark.slow
@@ -140,25 +237,22 @@ def test_memory_grows_with_the_photograph_alone(tmp_path):
     config = tiny('stage2', tmp_path)
     config.dump(tmp_path / 'tiny.py')
     torch.save(dict(state_dict=load_model(config).state_dict()), tmp_path / 'weights.pth')
-    gigabytes = []
-    for number, (height, width) in enumerate([(60, 80), (3000, 4000)]):
-        Image.radial_gradient('L').resize((width, height)).convert('RGB').save(tmp_path / f'{number}.png')
-        hole = np.zeros((height, width), bool)
-        # most of it, and as far from any known pixel as can be
-        hole[height // 30 :] = True
-        Image.fromarray(hole).save(tmp_path / f'mask_{number}.png')
-        photo = (f'{number}.png', f'mask_{number}.png', '-o', f'out_{number}.png')
-        command = [
-            sys.executable,
-            ROOT / 'tools/inpaint.py',
-            *photo,
-            '--config',
-            'tiny.py',
-            '--checkpoint',
-            'weights.pth',
-        ]
-        done = subprocess.run(list(map(str, command)), cwd=tmp_path, capture_output=True, text=True, timeout=300)
+
+    def gigabytes(height, width, hole):
+        Image.radial_gradient('L').resize((width, height)).convert('RGB').save(tmp_path / 'photo.png')
+        Image.fromarray(hole > 0).save(tmp_path / 'mask.png')
+        network = ('--config', 'tiny.py', '--checkpoint', 'weights.pth')
+        tool = str(ROOT / 'tools/inpaint.py')
+        command = [sys.executable, tool, 'photo.png', 'mask.png', '-o', 'out.png', *network]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr
-        gigabytes.append(float(re.search(r'at most (\d+\.\d+) GB', done.stdout)[1]))
-    # an image in floats would take 12 bytes of every pixel, a network's features at full size hundreds
-    assert gigabytes[1] - gigabytes[0] < 80 * 12e6 / 1e9
+        return float(re.search(r'at most (\d+\.\d+) GB', done.stdout)[1])
+
+    most, thin = np.zeros((2, 3000, 4000), np.uint8)
+    # most of it, and as far from any known pixel as can be
+    most[100:] = 1
+    cv2.line(thin, (0, 0), (3999, 2999), 1, 5)
+    least = gigabytes(60, 80, most[98:158, :80])
+    for hole in (most, thin):
+        # an image in floats would take 12 bytes of every pixel, a network's features at full size hundreds
+        assert gigabytes(3000, 4000, hole) - least < 60 * 12e6 / 1e9

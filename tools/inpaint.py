@@ -10,10 +10,12 @@ are the hole; for a folder, one mask for all, or a folder with masks of its name
 part of an RGBA photograph is the hole. Known pixels, EXIF data and the colour profile are kept. In a folder, results of
 JPEGs are PNGs, since a JPEG changes every pixel when it is written again.
 
-The exit status is 0 when every photograph has its result, 1 when some have none, 2 when the arguments do not fit.
+The exit status is 0 when every photograph has its result, 1 when some have none, 2 when the arguments do not fit. On
+Ctrl-C (130) and SIGTERM (143) it says what has been done, too; what has been written stays.
 """
 
 import argparse
+import signal
 import sys
 import time
 from pathlib import Path
@@ -45,9 +47,9 @@ def make_tool():
 
 def load(tool, args):
     """Loads the model; nothing in the checkpoint is run, and random weights are refused."""
-    from cainet_mm.apis import load_model
+    from cainet_mm.apis.models import load_inpaintor
 
-    model = load_model(args.config, args.checkpoint, args.device)
+    model = load_inpaintor(args.config, args.checkpoint, args.device)
     if args.checkpoint is None and any(True for _ in model.parameters()):
         tool.refuse(f'the model of {args.config} has weights, which --checkpoint has to name.')
     return model
@@ -64,33 +66,17 @@ def describe_effort(seconds):
     return f'{text}.'
 
 
-def main():
-    tool = make_tool()
-    args = tool.parse_args()
-    if args.config is None and args.checkpoint is None:
-        tool.refuse('--config, or a --checkpoint of tools/publish_model.py, has to say which model.')
-    if args.config is not None:
-        tool.require_file(args.config, '--config')
-    if args.checkpoint is not None:
-        tool.require_file(args.checkpoint, '--checkpoint')
-    make_package_importable()
-    # first: MMagic imports only after it
-    from cainet_mm.apis import inpaint_files, pair_files  # isort: skip
-    from tqdm import tqdm
+def stop(number, frame):
+    """Ends the work as Ctrl-C does, and tells which signal it was."""
+    # once: a second one would interrupt the summary
+    signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt(number)
 
-    try:
-        tasks, unused, others = pair_files(args.photo, args.mask, args.out)
-        model = load(tool, args)
-        outcomes = inpaint_files(
-            tasks, model, args.work_size, args.batch_size, args.refine, save_raw=args.raw, save_scales=args.save_scales
-        )
-        start = time.perf_counter()
-        outcomes = list(tqdm(outcomes, total=len(tasks), unit='photo'))
-        seconds = time.perf_counter() - start
-    except (OSError, RuntimeError, ValueError) as error:
-        tool.refuse(' '.join(str(error).split()))
+
+def summarise(args, tasks, outcomes, seconds, unused, others):
+    """Says what was done, and what was not."""
     failed = [outcome for outcome in outcomes if outcome.problem is not None]
-    print(f'{len(outcomes) - len(failed)} of {len(outcomes)} photographs have their result in {args.out}.')
+    print(f'{len(outcomes) - len(failed)} of {len(tasks)} photographs have their result in {args.out}.')
     print(describe_effort(seconds))
     for outcome in outcomes:
         for note in outcome.notes:
@@ -101,7 +87,52 @@ def main():
         print(f'{len(others)} files are no photographs by their endings and were left alone, such as {others[0]}.')
     for outcome in failed:
         print(outcome.problem, file=sys.stderr)
-    return 1 if failed else 0
+    left = len(tasks) - len(outcomes)
+    if left:
+        print(f'Stopped: {left} of {len(tasks)} photographs were not begun, or not finished.', file=sys.stderr)
+    return 1 if failed or left else 0
+
+
+def fill(tool, args):
+    """Fills the photographs and says what was done; returns the exit status."""
+    # first: MMagic imports only after it
+    from cainet_mm.apis import inpaint_files, pair_files  # isort: skip
+    from tqdm import tqdm
+
+    try:
+        tasks, unused, others = pair_files(args.photo, args.mask, args.out, args.raw, args.save_scales)
+        model = load(tool, args)
+        results = inpaint_files(tasks, model, args.work_size, args.batch_size, args.refine)
+    except (OSError, RuntimeError, ValueError) as error:
+        tool.refuse(' '.join(str(error).split()))
+    outcomes, status = [], 0
+    start = time.perf_counter()
+    try:
+        for outcome in tqdm(results, total=len(tasks), unit='photo'):
+            outcomes.append(outcome)
+    except KeyboardInterrupt as interruption:
+        status = 128 + (interruption.args or (signal.SIGINT,))[0]
+    return max(status, summarise(args, tasks, outcomes, time.perf_counter() - start, unused, others))
+
+
+def main():
+    tool = make_tool()
+    args = tool.parse_args()
+    if args.config is None and args.checkpoint is None:
+        tool.refuse('--config, or a --checkpoint of tools/publish_model.py, has to say which model.')
+    if args.config is not None and '::' not in args.config:
+        tool.require_file(args.config, '--config')
+    if args.checkpoint is not None:
+        tool.require_file(args.checkpoint, '--checkpoint')
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        make_package_importable()
+        return fill(tool, args)
+    except KeyboardInterrupt as interruption:
+        print('Stopped before a photograph was begun.', file=sys.stderr)
+        return 128 + (interruption.args or (signal.SIGINT,))[0]
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 if __name__ == '__main__':

@@ -17,18 +17,20 @@ def main():
     tool.add_argument('out')
     tool.add_argument('--half', action='store_true', help='write float16 weights, at half the size')
     args = tool.parse_args()
-    tool.require_file(args.config, 'config')
+    if '::' not in args.config:
+        tool.require_file(args.config, 'config')
     tool.require_file(args.checkpoint, 'checkpoint')
     make_package_importable()
     # first: MMagic imports only after it
-    from cainet_mm.apis import load_model, publish
+    from cainet_mm.apis import publish
+    from cainet_mm.apis.models import load_inpaintor
 
     try:
-        load_model(args.config, args.checkpoint)
+        load_inpaintor(args.config, args.checkpoint)
         published = publish(args.checkpoint, args.config, args.out, args.half)
-        load_model(None, published)
-    except (FileNotFoundError, ValueError) as error:
-        tool.refuse(error)
+        load_inpaintor(None, published)
+    except (OSError, RuntimeError, ValueError) as error:
+        tool.refuse(' '.join(str(error).split()))
     print(f'{published}: {published.stat().st_size / 1e6:.1f} MB')
 
 

@@ -4,13 +4,14 @@ from .comparison import MethodResult, Pictures, evaluate_method
 from .costs import Cost, describe_complexity, measure_cost
 from .exporting import Exported, export
 from .filling import training_size
-from .inpainting import Outcome, Task, inpaint, inpaint_files, pair_files
-from .models import load_model, read_config
+from .inpainting import BadImagesError, Outcome, Task, inpaint, inpaint_files, pair_files
+from .models import load_inpaintor, load_model, read_config
 from .publishing import publish
 from .scales import ScalePictures, picture_scales
 from .test_sets import config_of_folder, kinds_of, loader_from_config
 
 __all__ = [
+    'BadImagesError',
     'Cost',
     'Exported',
     'MethodResult',
@@ -25,6 +26,7 @@ __all__ = [
     'inpaint',
     'inpaint_files',
     'kinds_of',
+    'load_inpaintor',
     'load_model',
     'loader_from_config',
     'measure_cost',

@@ -1,8 +1,9 @@
 """A photograph, a hole, an answer."""
 
-import os
-from collections import Counter
-from collections.abc import Iterator, Sequence
+import tempfile
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -12,59 +13,41 @@ from mmengine.model import BaseModel
 from PIL import Image
 
 from ..datasets.errors import BadImageError
-from ..datasets.preparation import IMAGE_ENDINGS, walk_files, walk_images
+from ..datasets.preparation import write_whole
 from ..evaluation import write_montage
 from .comparison import recorded_scales, to_picture
+from .configs import describe_error
 from .filling import Options, fill_holes, training_size
-from .photo_files import (
-    FORMATS,
-    Photo,
-    hole_of,
-    hole_of_image,
-    image_of,
-    photo_of,
-    read_hole,
-    read_photo,
-    write_image,
-)
+from .jobs import Job, Source, alpha_of, check_types, describe_type, in_groups, make_job, result_of
+from .pairing import Task, pair_files
+from .photo_files import FORMATS, image_of, write_image
 
-Source = np.ndarray | Image.Image | str | Path
+__all__ = ['BadImagesError', 'Outcome', 'ScaleRecorder', 'Task', 'inpaint', 'inpaint_files', 'pair_files']
+
 # a smaller window shows a network too little to go by
 SMALLEST_SIZE = 16
-# photographs in memory at once, besides a single one of any size
-MAX_PIXELS = 2**22
+PROBLEMS_SHOWN = 6
 
 
-@dataclass
-class Job:
-    """A photograph to be filled.
+class BadImagesError(BadImageError):
+    """Some of several photographs cannot be used; the others have been filled.
 
     Attributes:
-        photo: The photograph.
-        hole: (H, W), true in the hole, upright.
-        opaque: Whether the hole was the photograph's transparent part, which becomes opaque.
+        results: What :func:`inpaint` returns of the others: a list in which ``None`` stands for a bad photograph, or a
+            dict without it.
+        problems: What is wrong, in a sentence, by the photograph's position in the list or its name in the folder.
     """
 
-    photo: Photo
-    hole: np.ndarray
-    opaque: bool = False
-
-
-@dataclass(frozen=True)
-class Task:
-    """A photograph's files.
-
-    Attributes:
-        photo: The photograph.
-        mask: Its mask, or ``None`` for its transparent part.
-        out: Where the result goes.
-        problem: Why there can be none, in a sentence.
-    """
-
-    photo: Path
-    mask: Path | None
-    out: Path
-    problem: str | None = None
+    def __init__(self, results: list | dict[str, Image.Image], problems: dict[int | str, str]) -> None:
+        total = len(problems) + (len(results) if isinstance(results, dict) else len(results) - len(problems))
+        more = len(problems) - PROBLEMS_SHOWN
+        shown = [*list(problems.values())[:PROBLEMS_SHOWN], *([f'So it is with {more} more.'] if more > 0 else [])]
+        super().__init__(
+            f"{len(problems)} of {total} photographs cannot be filled; this error's results are those of the others. "
+            + ' '.join(shown)
+        )
+        self.results = results
+        self.problems = problems
 
 
 @dataclass
@@ -117,10 +100,12 @@ def inpaint(
     Returns:
         As it was given: an array of the same shape, type and channel order; a PIL image, for paths too, with EXIF
         data and colour profile; a list; or a dict by the photographs' names in their folder. A photograph without a
-        hole comes back unchanged.
+        hole comes back unchanged. Of a folder, files with other endings than images' and masks that belong to no
+        photograph are left alone, with a warning.
 
     Raises:
-        BadImageError: A photograph or a mask cannot be used, sizes differ, or a mask leaves nothing known.
+        BadImageError: A photograph or a mask cannot be used, sizes differ, or a mask leaves nothing known. Of several
+            photographs the others are filled first; then it is a :class:`BadImagesError` that has their results.
         ValueError: The arguments do not fit.
         TypeError: A photograph, mask or model is of another type.
     """
@@ -133,19 +118,60 @@ def inpaint(
                 f'The photographs of a folder take a folder of masks, or the path of one mask for all, as mask; got '
                 f'{describe_type(mask)}.'
             )
-        tasks, _, _ = pair_files(Path(image), None if mask is None else Path(mask))
-        for task in tasks:
-            if task.problem is not None:
-                raise BadImageError(task.problem)
-        photos, masks = [task.photo for task in tasks], [task.mask for task in tasks]
-        filled = inpaint_all(photos, masks, model, options, channel_order)
-        return {photo.relative_to(image).as_posix(): one for photo, one in zip(photos, filled, strict=True)}
+        return inpaint_folder(Path(image), None if mask is None else Path(mask), model, options)
     if isinstance(image, np.ndarray) and image.ndim == 4:
-        masks = spread_masks(mask, len(image))
-        return np.stack(inpaint_all(list(image), masks, model, options, channel_order)) if len(image) else image.copy()
+        images = list(image)
+        results = inpaint_several(images, spread_masks(mask, len(images)), model, options, channel_order)
+        return np.stack(results) if results else image.copy()
     if isinstance(image, list | tuple):
-        return inpaint_all(image, spread_masks(mask, len(image)), model, options, channel_order)
-    return inpaint_all([image], [mask], model, options, channel_order)[0]
+        return inpaint_several(image, spread_masks(mask, len(image)), model, options, channel_order)
+    ((result, error),) = inpaint_all([(image, mask)], model, options, channel_order)
+    if error is not None:
+        raise error
+    return result
+
+
+def inpaint_folder(folder: Path, masks: Path | None, model: BaseModel, options: Options) -> dict[str, Image.Image]:
+    """Fill the photographs of a folder, as :func:`inpaint` says."""
+    tasks, unused, others = pair_files(folder, masks)
+    if unused:
+        warnings.warn(f'{len(unused)} masks belong to no photograph, such as {unused[0]}.', stacklevel=3)
+    if others:
+        warnings.warn(
+            f'{len(others)} files are no photographs by their endings and were left alone, such as {others[0]}.',
+            stacklevel=3,
+        )
+    names = {task.photo: task.photo.relative_to(folder).as_posix() for task in tasks}
+    problems = {names[task.photo]: task.problem for task in tasks if task.problem is not None}
+    good = [task for task in tasks if task.problem is None]
+    results = {}
+    filled = inpaint_all([(task.photo, task.mask) for task in good], model, options)
+    for task, (result, error) in zip(good, filled, strict=True):
+        if error is None:
+            results[names[task.photo]] = result
+        else:
+            problems[names[task.photo]] = describe_problem(f'The photograph {task.photo}', error)
+    if problems:
+        raise BadImagesError(results, {name: problems[name] for name in names.values() if name in problems})
+    return results
+
+
+def inpaint_several(
+    images: Sequence[Source], masks: Sequence[Source | None], model: BaseModel, options: Options, order: str
+) -> list:
+    """Fill the photographs of a list, as :func:`inpaint` says."""
+    filled = list(inpaint_all(list(zip(images, masks, strict=True)), model, options, order))
+    problems = {}
+    for position, (image, (_, error)) in enumerate(zip(images, filled, strict=True)):
+        if error is not None:
+            name = (
+                f'The photograph {image}' if isinstance(image, str | Path) else f'Photograph [{position}] of the list'
+            )
+            problems[position] = describe_problem(name, error)
+    results = [result for result, _ in filled]
+    if problems:
+        raise BadImagesError(results, problems)
+    return results
 
 
 def make_options(model: BaseModel, work_size: int | None, batch_size: int, refine: bool) -> Options:
@@ -190,169 +216,53 @@ def spread_masks(mask: Source | Sequence[Source] | None, count: int) -> list[Sou
 
 
 def inpaint_all(
-    images: Sequence[Source], masks: Sequence[Source | None], model: BaseModel, options: Options, order: str
-) -> list:
-    """Fill photographs of any kind."""
-    jobs = [make_job(image, mask, order) for image, mask in zip(images, masks, strict=True)]
-    results = []
-    for image, job, pixels in zip(images, jobs, fill_jobs(jobs, model, options), strict=True):
-        if not isinstance(image, np.ndarray):
-            results.append(image_of(job.photo, pixels, alpha_of(job)))
-            continue
-        pixels = pixels[..., ::-1] if order == 'bgr' else pixels
-        alpha = alpha_of(job)
-        pixels = pixels if alpha is None else np.concatenate((pixels, alpha[..., None]), axis=2)
-        results.append(np.ascontiguousarray(pixels).reshape(image.shape))
-    return results
-
-
-def make_job(image: Source, mask: Source | None, order: str = 'rgb') -> Job:
-    """Read a photograph and its mask and check that they fit.
+    sources: Sequence[tuple[Source, Source | None]], model: BaseModel, options: Options, order: str = 'rgb'
+) -> Iterator[tuple[np.ndarray | Image.Image | None, BadImageError | None]]:
+    """Fill photographs of any kind, a few at a time.
 
     Args:
-        image: An array, a PIL image or a path.
-        mask: The same; ``None`` for the photograph's transparent part.
+        sources: Photographs and their masks.
+        model: The inpaintor.
+        options: How it fills.
         order: Channel order of arrays.
 
-    Raises:
-        BadImageError: They cannot be used.
-        TypeError: They are nothing of this.
-    """
-    for kind, given in (('photograph', image), ('mask', mask)):
-        if not isinstance(given, Source) and not (kind == 'mask' and given is None):
-            raise TypeError(f'A {kind} is an array, a PIL image or a path; got {describe_type(given)}.')
-    name = f'The photograph {image}' if isinstance(image, str | Path) else 'The photograph'
-    if isinstance(image, np.ndarray):
-        photo = photo_of_array(image, order)
-    else:
-        photo = photo_of(image) if isinstance(image, Image.Image) else read_photo(Path(image))
-    if mask is None:
-        if photo.alpha is None:
-            raise BadImageError(f'{name} has no mask and no alpha channel whose transparent part could be one.')
-        hole = photo.alpha < np.iinfo(photo.alpha.dtype).max / 2
-    elif isinstance(mask, np.ndarray):
-        hole = hole_of(mask)
-    else:
-        hole = hole_of_image(mask) if isinstance(mask, Image.Image) else read_hole(Path(mask))
-    size = photo.pixels.shape[:2]
-    if hole.shape != size:
-        which = f'mask {mask}' if isinstance(mask, str | Path) else 'mask'
-        raise BadImageError(
-            f'{name} has {size[0]}x{size[1]} pixels as one looks at it and its {which} {hole.shape[0]}x'
-            f'{hole.shape[1]} (height x width); both need the same size.'
-        )
-    if hole.all():
-        raise BadImageError(f'{name} is all hole; at least one pixel has to be known to fill the others from.')
-    return Job(photo, hole, opaque=mask is None)
-
-
-def describe_type(given: object) -> str:
-    """Name the type of what was given, for a sentence."""
-    kind = type(given)
-    return kind.__name__ if kind.__module__ == 'builtins' else f'{kind.__module__}.{kind.__name__}'
-
-
-def photo_of_array(image: np.ndarray, order: str) -> Photo:
-    """Take an array as a photograph.
+    Yields:
+        Each photograph's result, or why there is none.
 
     Raises:
-        BadImageError: It has another shape or type.
+        TypeError: A photograph or a mask is of another type.
     """
-    if image.dtype not in (np.uint8, np.uint16):
-        raise BadImageError(
-            f'The array of a photograph has the type uint8 or uint16, got {image.dtype}; round and convert it.'
-        )
-    if image.ndim not in (2, 3) or image.ndim == 3 and image.shape[2] not in (1, 3, 4) or not image.size:
-        raise BadImageError(
-            f'The array of a photograph has the shape (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), got {image.shape}.'
-        )
-    pixels = image[..., None] if image.ndim == 2 else image
-    alpha = pixels[..., 3] if pixels.shape[2] == 4 else None
-    pixels = pixels[..., :3][..., ::-1] if order == 'bgr' else pixels[..., :3]
-    return Photo(np.ascontiguousarray(pixels), alpha)
+    for image, mask in sources:
+        check_types(image, mask)
+
+    def read() -> Iterator[tuple[Source | BadImageError, Job | None]]:
+        for image, mask in sources:
+            try:
+                yield image, make_job(image, mask, order)
+            except BadImageError as error:
+                yield error, None
+
+    for group in in_groups(read(), options.batch_size):
+        yield from fill_group(group, model, options, order)
 
 
-def alpha_of(job: Job) -> np.ndarray | None:
-    """The alpha channel of a filled photograph: opaque where the hole was its transparent part."""
-    alpha = job.photo.alpha
-    return np.where(job.hole, np.iinfo(alpha.dtype).max, alpha).astype(alpha.dtype) if job.opaque else alpha
+def fill_group(
+    group: list[tuple[Source | BadImageError, Job | None]], model: BaseModel, options: Options, order: str
+) -> Iterator[tuple[np.ndarray | Image.Image | None, BadImageError | None]]:
+    """Fill photographs that have been read, together."""
+    filled = iter(fill_jobs([job for _, job in group if job is not None], model, options))
+    for source, job in group:
+        yield (None, source) if job is None else (result_of(job, next(filled), source, order), None)
+
+
+def describe_problem(name: str, error: BadImageError) -> str:
+    """Say what is wrong with one of several photographs, with its name."""
+    return str(error) if str(error).startswith(f'{name} ') else f'{name} cannot be filled: {error}'
 
 
 def fill_jobs(jobs: Sequence[Job], model: BaseModel, options: Options) -> list[np.ndarray]:
     """Fill the holes of photographs, upright."""
     return fill_holes([job.photo.pixels for job in jobs], [job.hole for job in jobs], model, options)
-
-
-def pair_files(photos: Path, masks: Path | None, out: Path | None = None) -> tuple[list[Task], list[Path], list[Path]]:
-    """Say for a photograph, or for each in a folder and those below it, which is its mask and where its result goes.
-
-    Args:
-        photos: A photograph or a folder.
-        masks: A mask for all photographs; a folder of masks with the photographs' names, of any ending; or ``None``.
-        out: The file of the result, or a folder for results with the photographs' names. What is lossy becomes PNG
-            there. ``None`` where nothing is written.
-
-    Returns:
-        The tasks in the order of their names, the masks in the folder that belong to no photograph, and the files in
-        the folder of photographs that have another ending than those.
-
-    Raises:
-        ValueError: A path does not exist, there are no photographs, a folder of masks comes with one photograph, or
-            something would be written over what is read.
-    """
-    for path, kind in ((photos, 'photograph'), (masks, 'mask')):
-        if path is not None and not path.exists():
-            raise ValueError(f'There is no {kind} at {path}; give the path of an existing file or folder.')
-    if photos.is_file():
-        if masks is not None and masks.is_dir():
-            raise ValueError(f'{photos} is one photograph and {masks} a folder; give the file of its mask.')
-        if out is not None and (out.is_dir() or not out.suffix):
-            out = out / result_name(Path(photos.name))
-        if out is not None and out.resolve() in [path.resolve() for path in (photos, masks) if path is not None]:
-            raise ValueError(f'{out} would be written over what is read; give another name.')
-        return [Task(photos, masks, photos if out is None else out)], [], []
-
-    others = [path.resolve() for path in (masks, out) if path is not None]
-    if photos.resolve() in others:
-        raise ValueError(f'{photos} is the folder of the photographs; masks and results need folders of their own.')
-    files = sorted(
-        path
-        for path in walk_files(photos, photos / '.none')
-        if not any(other == path.resolve() or other in path.resolve().parents for other in others)
-    )
-    names = [path.relative_to(photos) for path in files if path.suffix.lower() in IMAGE_ENDINGS]
-    if not names:
-        raise ValueError(f'{photos} has no photographs; accepted are the endings {", ".join(sorted(IMAGE_ENDINGS))}.')
-    known: dict[Path, list[Path]] = {}
-    if masks is not None and masks.is_dir():
-        for path in sorted(walk_images(masks, masks / '.none')):
-            known.setdefault(path.relative_to(masks).with_suffix(''), []).append(path)
-    results = Counter(result_name(name) for name in names)
-    tasks = []
-    for name in names:
-        mask, problem = masks, None
-        if masks is not None and masks.is_dir():
-            found = known.get(name.with_suffix(''), [])
-            # of several, the one with the photograph's own ending
-            same = [path for path in found if path.suffix == name.suffix] if len(found) > 1 else found
-            mask = same[0] if len(same) == 1 else None
-            if mask is None:
-                what = 'several masks' if found else 'no mask'
-                problem = f'The photograph {photos / name} has {what} of its name in {masks}; it needs one.'
-        result = result_name(name)
-        if results[result] > 1 and result != name:
-            # of photo.png and photo.jpg, the second one's
-            result = name.with_name(f'{name.name}.png')
-        tasks.append(Task(photos / name, mask, photos / name if out is None else out / result, problem))
-    unused = known.keys() - {name.with_suffix('') for name in names}
-    unused_masks = [path for name in sorted(unused) for path in known[name]]
-    return tasks, unused_masks, [path for path in files if path.suffix.lower() not in IMAGE_ENDINGS]
-
-
-def result_name(name: Path) -> Path:
-    """The name of a photograph's result: its own, or, for a format that is lossy or unknown, that of a PNG."""
-    kind = FORMATS.get(name.suffix.lower())
-    return name if kind is not None and kind.lossless else name.with_suffix('.png')
 
 
 def inpaint_files(
@@ -361,82 +271,66 @@ def inpaint_files(
     work_size: int | None = None,
     batch_size: int = 8,
     refine: bool = False,
-    save_raw: bool = False,
-    save_scales: bool = False,
 ) -> Iterator[Outcome]:
     """Fill photographs from files into files; what is wrong with one does not keep the others.
 
     Args:
-        tasks: The files.
+        tasks: The files, as :func:`pair_files` gives them.
         model: Any inpaintor, in eval mode.
         work_size: As in :func:`inpaint`.
         batch_size: As in :func:`inpaint`. Small photographs are filled together.
         refine: As in :func:`inpaint`.
-        save_raw: Whether the network's own image is written beside the result as ``NAME.raw.png``.
-        save_scales: Whether what the network's scales put out for the largest hole is written as
-            ``NAME.scales.png``.
 
-    Yields:
-        What became of each photograph, in their order.
+    Returns:
+        What became of each photograph, in their order; each is filled when its outcome is asked for.
 
     Raises:
         ValueError: The arguments do not fit.
     """
     options = make_options(model, work_size, batch_size, refine)
-    if save_scales and getattr(getattr(model, 'generator', None), 'num_scales', 1) < 2:
+    if any(task.scales for task in tasks) and getattr(getattr(model, 'generator', None), 'num_scales', 1) < 2:
         raise ValueError(f'{type(model).__name__} has no generator with several scales; take a CAINetInpaintor.')
-    alone = save_raw or save_scales
-    batch: list[tuple[Outcome, Job | None]] = []
+    alone = any(task.raw or task.scales for task in tasks)
+    groups = in_groups(read_tasks(tasks), 1 if alone else batch_size)
+    return (outcome for group in groups for outcome in fill_files(group, model, options))
+
+
+def read_tasks(tasks: Iterable[Task]) -> Iterator[tuple[Outcome, Job | None]]:
+    """Read photographs and masks from files."""
     for task in tasks:
         outcome, job = Outcome(task, task.problem), None
         try:
             job = None if task.problem else make_job(task.photo, task.mask)
-        except (BadImageError, MemoryError) as error:
+        except Exception as error:  # whatever is wrong with one, the others go on
             outcome.problem = sentence(task, error)
-        batch.append((outcome, job))
-        jobs = [one for _, one in batch if one is not None]
-        pixels = sum(one.hole.size for one in jobs)
-        if alone or len(jobs) >= batch_size or pixels >= MAX_PIXELS:
-            yield from fill_files(batch, model, options, save_raw, save_scales)
-            batch = []
-    yield from fill_files(batch, model, options, save_raw, save_scales)
+        yield outcome, job
 
 
-def fill_files(
-    batch: list[tuple[Outcome, Job | None]], model: BaseModel, options: Options, save_raw: bool, save_scales: bool
-) -> Iterator[Outcome]:
+def fill_files(group: list[tuple[Outcome, Job | None]], model: BaseModel, options: Options) -> Iterator[Outcome]:
     """Fill photographs that have been read, together, and write the results."""
-    good = [(outcome, job) for outcome, job in batch if job is not None]
-    if len(good) > 1:
-        try:
-            filled = fill_jobs([job for _, job in good], model, options)
-        except (RuntimeError, ValueError, MemoryError):
-            # one of them, which is found by itself
-            filled = [None] * len(good)
-    else:
-        filled = [None] * len(good)
-    answers = {id(outcome): pixels for (outcome, _), pixels in zip(good, filled, strict=True)}
-    for outcome, job in batch:
+    jobs = [job for _, job in group if job is not None]
+    filled = [None] * len(jobs)
+    if len(jobs) > 1:
+        # what fails at one of them is found by itself
+        with suppress(Exception):
+            filled = fill_jobs(jobs, model, options)
+    filled = iter(filled)
+    for outcome, job in group:
         if job is not None:
             try:
-                write_answer(outcome, job, answers[id(outcome)], model, options, save_raw, save_scales)
-            except (RuntimeError, ValueError, MemoryError, OSError) as error:
+                write_answer(outcome, job, next(filled), model, options)
+            except Exception as error:  # as above
                 outcome.problem = sentence(outcome.task, error)
         yield outcome
 
 
-def write_answer(
-    outcome: Outcome,
-    job: Job,
-    pixels: np.ndarray | None,
-    model: BaseModel,
-    options: Options,
-    save_raw: bool,
-    save_scales: bool,
-) -> None:
-    """Fill a photograph unless that has been done, and write what is wanted of it."""
-    out = outcome.task.out
-    raw = job.photo.pixels.copy() if save_raw else None
+def write_answer(outcome: Outcome, job: Job, pixels: np.ndarray | None, model: BaseModel, options: Options) -> None:
+    """Fill a photograph unless that has been done, and write what is wanted of it: the result last.
+
+    Whether the result is there thus says whether all is.
+    """
+    task = outcome.task
+    raw = job.photo.pixels.copy() if task.raw else None
 
     def keep_raw(place: tuple[slice, slice], image: np.ndarray) -> None:
         highest = np.iinfo(raw.dtype).max
@@ -445,23 +339,32 @@ def write_answer(
 
     recorder = ScaleRecorder(model)
     if pixels is None:
-        options = replace(options, on_raw=keep_raw if save_raw else None)
-        (pixels,) = fill_jobs([job], recorder if save_scales else model, options)
-    write_image(image_of(job.photo, pixels, alpha_of(job)), out)
-    if save_raw:
-        write_image(image_of(job.photo, raw, alpha_of(job)), out.with_name(f'{out.stem}.raw.png'))
+        options = replace(options, on_raw=keep_raw if task.raw else None)
+        (pixels,) = fill_jobs([job], recorder if task.scales else model, options)
+    if task.raw:
+        write_image(image_of(job.photo, raw, alpha_of(job)), task.raw)
     if recorder.pictures:
         titles = [f'scale {number}' for number in range(len(recorder.pictures) - 1, 0, -1)]
-        path = out.with_name(f'{out.stem}.scales.png')
-        partial = path.with_name(f'.{os.getpid()}.{path.name}')
-        write_montage(['input', *titles], [recorder.pictures], partial)
-        partial.replace(path)
+        write_whole(task.scales, montage(['input', *titles], recorder.pictures))
+    elif task.scales:
+        outcome.notes.append(f'{task.scales} was not written: without a hole the network saw nothing.')
+    write_image(image_of(job.photo, pixels, alpha_of(job)), task.out)
     outcome.share = float(job.hole.mean())
-    kind = FORMATS[out.suffix.lower()]
+    kind = FORMATS[task.out.suffix.lower()]
     if not job.hole.any():
-        outcome.notes.append(f'{out} is unchanged: the mask has no hole.')
+        outcome.notes.append(f'{task.out} is unchanged: the mask has no hole.')
     if not kind.lossless:
-        outcome.notes.append(f'{out} is a JPEG, whose compression changes the known pixels a little; PNG keeps them.')
+        outcome.notes.append(
+            f'{task.out} is a JPEG, whose compression changes the known pixels a little; PNG keeps them.'
+        )
+
+
+def montage(titles: Sequence[str], pictures: Sequence[np.ndarray]) -> bytes:
+    """A PNG of pictures side by side, each with its title."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, 'montage.png')
+        write_montage(titles, [pictures], path)
+        return path.read_bytes()
 
 
 class ScaleRecorder:
@@ -484,5 +387,9 @@ class ScaleRecorder:
 
 def sentence(task: Task, error: Exception) -> str:
     """Say why a photograph has no result, with its name."""
-    reason = ' '.join(str(error).split()) or type(error).__name__
-    return reason if str(task.photo) in reason else f'The photograph {task.photo} was not filled: {reason}'
+    if isinstance(error, ValueError | RuntimeError | OSError):
+        reason = ' '.join(str(error).split()) or type(error).__name__
+    else:
+        reason = describe_error(error)
+    named = reason.startswith(f'The photograph {task.photo} ')
+    return reason if named else f'The photograph {task.photo} was not filled: {reason}'

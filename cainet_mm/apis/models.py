@@ -8,8 +8,11 @@ from mmengine.config import Config, ConfigDict
 from mmengine.model import BaseModel
 from mmengine.registry import init_default_scope
 
-from ..models.checkpoints import find_misfits, read_checkpoint, shapes_of
-from .publishing import read_published_config
+from ..models.checkpoints import find_misfits, shapes_of
+from .configs import describe_error, read_config, require_inpaintor, require_model
+from .publishing import read_published_config, read_weights_of
+
+__all__ = ['load_inpaintor', 'load_model', 'read_config', 'usable_device']
 
 
 def load_model(
@@ -27,28 +30,49 @@ def load_model(
 
     Raises:
         FileNotFoundError: The config or the checkpoint does not exist.
-        ValueError: The checkpoint does not fit the model, holds what could run code, or holds no config where none
-            is given; or the device cannot be used.
+        ValueError: The config or the checkpoint cannot be read; the config has no model, or one that cannot be built;
+            the checkpoint does not fit the model, holds what could run code, or holds no config where none is given;
+            or the device cannot be used.
     """
     place = usable_device(device)
     if config is None:
         if checkpoint is None:
             raise ValueError('load_model needs a config, or a checkpoint of tools/publish_model.py, which holds one.')
-        config = read_published_config(checkpoint)
-    if not isinstance(config, Config):
-        config = read_config(config)
+        name, config = f'The config in {str(checkpoint)!r}', read_published_config(checkpoint)
+    elif isinstance(config, Config):
+        name = f'The config {config.filename!r}' if config.filename else 'The config'
+    else:
+        name, config = f'The config {str(config)!r}', read_config(config)
+    require_model(config, name)
     init_default_scope(config.get('default_scope', 'mmagic'))
     model_config = without_pretrained(config.model)
     # inference needs no losses, and these may need the weights of a VGG: ours, and that of MMagic's inpaintors
     for key, nothing in (('losses', {}), ('loss_composed_percep', None)):
         if key in model_config:
             model_config[key] = nothing
-    model = MODELS.build(model_config)
+    try:
+        model = MODELS.build(model_config)
+    except Exception as error:  # by what is wrong in the config, and where
+        raise ValueError(f'{name} has a model that cannot be built ({describe_error(error)}).') from error
     if checkpoint is not None:
         load_weights(model, str(checkpoint))
     # as OpenMMLab's packages keep it with models for inference
     model.cfg = config
     return model.to(place).eval()
+
+
+def load_inpaintor(
+    config: str | Path | Config | None, checkpoint: str | Path | None = None, device: str = 'cpu'
+) -> BaseModel:
+    """Load a model as :func:`load_model` does, and refuse one that fills no holes, such as that of stage 1.
+
+    Raises:
+        FileNotFoundError: The config or the checkpoint does not exist.
+        ValueError: As of :func:`load_model`; or the model is no inpaintor.
+    """
+    model = load_model(config, checkpoint, device)
+    require_inpaintor(type(model), f'The model of {config if checkpoint is None else checkpoint}')
+    return model
 
 
 def usable_device(device: str | torch.device) -> torch.device:
@@ -58,23 +82,12 @@ def usable_device(device: str | torch.device) -> torch.device:
         ValueError: It has not, or there is no such kind.
     """
     try:
-        return torch.empty(1, device=device).device
+        tensor = torch.zeros(1, device=device)
+        # there are devices that hold no numbers
+        tensor.item()
+        return tensor.device
     except (RuntimeError, AssertionError, NotImplementedError) as error:  # by the kind of device
         raise ValueError(f'The device {device} cannot be used: {str(error).splitlines()[0]}') from error
-
-
-def read_config(path: str | Path) -> Config:
-    """Read a config from a file, or from an installed package, such as ``'cainet_mm::quickstart/stage2.py'``.
-
-    Raises:
-        FileNotFoundError: There is no such config.
-    """
-    if '::' in str(path):
-        # MMEngine looks into packages for what is inherited alone
-        return Config.fromstring(f'_base_ = [{str(path)!r}]', '.py')
-    if not Path(path).is_file():
-        raise FileNotFoundError(f'The config {str(path)!r} does not exist.')
-    return Config.fromfile(path)
 
 
 def without_pretrained(model: ConfigDict) -> ConfigDict:
@@ -108,12 +121,9 @@ def load_weights(model: BaseModel, checkpoint: str) -> None:
 
     Raises:
         FileNotFoundError: A local checkpoint does not exist.
-        ValueError: Keys are missing, left over, or of another shape.
+        ValueError: It cannot be read or holds no weights; keys are missing, left over, or of another shape.
     """
-    if '://' not in checkpoint and not Path(checkpoint).is_file():
-        raise FileNotFoundError(f'The checkpoint {checkpoint!r} does not exist.')
-    loaded = read_checkpoint(checkpoint)
-    weights = loaded.get('state_dict', loaded)
+    weights = read_weights_of(checkpoint)
     # MMagic's perceptual loss keeps its network in the checkpoint
     weights = {key: value for key, value in weights.items() if not key.startswith('loss_percep.')}
     critic = {key: value for key, value in model.state_dict().items() if key.startswith('disc.')}

@@ -1,6 +1,7 @@
 """Photographs and masks as files and PIL images: what is read, and how it is written again."""
 
 import io
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -125,6 +126,23 @@ def open_image(path: Path, kind: str) -> tuple[Image.Image, int]:
         raise BadImageError(f'The {kind} {path} cannot be read ({reason}).') from error
 
 
+def load_pixels(image: Image.Image, name: str) -> None:
+    """Read the pixels of a PIL image that may only have been opened: Pillow turns a TIFF upright when it does.
+
+    Args:
+        image: The image.
+        name: What it is called in the sentence.
+
+    Raises:
+        BadImageError: They cannot be read.
+    """
+    try:
+        image.load()
+    except Exception as error:  # as above
+        reason = ' '.join(str(error).split()) or type(error).__name__
+        raise BadImageError(f'{name} cannot be read ({reason}).') from error
+
+
 def photo_of(image: Image.Image, name: str = 'The photograph', stored: int = 1) -> Photo:
     """Take a PIL image apart.
 
@@ -136,8 +154,9 @@ def photo_of(image: Image.Image, name: str = 'The photograph', stored: int = 1) 
             images as they are.
 
     Raises:
-        BadImageError: It is of another kind.
+        BadImageError: It cannot be read, or is of another kind.
     """
+    load_pixels(image, name)
     info = {key: image.info[key] for key in ('exif', 'icc_profile', 'dpi') if image.info.get(key)}
     orientation = image.getexif().get(ORIENTATION, 1)
     if image.format == 'TIFF':
@@ -145,6 +164,13 @@ def photo_of(image: Image.Image, name: str = 'The photograph', stored: int = 1) 
         exif.update({tag: value for tag, value in image.getexif().items() if tag in TIFF_EXIF})
         exif[ORIENTATION] = stored if orientation == 1 else orientation
         info['exif'] = exif.tobytes()
+    elif 'exif' in info:
+        info['exif'] = without_thumbnail(info['exif'])
+    if image.mode.startswith('I') and 'transparency' in image.info:
+        raise BadImageError(
+            f'{name} has 16 bits and one grey value that stands for transparent, which others could turn into when '
+            'holes are filled. Convert it to 8 bits with an alpha channel, or take the transparency out.'
+        )
     if image.mode == 'P' or 'transparency' in image.info and image.mode in ('L', 'RGB'):
         image = image.convert('RGBA' if 'transparency' in image.info else 'RGB')
     if image.mode == 'I' and image.getextrema()[0] >= 0 and image.getextrema()[1] < 2**16:
@@ -166,6 +192,63 @@ def photo_of(image: Image.Image, name: str = 'The photograph', stored: int = 1) 
     if pixels.shape[2] in (2, 4):
         pixels, alpha = pixels[..., :-1], pixels[..., -1]
     return Photo(np.ascontiguousarray(pixels), alpha, stored if orientation == 1 else orientation, info)
+
+
+# by which EXIF's directories say where a thumbnail begins and how long it is: a JPEG, and one that is not compressed
+THUMBNAIL = {0x0201: 0x0202, 0x0111: 0x0117}
+# bytes of an entry; the type of a number of two bytes
+ENTRY = 12
+SHORT = 3
+
+
+def without_thumbnail(exif: bytes) -> bytes:
+    """Take the thumbnail out of EXIF data, on which what was removed is still seen; the rest stays byte for byte.
+
+    EXIF data are a TIFF file: a directory of 12-byte entries with the photograph's tags, followed by the place of the
+    next directory, which is the thumbnail's.
+
+    Args:
+        exif: As Pillow gives it. What cannot be followed, in which no program finds a thumbnail, comes back as it is.
+    """
+    start = 6 if exif.startswith(b'Exif\0\0') else 0
+    data = bytearray(exif)
+    order = {b'II': '<', b'MM': '>'}.get(exif[start : start + 2])
+    if order is None:
+        return exif
+
+    def number(kind: str, place: int) -> int:
+        return struct.unpack_from(order + kind, data, place)[0]
+
+    def end_of(directory: int) -> int:
+        return directory + 2 + ENTRY * number('H', directory)
+
+    def numbers(entry: int) -> tuple[int, ...]:
+        kind = 'H' if number('H', entry + 2) == SHORT else 'I'
+        layout = f'{order}{number("I", entry + 4)}{kind}'
+        inside = struct.calcsize(layout) <= 4
+        return struct.unpack_from(layout, data, entry + 8 if inside else start + number('I', entry + 8))
+
+    kept = []
+    try:
+        directory = start + number('I', start + 4)
+        link = end_of(directory)
+        thumbnail = start + number('I', link)
+        if thumbnail == start:
+            return exif
+        struct.pack_into(order + 'I', data, link, 0)
+        kept = [(part, bytes(data[part])) for part in (slice(0, start + 8), slice(directory, link + 4))]
+        entries = {number('H', entry): entry for entry in range(thumbnail + 2, end_of(thumbnail), ENTRY)}
+        for key, size in THUMBNAIL.items():
+            if key in entries and size in entries:
+                for place, length in zip(numbers(entries[key]), numbers(entries[size]), strict=False):
+                    begin, end = min(start + place, len(data)), min(start + place + length, len(data))
+                    data[begin:end] = bytes(end - begin)
+    except struct.error:  # the directory points outside
+        pass
+    # damaged data may say that the thumbnail lies over these
+    for part, content in kept:
+        data[part] = content
+    return bytes(data)
 
 
 def check_header(image: Image.Image, name: str) -> None:
@@ -240,7 +323,12 @@ def read_hole(path: Path) -> np.ndarray:
 
 
 def hole_of_image(image: Image.Image) -> np.ndarray:
-    """The hole of a mask that is a PIL image, as :func:`read_hole` says."""
+    """The hole of a mask that is a PIL image, as :func:`read_hole` says.
+
+    Raises:
+        BadImageError: It cannot be read.
+    """
+    load_pixels(image, 'The mask')
     orientation = image.getexif().get(ORIENTATION, 1)
     if image.mode not in ('1', 'L', 'I', 'F') and not image.mode.startswith('I;16'):
         layers = image.convert('RGBA')

@@ -204,9 +204,17 @@ def walk_images(folder: Path, excluded: Path) -> Iterator[Path]:
 
 
 def walk_files(folder: Path, excluded: Path) -> Iterator[Path]:
-    """Find the files in a folder and those below it, links followed; hidden files and one folder are left out."""
+    """Find the files in a folder and those below it, links followed; hidden files and one folder are left out.
+
+    Raises:
+        OSError: A folder cannot be read, whose files would be missing without a word.
+    """
+
+    def stop(error: OSError) -> None:
+        raise error
+
     visited = {excluded.resolve()}
-    for parent, folders, files in os.walk(folder, followlinks=True):
+    for parent, folders, files in os.walk(folder, onerror=stop, followlinks=True):
         if Path(parent).resolve() in visited:
             folders.clear()
             continue

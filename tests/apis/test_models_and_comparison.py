@@ -11,9 +11,20 @@ from mmengine.config import Config, ConfigDict
 from mmengine.dataset import pseudo_collate
 from torch.utils.data import DataLoader
 
-from cainet_mm.apis import evaluate_method, load_model
-from cainet_mm.apis.models import without_pretrained
+from cainet_mm.apis import evaluate_method, inpaint, load_model
+from cainet_mm.apis.models import load_inpaintor, without_pretrained
 
+CONFIGS = {
+    'nothing.py': 'x = 1',
+    'number.py': 'model = 3',
+    'untyped.py': 'model = dict(method="telea")',
+    'syntax.py': 'model = dict(',
+    'fails.py': 'x = 1 / 0',
+    'orphan.py': '_base_ = ["absent.py"]',
+    'unknown.py': 'model = dict(type="Nonsense")',
+    'argument.py': 'model = dict(type="CAINetInpaintor", nonsense=3)',
+}
+INPAINTORS = [ROOT / 'configs/quickstart/stage2.py', *sorted((ROOT / 'configs/baselines/smoke').glob('*.py'))]
 PRETRAINED = dict(type='Pretrained', checkpoint='absent.pth')
 MAE = [dict(type='MAE')]
 
@@ -96,6 +107,101 @@ class TestLoadModel:
     def test_config_is_a_path_or_a_config(self):
         path = ROOT / 'configs/baselines/telea.py'
         assert load_model(str(path)).method == load_model(Config.fromfile(path)).method == 'telea'
+
+    @pytest.fixture
+    def files(self, tmp_path, monkeypatch, inpaintor):
+        monkeypatch.chdir(tmp_path)
+        tiny('stage2', tmp_path).dump('tiny.py')
+        for name, text in CONFIGS.items():
+            (tmp_path / name).write_text(text)
+        torch.save(dict(state_dict=inpaintor.state_dict()), 'tiny.pth')
+        torch.save([1, 2], 'list.pth')
+        torch.save(torch.zeros(3), 'tensor.pth')
+        torch.save(dict(state_dict=torch.zeros(3)), 'state_tensor.pth')
+        torch.save(dict(state_dict=dict(a=torch.zeros(1), b=3)), 'number.pth')
+        torch.save(dict(state_dict={1: torch.zeros(1)}), 'keys.pth')
+        (tmp_path / 'cut.pth').write_bytes((tmp_path / 'tiny.pth').read_bytes()[:20000])
+        (tmp_path / 'empty.pth').write_bytes(b'')
+        return tmp_path
+
+    @pytest.mark.parametrize(
+        ('checkpoint', 'what'),
+        [
+            ('list.pth', 'has a list where weights are expected'),
+            ('tensor.pth', 'has a Tensor where weights are expected'),
+            ('state_tensor.pth', 'has a Tensor where weights are expected'),
+            ('number.pth', "has a int as 'b' where weights are expected"),
+            ('keys.pth', 'has a Tensor as 1 where weights are expected'),
+            ('cut.pth', 'cannot be read'),
+            ('empty.pth', 'cannot be read'),
+        ],
+    )
+    @pytest.mark.parametrize('config', ['tiny.py', None])
+    def test_a_checkpoint_that_is_none_is_named(self, files, config, checkpoint, what):
+        with pytest.raises(ValueError, match=f'{checkpoint}. ({what}|holds no config)'):
+            load_model(config, checkpoint)
+
+    @pytest.mark.parametrize(
+        ('config', 'what'),
+        [
+            ('nothing.py', 'has no model'),
+            ('number.py', 'has no model'),
+            ('untyped.py', 'has no model'),
+            ('syntax.py', r'cannot be read \(SyntaxError: '),
+            ('fails.py', r'cannot be read \(ZeroDivisionError: division by zero\)'),
+            ('orphan.py', r'cannot be read \(.*absent\.py'),
+            ('unknown.py', 'has a model that cannot be built .*Nonsense'),
+            ('argument.py', 'has a model that cannot be built .*nonsense'),
+        ],
+    )
+    @pytest.mark.parametrize('load', [load_model, load_inpaintor])
+    def test_a_config_that_makes_no_model_is_named(self, files, load, config, what):
+        with pytest.raises(ValueError, match=f'^The config .{config}. {what}'):
+            load(config, 'tiny.pth')
+
+    def test_stage_1_is_a_model_and_no_inpaintor(self, tmp_path):
+        config = tiny('stage1', tmp_path)
+        model = load_model(config)
+        torch.save(dict(state_dict=model.state_dict()), tmp_path / 'stage1.pth')
+        with pytest.raises(ValueError, match=r'stage1\.pth is of a SiameseMoCo, which fills no holes'):
+            load_inpaintor(config, tmp_path / 'stage1.pth')
+
+    def test_a_config_of_an_installed_package_is_found(self):
+        assert load_model('cainet_mm::baselines/telea.py').method == 'telea'
+
+    def test_a_device_without_numbers_is_refused(self):
+        with pytest.raises(ValueError, match='The device meta cannot be used'):
+            load_model(ROOT / 'configs/baselines/telea.py', device='meta')
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize('path', INPAINTORS, ids=lambda path: f'{path.parent.name}/{path.stem}')
+    def test_every_kind_of_inpaintor_loads_its_checkpoint_and_fills(self, path, tmp_path):
+        torch.manual_seed(0)
+        model = load_inpaintor(path)
+        with torch.no_grad():
+            # statistics and biases, too, are those of the checkpoint
+            for value in [*model.parameters(), *model.buffers()]:
+                if value.is_floating_point():
+                    value.add_(torch.rand_like(value), alpha=0.01)
+        torch.save(dict(state_dict=model.state_dict(), optimizer={}, meta=dict(iter=1)), tmp_path / 'iter_1.pth')
+        torch.manual_seed(1)
+        loaded = load_inpaintor(path, tmp_path / 'iter_1.pth')
+        expected = model.state_dict()
+        assert loaded.state_dict().keys() == expected.keys()
+        assert all(torch.equal(value, expected[key]) for key, value in loaded.state_dict().items())
+        image = np.random.default_rng(0).integers(0, 256, (50, 70, 3), np.uint8)
+        hole = np.zeros((50, 70), bool)
+        hole[10:25, 20:44] = True
+        filled = inpaint(image, hole, model=loaded)
+        # where weights lie in memory may change the order in which they are summed
+        np.testing.assert_allclose(filled.astype(int), inpaint(image, hole, model=model), rtol=0, atol=1)
+        np.testing.assert_array_equal(filled[~hole], image[~hole])
+        assert (filled[hole] != image[hole]).any()
+
+    def test_there_is_one_of_every_kind(self):
+        assert {path.stem for path in INPAINTORS} >= {
+            'stage2', 'pconv', 'deepfillv1', 'deepfillv2', 'global_local', 'aot_gan', 'dfnet', 'lbam'
+        }  # fmt: skip
 
 
 class TestEvaluateMethod:

@@ -2,15 +2,27 @@
 
 import io
 import os
+import struct
 
 import cv2
 import numpy as np
 import pytest
 from conftest import ROOT
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image, ImageCms, ImageOps
+from PIL.ExifTags import IFD
 
 from cainet_mm.apis import inpaint, inpaint_files, load_model, pair_files
-from cainet_mm.apis.photo_files import image_of, photo_of, read_hole, read_photo, write_image
+from cainet_mm.apis.photo_files import (
+    hole_of_image,
+    image_of,
+    photo_of,
+    read_hole,
+    read_photo,
+    without_thumbnail,
+    write_image,
+)
 from cainet_mm.datasets.errors import BadImageError
 
 ORIENTATION = 0x0112
@@ -71,6 +83,111 @@ class TestOrientation:
             shown = np.asarray(ImageOps.exif_transpose(result))
         np.testing.assert_array_equal(shown[~hole], seen[~hole])
         np.testing.assert_array_equal(shown, inpaint(seen, hole, model=telea))
+
+
+@pytest.mark.parametrize('orientation', range(1, 9))
+@pytest.mark.parametrize('ending', ['.png', '.jpg', '.tif', '.webp'])
+class TestOpenedImages:
+    """Pillow reads the pixels of an image that was opened when they are asked for, and turns those of a TIFF then."""
+
+    @pytest.fixture
+    def path(self, tmp_path, orientation, ending):
+        path = tmp_path / f'photo{ending}'
+        Image.fromarray(noise((40, 56, 3))).save(path, exif=exif_with(orientation))
+        return path
+
+    def test_they_are_filled_as_those_that_have_been_read(self, path, telea):
+        opened, read = Image.open(path), Image.open(path)
+        read.load()
+        hole = square(np.asarray(ImageOps.exif_transpose(read)).shape[:2], 4, 6, 9, 14)
+        one, other = inpaint(opened, hole, model=telea), inpaint(read, hole, model=telea)
+        assert one.size == other.size == opened.size == read.size
+        np.testing.assert_array_equal(np.asarray(one), np.asarray(other))
+        # as they are shown
+        upright = [np.asarray(ImageOps.exif_transpose(image)) for image in (one, Image.open(path))]
+        np.testing.assert_array_equal(upright[0][~hole], upright[1][~hole])
+
+    def test_masks_too(self, path):
+        opened, read = Image.open(path), Image.open(path)
+        read.load()
+        np.testing.assert_array_equal(hole_of_image(opened), hole_of_image(read))
+
+
+class TestThumbnails:
+    """EXIF data hold a small picture of the photograph, on which what was removed would still be seen."""
+
+    def exif_with_thumbnail(self, order='<', first=False):
+        """A camera, an orientation, and a JPEG, which lies before the directories on demand."""
+        small = io.BytesIO()
+        Image.fromarray(noise((12, 16, 3))).save(small, 'JPEG')
+        small, camera = small.getvalue(), b'A camera\0'
+        places = [8, 8 + 30 + 30, 8 + 30 + 30 + len(camera)]
+        if first:
+            places = [8 + len(small), 8 + len(small) + 60, 8]
+        directory, name, picture = places
+        pack = struct.pack
+        mark = b'II*\0' if order == '<' else b'MM\0*'
+        entries = pack(
+            f'{order}HHHIIHHIHHI', 2, MODEL_TAG, 2, len(camera), name, ORIENTATION, 3, 1, 6, 0, directory + 30
+        )
+        below = pack(f'{order}HHHIIHHIII', 2, 0x0201, 4, 1, picture, 0x0202, 4, 1, len(small), 0)
+        parts = [(directory, entries), (directory + 30, below), (name, camera), (picture, small)]
+        content = bytearray(mark + pack(f'{order}I', directory))
+        for place, part in sorted(parts):
+            content[place:] = part
+        return b'Exif\0\0' + bytes(content), small
+
+    @pytest.mark.parametrize('ending', ['.jpg', '.png', '.webp'])
+    @pytest.mark.parametrize('order', '<>')
+    @pytest.mark.parametrize('first', [False, True])
+    def test_they_go_and_all_else_stays(self, tmp_path, telea, ending, order, first):
+        exif, small = self.exif_with_thumbnail(order, first)
+        Image.fromarray(noise((40, 56, 3))).save(tmp_path / f'photo{ending}', exif=exif)
+        with Image.open(tmp_path / f'photo{ending}') as before:
+            assert before.getexif().get_ifd(IFD.IFD1)[0x0202] == len(small)
+            expected = dict(before.getexif())
+        write_image(inpaint(tmp_path / f'photo{ending}', square((56, 40), 4, 6, 9), model=telea), tmp_path / 'out.png')
+        with Image.open(tmp_path / 'out.png') as after:
+            assert dict(after.getexif()) == expected == {MODEL_TAG: 'A camera', ORIENTATION: 6}
+            assert not after.getexif().get_ifd(IFD.IFD1)
+            assert after.info['exif'] != exif
+            # not even its bytes
+            assert small[30:60] not in after.info['exif']
+
+    def test_a_thumbnail_that_is_not_compressed_goes_too(self):
+        small = bytes(range(1, 61))
+        # two strips, whose places and lengths are lists
+        below = struct.pack('<HHHIIHHIII', 2, 0x0111, 4, 2, 44, 0x0117, 3, 2, 20 | 40 << 16, 0)
+        content = b'II*\0' + struct.pack('<IHI', 8, 0, 14) + below + struct.pack('<II', 52, 72) + small
+        assert len(below) == 30 and content.index(small) == 52
+        assert without_thumbnail(content) == content[:10] + bytes(4) + content[14:52] + bytes(60)
+
+    def test_data_without_one_come_back_byte_for_byte(self):
+        exif = exif_with(6).tobytes()
+        assert without_thumbnail(exif) == exif
+
+    def test_a_thumbnail_that_is_said_to_lie_over_the_tags_spares_them(self):
+        exif, small = self.exif_with_thumbnail()
+        place = struct.pack('<I', exif.index(small) - 6)
+        assert exif.count(place) == 1
+        read = Image.Exif()
+        read.load(without_thumbnail(exif.replace(place, struct.pack('<I', 8))))
+        assert read[ORIENTATION] == 6
+
+    @given(st.binary(max_size=80), st.sampled_from([b'', b'Exif\0\0']), st.sampled_from([b'II*\0', b'MM\0*', b'']))
+    def test_damaged_data_keep_their_length_and_fail_nothing(self, content, prefix, mark):
+        assert len(without_thumbnail(prefix + mark + content)) == len(prefix + mark + content)
+
+    @given(st.integers(0, 200), st.sampled_from([0, 1, 255]))
+    def test_a_damaged_byte_fails_nothing_and_spares_the_orientation(self, position, value):
+        exif, _ = self.exif_with_thumbnail()
+        damaged = bytearray(exif)
+        # the photograph's own directory as it was
+        if not 0 <= position < 6 + 8 + 30:
+            damaged[position] = value
+        read = Image.Exif()
+        read.load(without_thumbnail(bytes(damaged)))
+        assert read[ORIENTATION] == 6
 
 
 class TestWriting:
@@ -151,6 +268,22 @@ class TestReading:
         np.testing.assert_array_equal(photo.pixels, np.asarray(image.convert('RGB')))
         expected = None if transparent is None else np.where(np.asarray(image) == transparent, 0, 255)
         np.testing.assert_array_equal(photo.alpha, expected)
+
+    @pytest.mark.parametrize('mask', [None, square((20, 30), 5, 7, 6)])
+    def test_16_bit_grey_with_a_transparent_value_is_refused(self, tmp_path, telea, mask):
+        path = tmp_path / 'grey.png'
+        Image.fromarray(noise((20, 30), np.uint16)).save(path, transparency=777)
+        with pytest.raises(BadImageError, match=rf'{path} has 16 bits and one grey value that stands for transparent'):
+            inpaint(path, mask, model=telea)
+
+    def test_an_opened_image_that_cannot_be_read_gets_a_sentence(self, tmp_path, telea):
+        Image.fromarray(noise((90, 90, 3))).save(tmp_path / 'whole.png')
+        (tmp_path / 'cut.png').write_bytes((tmp_path / 'whole.png').read_bytes()[:9000])
+        hole = square((90, 90), 5, 7, 6)
+        with pytest.raises(BadImageError, match='The photograph cannot be read'):
+            inpaint(Image.open(tmp_path / 'cut.png'), hole, model=telea)
+        with pytest.raises(BadImageError, match='The mask cannot be read'):
+            inpaint(Image.open(tmp_path / 'whole.png'), Image.open(tmp_path / 'cut.png'), model=telea)
 
     def test_frames_are_refused(self, tmp_path):
         frames = [Image.fromarray(noise((12, 17, 3), seed=seed)) for seed in range(2)]

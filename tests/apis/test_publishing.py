@@ -1,11 +1,13 @@
 """Checkpoints to hand on: weights, config and hash, and nothing that could run."""
 
 import hashlib
+import json
 import re
+import sys
 
 import pytest
 import torch
-from conftest import tiny
+from conftest import ROOT, tiny
 from mmengine.config import Config
 
 from cainet_mm.apis import load_model, publish
@@ -62,9 +64,128 @@ def test_config_is_data_that_nobody_executes(trained, tmp_path):
     marker = tmp_path / 'executed'
     config.model.note = f"'+__import__('pathlib').Path({str(marker)!r}).touch()+'"
     path = publish(checkpoint, config, tmp_path / 'cainet.pth')
-    with pytest.raises(TypeError, match='note'):
+    with pytest.raises(ValueError, match=r'cainet-\w+\.pth.* cannot be built .*note'):
         load_model(None, path)
     assert not marker.exists()
+
+
+def write_published(path, **config):
+    torch.save(dict(state_dict={}, meta=dict(config_json=json.dumps(config))), path)
+    return path
+
+
+TELEA = dict(type='ClassicalInpaintor', method='telea', data_preprocessor=dict(type='DataPreprocessor'))
+
+
+@pytest.mark.parametrize(
+    'attack',
+    [
+        dict(model=dict(type='os.mkdir', path='executed')),
+        dict(model=dict(TELEA, data_preprocessor=dict(type='os.mkdir', path='executed'))),
+        dict(model=dict(TELEA, data_preprocessor=[dict(a=dict(type='pathlib.Path.mkdir', self='executed'))])),
+        # imported for its name alone
+        dict(model=dict(type='planted')),
+        dict(model=dict(TELEA, data_preprocessor=dict(type='planted.Model'))),
+        dict(model=dict(TELEA, data_preprocessor=dict(type='mmengine.planted'))),
+        dict(model=dict(TELEA, _scope_='planted')),
+        dict(model=TELEA, default_scope='planted'),
+        # a class, but no network
+        dict(model=dict(type='mmengine.config.Config.fromfile', filename='planted/registry.py')),
+        dict(model=dict(type='subprocess.Popen', args=['mkdir', 'executed'])),
+    ],
+    ids=lambda attack: json.dumps(attack)[:60],
+)
+def test_nothing_is_imported_or_called_by_its_name_in_a_config(attack, tmp_path, monkeypatch):
+    """MMEngine imports types that it does not know, and calls whatever has the name."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / 'planted').mkdir()
+    for name in ('__init__', 'registry'):
+        (tmp_path / f'planted/{name}.py').write_text('import os\nos.mkdir("executed")\n')
+    path = write_published(tmp_path / 'evil.pth', **attack)
+    with pytest.raises(ValueError, match=r'The config in .*evil\.pth. asks for .* could run code'):
+        load_model(None, path)
+    assert not (tmp_path / 'executed').exists()
+    assert 'planted' not in sys.modules
+
+
+@pytest.mark.parametrize('name', ['quickstart/stage2', 'mix/pure_python', 'mix/aot_gan_daf', 'baselines/smoke/lbam'])
+def test_configs_of_every_style_pass_through_a_published_file(name, tmp_path):
+    path = ROOT / f'configs/{name}.py'
+    model = load_model(path)
+    torch.save(dict(state_dict=model.state_dict()), tmp_path / 'iter_1.pth')
+    published = load_model(None, publish(tmp_path / 'iter_1.pth', path, tmp_path / 'model.pth'))
+    ours, theirs = model.generator.state_dict(), published.generator.state_dict()
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+
+
+@pytest.mark.parametrize('content', ['no JSON', '[1]', 3])
+def test_a_damaged_config_gets_a_sentence(content, tmp_path):
+    torch.save(dict(state_dict={}, meta=dict(config_json=content)), tmp_path / 'model.pth')
+    with pytest.raises(ValueError, match=r'model\.pth. is damaged'):
+        load_model(None, tmp_path / 'model.pth')
+
+
+def test_what_float16_cannot_hold_is_refused_by_its_name(trained, tmp_path):
+    config, model, checkpoint = trained
+    weights = model.state_dict()
+    key = next(key for key in weights if key.startswith('generator.'))
+    weights[key].view(-1)[0] = -70000.0
+    torch.save(dict(state_dict=weights), checkpoint)
+    with pytest.raises(ValueError, match=f'float16 holds numbers up to 65504, and {re.escape(key)} has one of 70000'):
+        publish(checkpoint, config, tmp_path / 'half.pth', half=True)
+    assert not list(tmp_path.glob('half*'))
+    assert publish(checkpoint, config, tmp_path / 'whole.pth').is_file()
+
+
+def test_the_same_weights_get_the_same_hash(trained, tmp_path):
+    config, _, checkpoint = trained
+    paths = [publish(checkpoint, config, tmp_path / name / 'cainet.pth') for name in ('one', 'other')]
+    assert paths[0].name == paths[1].name
+
+
+def test_a_model_that_fills_no_holes_is_not_published(tmp_path):
+    config = tiny('stage1', tmp_path)
+    torch.save(dict(state_dict=load_model(config).state_dict()), tmp_path / 'stage1.pth')
+    with pytest.raises(ValueError, match=r'stage1\.pth. is of a SiameseMoCo, which fills no holes'):
+        publish(tmp_path / 'stage1.pth', config, tmp_path / 'out.pth')
+
+
+class TestTool:
+    @pytest.fixture
+    def files(self, trained, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        config, _, checkpoint = trained
+        config.dump('tiny.py')
+        torch.save([1, 2], 'list.pth')
+        torch.save(dict(state_dict=load_model(tiny('stage1', tmp_path)).state_dict()), 'stage1.pth')
+        tiny('stage1', tmp_path).dump('stage1.py')
+        (tmp_path / 'cut.pth').write_bytes(checkpoint.read_bytes()[:20000])
+        (tmp_path / 'none.py').write_text('x = 1')
+        return tmp_path
+
+    def test_it_publishes(self, files, call_tool):
+        done = call_tool('publish_model', 'tiny.py', 'iter_9.pth', 'new/cainet.pth', '--half')
+        assert done.returncode == 0, done.stderr
+        assert re.search(r'new/cainet-[0-9a-f]{8}\.pth: ', done.stdout)
+
+    @pytest.mark.parametrize(
+        ('arguments', 'what'),
+        [
+            (('tiny.py', 'cut.pth', 'out.pth'), r"'cut\.pth' cannot be read"),
+            (('tiny.py', 'list.pth', 'out.pth'), r"'list\.pth' has a list where weights are expected"),
+            (('none.py', 'iter_9.pth', 'out.pth'), r"'none\.py' has no model"),
+            (('stage1.py', 'stage1.pth', 'out.pth'), r'stage1\.pth is of a SiameseMoCo, which fills no holes'),
+            (('tiny.py', 'iter_9.pth', 'tiny.py/out.pth'), r'tiny\.py'),
+            (('cainet_mm::absent.py', 'iter_9.pth', 'out.pth'), r"'cainet_mm::absent\.py' cannot be read"),
+        ],
+    )
+    def test_what_cannot_be_published_gets_a_sentence(self, files, call_tool, arguments, what):
+        done = call_tool('publish_model', *arguments)
+        assert done.returncode == 2
+        assert re.search(f'publish_model.py: error: .*{what}', done.stderr)
+        assert not list(files.glob('**/out*'))
 
 
 def test_file_without_a_config_gets_a_sentence(trained, tmp_path):

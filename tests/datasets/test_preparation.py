@@ -1,3 +1,4 @@
+import errno
 import importlib.util
 import io
 import os
@@ -11,7 +12,16 @@ from mmengine.config import Config
 from PIL import Image
 
 from cainet_mm.datasets import PhotoDataset, preparation
-from cainet_mm.datasets.preparation import SOURCES, Part, PreparationError, Source, divide, find_problem, prepare
+from cainet_mm.datasets.preparation import (
+    SOURCES,
+    Part,
+    PreparationError,
+    Source,
+    divide,
+    find_problem,
+    prepare,
+    walk_files,
+)
 
 SMALL = Source('Small set', (Part('train', ('train', 'training')), Part('test', ('test',))), min_side=32)
 POOL = Source('Pool', (Part('all', ('',)),), min_side=32)
@@ -72,6 +82,19 @@ class TestLists:
             put(root / name)
         prepare(SMALL, root)
         assert len(read(root, 'train')) == 3
+
+    def test_a_folder_that_cannot_be_read_is_not_passed_over(self, root, monkeypatch):
+        scan = os.scandir
+        closed = sorted(path for path in root.rglob('*') if path.is_dir())[-1]
+
+        def refuse(path):
+            if Path(path) == closed:
+                raise PermissionError(errno.EACCES, 'Permission denied', str(path))
+            return scan(path)
+
+        monkeypatch.setattr(os, 'scandir', refuse)
+        with pytest.raises(PermissionError, match=f"Permission denied: '{closed}'"):
+            list(walk_files(root, root / 'lists'))
 
     def test_linked_folders_are_followed_once(self, root, tmp_path_factory):
         elsewhere = tmp_path_factory.mktemp('elsewhere')

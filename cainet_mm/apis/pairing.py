@@ -1,0 +1,226 @@
+"""Which mask belongs to which photograph, and which files are written of it."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ..datasets.preparation import IMAGE_ENDINGS, walk_files
+from .photo_files import FORMATS
+
+# what is written beside a result on demand, and the ending of its name
+SIDES = dict(raw='.raw.png', scales='.scales.png')
+
+
+@dataclass(frozen=True)
+class Task:
+    """A photograph's files.
+
+    Attributes:
+        photo: The photograph.
+        mask: Its mask, or ``None`` for its transparent part.
+        out: Where the result goes; ``None`` where it is not written.
+        problem: Why there can be none, in a sentence.
+        raw: Where the network's own image goes; ``None`` where it is not wanted.
+        scales: Where the pictures of the network's scales go; ``None`` where they are not wanted.
+    """
+
+    photo: Path
+    mask: Path | None
+    out: Path | None
+    problem: str | None = None
+    raw: Path | None = None
+    scales: Path | None = None
+
+    @property
+    def outputs(self) -> list[Path]:
+        """All files that are written."""
+        return [path for path in (self.out, self.raw, self.scales) if path is not None]
+
+
+def pair_files(
+    photos: Path, masks: Path | None, out: Path | None = None, save_raw: bool = False, save_scales: bool = False
+) -> tuple[list[Task], list[Path], list[Path]]:
+    """Say for a photograph, or for each in a folder and those below it, which is its mask and where its result goes.
+
+    No two files that are written have the same name, and none that of a photograph or a mask.
+
+    Args:
+        photos: A photograph or a folder.
+        masks: A mask for all photographs; a folder of masks with the photographs' names, of any ending; or ``None``.
+        out: The file of the result, or a folder for results with the photographs' names. What is lossy becomes PNG
+            there. ``None`` where nothing is written.
+        save_raw: Whether the network's own image is written beside the result as ``NAME.raw.png``.
+        save_scales: Whether what the network's scales put out for the largest hole is written as
+            ``NAME.scales.png``.
+
+    Returns:
+        The tasks in the order of their names, the masks in the folder that belong to no photograph, and the files in
+        the folder of photographs that have another ending than those.
+
+    Raises:
+        ValueError: A path does not exist, there are no photographs, a folder of masks comes with one photograph, the
+            result of one cannot be written under its name, or something would be written over what is read.
+    """
+    for path, kind in ((photos, 'photograph'), (masks, 'mask')):
+        if path is not None and not path.exists():
+            raise ValueError(f'There is no {kind} at {path}; give the path of an existing file or folder.')
+    sides = [side for side, wanted in (('raw', save_raw), ('scales', save_scales)) if wanted]
+    if photos.is_file():
+        return [pair_one(photos, masks, out, sides)], [], []
+    return pair_folder(photos, masks, out, sides)
+
+
+def pair_one(photo: Path, mask: Path | None, out: Path | None, sides: Sequence[str]) -> Task:
+    """The task of a single photograph, as :func:`pair_files` says."""
+    if mask is not None and mask.is_dir():
+        raise ValueError(f'{photo} is one photograph and {mask} a folder; give the file of its mask.')
+    if out is None:
+        return Task(photo, mask, None)
+    if out.is_dir() or not out.suffix:
+        out = out / result_name(Path(photo.name))
+    if out.suffix.lower() not in FORMATS:
+        raise ValueError(f'{out} has an unknown ending; photographs are written as {", ".join(FORMATS)}.')
+    require_folder(out.parent)
+    task = Task(photo, mask, out, **{side: out.with_name(out.stem + SIDES[side]) for side in sides})
+    clash = find_clash(task, places_of([photo, mask]))
+    if clash is not None:
+        raise ValueError(clash)
+    return task
+
+
+def pair_folder(
+    photos: Path, masks: Path | None, out: Path | None, sides: Sequence[str]
+) -> tuple[list[Task], list[Path], list[Path]]:
+    """The tasks of a folder, as :func:`pair_files` says."""
+    given = [path for path in (photos, masks, out) if path is not None]
+    if len(places_of(given)) < len(given):
+        raise ValueError(f'Photographs, masks and results need folders of their own, got {", ".join(map(str, given))}.')
+    if out is not None:
+        require_folder(out)
+    files = sorted(walk_own(photos, [masks, out]))
+    names = [path.relative_to(photos) for path in files if is_image(path)]
+    if not names:
+        raise ValueError(f'{photos} has no photographs; accepted are the endings {", ".join(sorted(IMAGE_ENDINGS))}.')
+    known: dict[Path, list[Path]] = {}
+    if masks is not None and masks.is_dir():
+        for path in sorted(filter(is_image, walk_own(masks, [photos, out]))):
+            known.setdefault(path.relative_to(masks).with_suffix(''), []).append(path)
+    read = places_of([*(photos / name for name in names), masks, *(path for paths in known.values() for path in paths)])
+    tasks = []
+    for name, outputs in zip(names, name_outputs(names, sides), strict=True):
+        mask, problem = masks, None
+        if masks is not None and masks.is_dir():
+            found = known.get(name.with_suffix(''), [])
+            # of several, the one with the photograph's own ending
+            same = [path for path in found if path.suffix == name.suffix] if len(found) > 1 else found
+            mask = same[0] if len(same) == 1 else None
+            if mask is None:
+                what = 'several masks' if found else 'no mask'
+                problem = f'The photograph {photos / name} has {what} of its name in {masks}; it needs one.'
+        places = {kind: None if out is None else out / output for kind, output in outputs.items()}
+        task = Task(photos / name, mask, problem=problem, **places)
+        clash = find_clash(task, read)
+        if problem is None and clash is not None:
+            task = replace(task, problem=f'The photograph {task.photo} was not filled: {clash}')
+        tasks.append(task)
+    unused = known.keys() - {name.with_suffix('') for name in names}
+    unused_masks = [path for name in sorted(unused) for path in known[name]]
+    return tasks, unused_masks, [path for path in files if not is_image(path)]
+
+
+def walk_own(folder: Path, others: Sequence[Path | None]) -> Iterator[Path]:
+    """Find the files in a folder and those below it, but for those of the other folders, or files, that lie in it."""
+    around = {folder.resolve(), *folder.resolve().parents}
+    apart = places_of(others).keys() - around
+    for path in walk_files(folder, folder / '.none'):
+        place = path.parent.resolve()
+        if not apart & {path.resolve(), place, *place.parents}:
+            yield path
+
+
+def is_image(path: Path) -> bool:
+    """Whether a file has the ending of an image."""
+    return path.suffix.lower() in IMAGE_ENDINGS
+
+
+def places_of(paths: Sequence[Path | None]) -> dict[Path, Path]:
+    """Where paths lead to, links followed, and the paths themselves."""
+    return {path.resolve(): path for path in paths if path is not None}
+
+
+def require_folder(folder: Path) -> None:
+    """Refuse a folder that cannot be made, since it, or one above it, is a file.
+
+    Raises:
+        ValueError: It is.
+    """
+    nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not nearest.is_dir():
+        raise ValueError(f'{nearest} is a file; results need the name of a folder, or of a file in one.')
+
+
+def find_clash(task: Task, read: dict[Path, Path]) -> str | None:
+    """Say which file that is read would be overwritten by a task; ``None`` where there is none.
+
+    Args:
+        task: The task.
+        read: All photographs and masks, by where they lie.
+    """
+    for path in task.outputs:
+        if path.resolve() in read:
+            return f'{path} would be written over what is read, {read[path.resolve()]}; give another place for results.'
+    return None
+
+
+def name_outputs(names: Sequence[Path], sides: Sequence[str]) -> list[dict[str, Path]]:
+    """Name what is written of photographs: the result, ``out``, and what is wanted beside it. No two names are equal.
+
+    Args:
+        names: The photographs' own names, all different.
+        sides: Keys of ``SIDES``.
+    """
+    results = [name if is_kept(name) else None for name in names]
+    taken = {name for name in results if name is not None}
+    others = iter(choose_names([name for name in names if not is_kept(name)], '.png', taken))
+    outputs = [dict(out=next(others) if name is None else name) for name in results]
+    for side in sides:
+        for output, name in zip(
+            outputs, choose_names([one['out'] for one in outputs], SIDES[side], taken), strict=True
+        ):
+            output[side] = name
+    return outputs
+
+
+def choose_names(names: Sequence[Path], ending: str, taken: set[Path]) -> list[Path]:
+    """Give names another ending: in place of their own or, where two would be equal, behind it.
+
+    Args:
+        names: The names.
+        ending: The ending.
+        taken: Names that are not free; those that are chosen are added.
+    """
+    counts = Counter(name.with_name(name.stem + ending) for name in names)
+    free = {name for name, count in counts.items() if count == 1} - taken
+    taken |= free
+    chosen = []
+    for name in names:
+        new = name.with_name(name.stem + ending)
+        if new not in free:
+            new = name.with_name(name.name + ending)
+            while new in taken:
+                new = new.with_name(new.name + ending)
+            taken.add(new)
+        chosen.append(new)
+    return chosen
+
+
+def is_kept(name: Path) -> bool:
+    """Whether a photograph's result has its name: its format is known and loses nothing."""
+    kind = FORMATS.get(name.suffix.lower())
+    return kind is not None and kind.lossless
+
+
+def result_name(name: Path) -> Path:
+    """The name of a photograph's result: its own, or, for a format that is lossy or unknown, that of a PNG."""
+    return name if is_kept(name) else name.with_suffix('.png')
