@@ -1,5 +1,8 @@
 """The page of tools/demo.py: what it offers, what it refuses, what it gives back and what it leaves behind."""
 
+import asyncio
+import base64
+import hashlib
 import importlib.util
 import io
 import json
@@ -23,16 +26,17 @@ import pytest
 import torch
 from conftest import ROOT, tiny
 from mmengine.config import Config
-from PIL import Image
+from PIL import Image, ImageFile
 
 from cainet_mm.apis import inpaint, load_model, publish
-from cainet_mm.apis.photo_files import read_photo
+from cainet_mm.apis.photo_files import Photo, read_photo
 
 pytest.importorskip('gradio', reason='the page needs gradio')
 
 from starlette.testclient import TestClient  # noqa: E402
 
 from cainet_mm.page import Limits, Page, Workbench, app, application, find_models, is_loopback, server, work  # noqa: E402
+from cainet_mm.page.photos import hole_of, view_of  # noqa: E402
 
 OWN = 'http://localhost'
 SESSION = SimpleNamespace(session_hash='session')
@@ -86,6 +90,15 @@ def client(page):
         yield client
 
 
+@pytest.fixture(scope='module', params=['guard', "Gradio's own check"])
+def defended(request, sent):
+    """A page, who asks it, and whether by way of its guard or behind it."""
+    page, guarded = Page(Workbench(), [], Limits(0.3, 2)), request.param == 'guard'
+    guard = application(page, ['localhost'])
+    with TestClient(guard if guarded else guard.app, OWN) as client:
+        yield page, client, guarded
+
+
 def png(pixels, **options):
     content = io.BytesIO()
     Image.fromarray(pixels).save(content, 'PNG', **options)
@@ -111,7 +124,17 @@ def make_hole(shape=(90, 120)):
 
 def fill(page, path, painting, models=('telea',), refine=False):
     """All that the page says about a photograph: status, whether there are results, pictures, files and scales."""
-    return list(page.fill(None if path is None else str(path), painting, models, refine, SESSION))
+    if painting is not None:
+        painting = dict(painting, layers=[file_data(keep_layer(path, layer)) for layer in painting['layers']])
+    return list(page.fill(None if path is None else file_data(path), painting, models, refine, SESSION))
+
+
+def keep_layer(path, layer):
+    """Write what is painted, an array or the content of a file, beside the photograph."""
+    content = layer if isinstance(layer, bytes) else png(layer)
+    file = path.with_name(f'layer-{hashlib.sha256(content).hexdigest()[:8]}.png')
+    file.write_bytes(content)
+    return file
 
 
 def files_in(folder):
@@ -239,9 +262,13 @@ class TestFilling:
             Image.fromarray(pixels).save(path, 'PNG', icc_profile=b'a profile')
         else:
             shape = dict(rgba=(90, 120, 4), grey=(90, 120)).get(kind, (90, 120, 3))
-            Image.fromarray(make_photo(shape)).save(path, kind.upper() if kind in ('webp', 'tiff') else 'PNG')
+            pixels = make_photo(shape)
+            if kind == 'rgba':
+                # nothing that is more transparent than opaque, as that would be filled
+                pixels[..., 3] |= 128
+            Image.fromarray(pixels).save(path, kind.upper() if kind in ('webp', 'tiff') else 'PNG')
         photo = read_photo(path)
-        _, editor, status = page.show(str(path))
+        _, editor, status = page.show(file_data(path))
         assert editor['background'].size == hole.shape[::-1] and '120 × 90 pixels' in status
         answer = read_photo(fill(page, path, painting_of(hole))[-1][3][0])
         assert answer.pixels.dtype == photo.pixels.dtype and answer.orientation == photo.orientation
@@ -257,7 +284,7 @@ class TestFilling:
         monkeypatch.setattr('cainet_mm.page.photos.VIEW_SIDE', 120)
         photo = make_photo((360, 480, 3))
         (tmp_path / 'photo.png').write_bytes(png(photo))
-        assert page.show(str(tmp_path / 'photo.png'))[1]['background'].size == (120, 90)
+        assert page.show(file_data(tmp_path / 'photo.png'))[1]['background'].size == (120, 90)
         hole = np.kron(make_hole(), np.ones((4, 4), bool))
         _, _, pictures, (file,), _ = fill(page, tmp_path / 'photo.png', painting_of(make_hole()))[-1]
         answer = np.asarray(Image.open(file))
@@ -268,6 +295,7 @@ class TestFilling:
     @pytest.mark.parametrize('painted', [True, False])
     def test_what_is_transparent_is_filled_too_and_opaque_then(self, page, tmp_path, painted):
         photo = make_photo((90, 120, 4))
+        photo[..., 3] |= 128
         photo[60:80, 20:40] = (255, 0, 0, 0)
         (tmp_path / 'photo.png').write_bytes(png(photo))
         hole = make_hole() & painted
@@ -276,6 +304,16 @@ class TestFilling:
         np.testing.assert_array_equal(answer[~hole], photo[~hole])
         assert (answer[60:80, 20:40, 3] == 255).all()
         assert (answer[60:80, 20:40, :3] != (255, 0, 0)).any(axis=2).all()
+
+    def test_a_soft_edge_of_transparency_is_filled_as_inpaint_fills_it(self, page, tmp_path):
+        photo = make_photo((90, 120, 4))
+        photo[..., 3] = 255
+        photo[60:80, 20:40, 3] = np.linspace(0, 255, 20).round()
+        (tmp_path / 'photo.png').write_bytes(png(photo))
+        (file,) = fill(page, tmp_path / 'photo.png', None)[-1][3]
+        answer = np.asarray(Image.open(file))
+        np.testing.assert_array_equal(answer, inpaint(photo, model=page.workbench.load(page.choices['telea'])))
+        assert set(np.unique(answer[..., 3])) == {255, *photo[60, 30:40, 3]}
 
     def test_through_the_server(self, page, client):
         photo, hole = make_photo(), make_hole()
@@ -330,7 +368,7 @@ class TestRefusals:
     )
     def test_photographs_that_cannot_be_used(self, page, tmp_path, content, sentence):
         (tmp_path / 'photo').write_bytes(content)
-        visible, editor, status = page.show(str(tmp_path / 'photo'))
+        visible, editor, status = page.show(file_data(tmp_path / 'photo'))
         assert re.search(sentence, status) and editor is None and visible['visible'] == 'hidden'
         (said,) = fill(page, tmp_path / 'photo', painting_of(make_hole()))
         assert said[0] == status and not any(said[2:])
@@ -342,7 +380,7 @@ class TestRefusals:
     def test_a_bomb_is_refused_before_it_is_unpacked(self, page, tmp_path):
         (tmp_path / 'photo').write_bytes(bomb(16000, 12000))
         tracemalloc.start()
-        assert 'too large' in page.show(str(tmp_path / 'photo'))[2]
+        assert 'too large' in page.show(file_data(tmp_path / 'photo'))[2]
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert peak < 4e6
@@ -369,6 +407,60 @@ class TestRefusals:
         (tmp_path / 'photo.png').write_bytes(png(make_photo()))
         assert sentence in fill(page, tmp_path / 'photo.png', painting)[0][0]
 
+    @pytest.mark.parametrize(
+        ('layers', 'sentence'),
+        [
+            ([bomb(12000, 12000)], '12000x12000 pixels .* accepted are 120x90'),
+            ([png(np.zeros((180, 240, 4), np.uint8))], '240x180 pixels .* or fewer in the same shape'),
+            ([png(np.zeros((90, 90, 4), np.uint8))], '90x90 pixels .* in the same shape'),
+            ([png(np.zeros((90, 118, 4), np.uint8))], '118x90 pixels .* in the same shape'),
+            ([png(np.zeros((90, 120, 3), np.uint8))], 'mode RGB, without transparency'),
+            ([png(np.zeros((90, 120), np.uint8))], 'mode L, without transparency'),
+            ([png(make_photo((90, 120, 4)))[:9000]], 'painted cannot be read'),
+            ([b'secret'], 'painted is no image that can be read; accepted are PNG[.]'),
+            ([gif()], 'painted is no image that can be read; accepted are PNG[.]'),
+            ([png(np.zeros((90, 120, 4), np.uint8))] * 5, '5 layers; up to 4'),
+        ],
+        ids=['bomb', 'large', 'square', 'narrow', 'opaque', 'grey', 'cut', 'text', 'gif', 'many'],
+    )
+    def test_paintings_of_other_kinds_and_shapes_are_refused_and_not_stretched(self, page, tmp_path, layers, sentence):
+        (tmp_path / 'photo.png').write_bytes(png(make_photo()))
+        (said,) = fill(page, tmp_path / 'photo.png', dict(layers=layers))
+        assert re.search(sentence, said[0]) and not any(said[2:]) and str(tmp_path) not in said[0]
+
+    def test_a_painting_that_was_deleted_is_asked_for_again(self, page, tmp_path):
+        (tmp_path / 'photo.png').write_bytes(png(make_photo()))
+        painting = dict(layers=[file_data(tmp_path / 'gone.png')])
+        (said,) = page.fill(file_data(tmp_path / 'photo.png'), painting, ['telea'], False, SESSION)
+        assert 'was deleted; fill again' in said[0] and str(tmp_path) not in said[0]
+
+    @pytest.mark.parametrize('shape', [(16, 4000), (333, 1000), (1000, 999), (90, 121)])
+    def test_a_painting_on_the_view_fits_whatever_side_was_rounded(self, shape, tmp_path, monkeypatch):
+        monkeypatch.setattr('cainet_mm.page.photos.VIEW_SIDE', 120)
+        photo = Photo(np.zeros((*shape, 3), np.uint8))
+        view = view_of(photo, photo.pixels)
+        layer = np.zeros((view.height, view.width, 4), np.uint8)
+        layer[:, : view.width // 2] = 255
+        assert 0.4 < hole_of(photo, [str(keep_layer(tmp_path / 'photo', layer))]).mean() < 0.6
+
+    def test_a_painting_that_is_a_bomb_is_refused_before_anything_unpacks_it(self, page, client, monkeypatch):
+        wanted = order(client, page)
+        for key in ('layers', 'background', 'composite'):
+            file = file_data(upload(client, bomb(8000, 8000), 'bomb.png'))
+            wanted[1] = dict(wanted[1], **{key: [file] if key == 'layers' else file})
+        unpacked = []
+        load = ImageFile.ImageFile.load
+
+        def noted(image):
+            unpacked.append(image.size)
+            return load(image)
+
+        monkeypatch.setattr(ImageFile.ImageFile, 'load', noted)
+        join(client, page, page.fill, wanted)
+        outcome = outcome_of(client)
+        assert outcome['success'] and '8000x8000 pixels' in outcome['output']['data'][0]
+        assert set(unpacked) == {(120, 90)}
+
     @pytest.mark.parametrize('models', [(), ('file:/etc/passwd',), ('telea', 'unknown')])
     def test_only_models_of_the_list_are_used(self, page, tmp_path, models):
         (tmp_path / 'photo.png').write_bytes(png(make_photo()))
@@ -378,6 +470,25 @@ class TestRefusals:
     def test_limits_are_above_zero(self, limits):
         with pytest.raises(ValueError, match='above 0'):
             Limits(*limits)
+
+
+# how a request may name a file outside of the folder of uploads
+SPELLINGS = {
+    'path': lambda outside, sent, own: file_data(outside),
+    'text': lambda outside, sent, own: file_data(outside),
+    'path with the address of an upload': lambda outside, sent, own: dict(
+        file_data(outside), url=f'{OWN}/gradio_api/file={own}', orig_name='holiday.png'
+    ),
+    'stream': lambda outside, sent, own: dict(file_data(outside), is_stream=True),
+    'dots': lambda outside, sent, own: file_data(f'{sent}/{os.path.relpath(outside, sent)}'),
+    'relative': lambda outside, sent, own: file_data(os.path.relpath(outside)),
+    'file address': lambda outside, sent, own: file_data(f'file://{outside}'),
+    'address': lambda outside, sent, own: file_data('http://a.example/photo.png'),
+    'data address': lambda outside, sent, own: file_data(
+        f'data:image/png;base64,{base64.b64encode(outside.read_bytes()).decode()}'
+    ),
+    'without meta': lambda outside, sent, own: dict(path=str(outside)),
+}
 
 
 class TestSenders:
@@ -430,12 +541,66 @@ class TestSenders:
         for path in ('run/fill', 'call/fill', 'api/fill', 'component_server', 'vibe-edit', 'process_recording'):
             assert client.post(f'/gradio_api/{path}', json={}).status_code == 404, path
 
-    @pytest.mark.parametrize('path', ['http://a.example/photo.png', '/etc/passwd'])
-    def test_a_photograph_is_what_was_uploaded_and_nothing_else(self, page, client, path):
-        join(client, page, page.show, [file_data(path)])
-        assert not outcome_of(client)['success']
+    @pytest.mark.parametrize('part', ['photo', 'layer', 'background', 'composite'])
+    @pytest.mark.parametrize('spelling', SPELLINGS)
+    def test_no_file_of_this_computer_is_read_copied_or_named_but_those_that_were_uploaded(
+        self, defended, sent, tmp_path, spelling, part
+    ):
+        page, client, guarded = defended
+        outside = tmp_path / 'outside.png'
+        outside.write_bytes(b'secret words' if spelling == 'text' else png(make_photo((90, 120, 4), seed=7)))
+        photo, painting, *rest = order(client, page)
+        file = SPELLINGS[spelling](outside, sent, photo['path'])
+        before = files_in(sent)
+        if part == 'photo':
+            asked = [(page.show, [file]), (page.fill, [file, painting, *rest])]
+        else:
+            painting[part + 's' * (part == 'layer')] = [file] if part == 'layer' else file
+            asked = [(page.fill, [photo, painting, *rest])]
+        for function, data in asked:
+            answer = join(client, page, function, data)
+            assert answer.status_code == (400 if guarded else 200)
+            outcome = dict(said=answer.text) if guarded else outcome_of(client)
+            assert not outcome.get('success')
+            assert not any(word in json.dumps(outcome) for word in (str(tmp_path), str(sent), 'secret'))
+        assert files_in(sent) == before
+
+    def test_a_path_is_found_however_a_request_hides_it(self, page, client, tmp_path):
+        outside, own = tmp_path / 'outside.png', upload(client, png(make_photo()))
+        outside.write_bytes(png(make_photo(seed=7)))
+        hidden = (
+            # where a look for files stops at the first
+            dict(path=own, layers=[file_data(outside)]),
+            dict(file_data(own), path=[str(outside)]),
+            dict(layers=[dict(deep=[[file_data(outside)]])]),
+        )
+        for painting in hidden:
+            assert join(client, page, page.fill, [file_data(own), painting, ['telea'], False]).status_code == 400
+        bodies = (b'', b'no json', b'[' * 100_000, json.dumps(dict(path=str(outside))).encode('utf-16'))
+        for body in bodies:
+            assert client.post(server.JOIN, content=body).status_code == 400
+        assert client.post(server.JOIN, content=bytes(server.ORDER + 1)).status_code == 413
+        chunked = {'Transfer-Encoding': 'chunked', 'Content-Length': '2'}
+        for path in (server.UPLOAD, server.JOIN):
+            assert client.post(path, content=b'{}', headers=chunked).status_code == 413
+
+    def test_what_was_uploaded_is_shown(self, page, client):
+        path = upload(client, png(make_photo()))
+        for file in (file_data(path), dict(file_data(path), url='http://a.example/photo.png', is_stream=True)):
+            join(client, page, page.show, [file])
+            _, editor, status = outcome_of(client)['output']['data']
+            assert '120 × 90 pixels' in status
+            view = client.get(editor['background']['url']).content
+            np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(view))), make_photo())
+
+    def test_an_error_that_nobody_foresaw_does_not_name_files_of_this_computer(self, page, client, sent, monkeypatch):
+        def fail(*_):
+            raise OSError(f'{sent}/photo.png is broken')
+
+        monkeypatch.setattr(app, 'read_upload', fail)
         join(client, page, page.show, [file_data(upload(client, b'own'))])
-        assert outcome_of(client)['success']
+        outcome = outcome_of(client)
+        assert not outcome['success'] and str(sent) not in json.dumps(outcome)
 
     @pytest.mark.parametrize(
         ('host', 'loopback'),
@@ -532,6 +697,63 @@ class TestWork:
             # photograph, layer, view, input, result to look at and result
             wait_for(lambda: len(files_in(tmp_path)) >= 6, 10)
             wait_for(lambda: not files_in(tmp_path), 10)
+
+    def test_uploads_have_a_bound_in_total_and_the_oldest_make_room(self, page, client, sent, monkeypatch):
+        monkeypatch.setattr(server, 'KEPT', 2)
+        for path in files_in(sent):
+            path.unlink()
+        room, paths = 2 * (server.ROOM + server.ENVELOPE), []
+        for number in range(4):
+            paths.append(upload(client, bytes([number]) * 15_000_000))
+            # whose clocks are coarse
+            os.utime(paths[-1], (time.time() - 100 + number,) * 2)
+            assert sum(path.stat().st_size for path in files_in(sent)) <= room
+        assert [os.path.exists(path) for path in paths] == [False, False, True, True]
+        join(client, page, page.show, [file_data(paths[0])])
+        assert 'choose it again' in outcome_of(client)['output']['data'][2]
+
+    def test_uploads_at_once_have_the_bound_together(self, tmp_path):
+        guard, answers = server.Guard(None, str(tmp_path), 1000), []
+
+        async def nest(scope, receive, send):
+            await ask()
+
+        async def ask():
+            headers = [(b'host', b'localhost'), (b'content-length', b'1000')]
+            scope = dict(type='http', method='POST', path=server.UPLOAD, headers=headers)
+
+            async def send(message):
+                answers.extend([message['status']] if 'status' in message else [])
+
+            await guard(scope, None, send)
+
+        guard.app = nest
+        asyncio.run(ask())
+        assert answers == [503] and guard.coming == 0
+
+    def test_results_stay_as_long_as_there_is_room_and_the_newest_longest(self, tmp_path):
+        for number in range(5):
+            path = tmp_path / f'folder-{number}' / 'file'
+            path.parent.mkdir()
+            path.write_bytes(bytes(100))
+            os.utime(path, (time.time() - 10 + number,) * 2)
+        server.delete_files(tmp_path, 8.5, 1000)
+        assert {path.parent.name for path in files_in(tmp_path)} == {'folder-2', 'folder-3', 'folder-4'}
+        server.delete_files(tmp_path, 3600, 250)
+        assert {path.parent.name for path in files_in(tmp_path)} == {'folder-3', 'folder-4'}
+
+    def test_a_result_that_had_to_make_room_is_left_out_of_the_list(self, page, tmp_path, monkeypatch):
+        (tmp_path / 'photo.png').write_bytes(png(make_photo()))
+
+        def keep_the_last_alone(content, name):
+            for path in tmp_path.glob('result-*'):
+                path.unlink()
+            (tmp_path / f'result-{name}').write_bytes(content)
+            return str(tmp_path / f'result-{name}')
+
+        monkeypatch.setattr(page, 'keep', keep_the_last_alone)
+        said = fill(page, tmp_path / 'photo.png', painting_of(make_hole()), ['telea', 'navier_stokes'])
+        assert [os.path.basename(path) for path in said[-1][3]] == ['result-photo-Navier–Stokes']
 
     def test_only_the_models_used_last_stay_loaded(self, monkeypatch):
         monkeypatch.setattr(work, 'load_choice', lambda choice, device: object())

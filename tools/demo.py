@@ -7,8 +7,10 @@ Drop a photograph on the page, paint the hole, choose models, and see what each 
 files of tools/publish_model.py and for work directories of trainings. The config of a work directory is code, which is
 run when its model is used: name no folders that you do not trust.
 
-The page is for this computer alone, unless --host says otherwise. It asks no other host for anything. Photographs and
-results lie in a temporary folder of its own, for an hour at most; it is deleted when the page is closed.
+The page is for this computer alone, unless --host says otherwise. It asks no other host for anything, and shows and
+fills no file of this computer that was not uploaded. Photographs and results lie in a temporary folder of its own, for
+an hour at most; beyond 50 times the largest upload, the oldest are deleted sooner. The folder is deleted when the page
+is closed.
 """
 
 import argparse

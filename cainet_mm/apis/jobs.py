@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from ..datasets.errors import BadImageError
-from .photo_files import Photo, hole_of, hole_of_image, image_of, photo_of, read_hole, read_photo
+from .photo_files import Photo, hole_of, hole_of_image, image_of, photo_of, read_hole, read_photo, transparent_in
 
 Source = np.ndarray | Image.Image | str | Path
 Given = TypeVar('Given')
@@ -53,7 +53,7 @@ def make_job(image: Source, mask: Source | None, order: str = 'rgb') -> Job:
     if mask is None:
         if photo.alpha is None:
             raise BadImageError(f'{name} has no mask and no alpha channel whose transparent part could be one.')
-        hole = photo.alpha < np.iinfo(photo.alpha.dtype).max / 2
+        hole = transparent_in(photo)
     elif isinstance(mask, np.ndarray):
         hole = hole_of(mask)
     else:

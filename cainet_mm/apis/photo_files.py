@@ -310,6 +310,13 @@ def write_image(image: Image.Image, path: Path) -> None:
     write_whole(path, content.getvalue())
 
 
+def transparent_in(photo: Photo) -> np.ndarray:
+    """Where a photograph is more transparent than opaque, (H, W); its hole where it has no mask."""
+    if photo.alpha is None:
+        return np.zeros(photo.pixels.shape[:2], bool)
+    return photo.alpha < np.iinfo(photo.alpha.dtype).max / 2
+
+
 def read_hole(path: Path) -> np.ndarray:
     """Read a mask, upright: (H, W), true in the hole, which is what is bright (above half); transparent is dark.
 

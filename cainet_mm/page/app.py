@@ -114,14 +114,17 @@ class Page:
     def connect(self, blocks: gr.Blocks) -> None:
         """Say what happens when something on the page is used; nothing of it is offered to programs."""
         own = dict(api_visibility='private', show_progress='hidden')
+        # Gradio would unpack what was painted, however large it is, and the editor's background and composite, too
+        raw = dict(preprocess=False)
         blocks.load(self.list_models, None, self.models, **own)
-        self.photo.change(self.show, self.photo, [self.editor, self.painting, self.status], **own)
+        self.photo.change(self.show, self.photo, [self.editor, self.painting, self.status], **own, **raw)
         self.run.click(self.begin, None, self.status, **own).then(
             self.fill,
             [self.photo, self.painting, self.models, self.refine],
             [self.status, self.results, self.pictures, self.files, self.scales],
             api_visibility='private',
             show_progress_on=self.status,
+            **raw,
         )
         self.stop.click(self.end, None, None, **own)
         blocks.unload(self.end)
@@ -134,26 +137,33 @@ class Page:
         named = [(f'{choice.title} ({choice.source})', choice.key) for choice in self.choices.values()]
         return gr.update(choices=named, value=['telea', *([learned] if learned else [])], info=info)
 
-    def show(self, path: str | None) -> tuple:
-        """Show a photograph that was chosen, to be painted."""
+    def show(self, file: dict[str, Any] | None) -> tuple:
+        """Show a photograph that was chosen, to be painted.
+
+        Args:
+            file: The photograph, as Gradio describes files: its ``path`` among other things.
+        """
         try:
-            photo = self.read(path)
+            photo = self.read(file)
         except BadImageError as error:
             return gr.update(visible='hidden'), None, str(error)
         height, width = photo.pixels.shape[:2]
         editor = dict(background=view_of(photo, photo.pixels), layers=[], composite=None)
         return gr.update(visible=True), editor, f'{width} × {height} pixels. Paint over what is to be filled.'
 
-    def read(self, path: str | None) -> Photo:
+    def read(self, file: dict[str, Any] | None) -> Photo:
         """Read a photograph that was uploaded.
+
+        Args:
+            file: As :meth:`show` takes it.
 
         Raises:
             BadImageError: It cannot be used, or there is none.
         """
-        if path is None:
+        if file is None:
             raise BadImageError('Choose a photograph first.')
         try:
-            return read_upload(Path(path).read_bytes(), self.limits)
+            return read_upload(Path(file['path']).read_bytes(), self.limits)
         except FileNotFoundError as error:
             raise BadImageError('The photograph has been here too long and was deleted; choose it again.') from error
 
@@ -164,23 +174,34 @@ class Page:
 
     def fill(
         self,
-        path: str | None,
+        file: dict[str, Any] | None,
         painting: dict[str, Any] | None,
         keys: Sequence[str],
         refine: bool,
         request: gr.Request,
         progress: gr.Progress = gr.Progress(),  # noqa: B008 (how Gradio knows that a function has progress)
     ) -> Iterator[tuple]:
-        """Fill a photograph by each of the models, and pass on what there is after each."""
+        """Fill a photograph by each of the models, and pass on what there is after each.
+
+        Args:
+            file: The photograph, as :meth:`show` takes it.
+            painting: What the editor sends; its ``layers`` are files like the photograph.
+            keys: Of the models.
+            refine: As :meth:`Workbench.fill` takes it.
+            request: Whose photograph it is.
+            progress: Told of each window.
+        """
         stop = self.stops.setdefault(request.session_hash, threading.Event())
         pictures, files, scales, problems = [], [], [], []
 
         def now(status: str) -> tuple:
-            return status, gr.update(visible=bool(pictures)), [*pictures], [*files], [*scales]
+            # where there is no room for all, the first are deleted
+            there = [file for file in files if Path(file).exists()]
+            return status, gr.update(visible=bool(pictures)), [*pictures], there, [*scales]
 
         try:
-            photo = self.read(path)
-            hole = hole_of(photo, painting['layers'] if painting else ())
+            photo = self.read(file)
+            hole = hole_of(photo, [layer['path'] for layer in painting['layers']] if painting else ())
             choices = [self.choices[key] for key in keys if key in self.choices]
             if not choices or len(choices) < len(keys):
                 raise BadImageError('Choose one or more of the models; open the page anew if the list has changed.')
@@ -199,7 +220,7 @@ class Page:
                     problems.append(f'{choice.title}: {" ".join(str(error).split()) or type(error).__name__}')
                     continue
                 pictures.append((view_of(photo, result.pixels), f'{choice.title}, {result.seconds:.1f} s'))
-                files.append(self.keep(filled_file(photo, result.pixels), f'{Path(path).stem}-{choice.title}'))
+                files.append(self.keep(filled_file(photo, result.pixels), f'{Path(file["path"]).stem}-{choice.title}'))
                 scales += [
                     (Image.fromarray(scale), f'Scale {number}, {choice.title}')
                     for number, scale in zip(range(len(result.scales), 0, -1), result.scales, strict=True)

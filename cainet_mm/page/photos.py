@@ -4,11 +4,12 @@ import io
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from ..apis.photo_files import FORMATS, ORIENTATION, Photo, check_header, image_of, photo_of
+from ..apis.photo_files import FORMATS, ORIENTATION, Photo, check_header, image_of, photo_of, transparent_in
 from ..datasets.errors import BadImageError
 
 # Pillow knows more, among them formats that start other programs; a phone's MPO is found as a JPEG
@@ -16,6 +17,8 @@ READABLE = ('PNG', 'JPEG', 'WEBP', 'TIFF', 'BMP')
 # what a canvas of a browser takes
 SIDES = (16, 16384)
 VIEW_SIDE = 1600
+# the page's editor sends one
+LAYERS = 4
 HOLE_COLOUR = 128
 FAST = dict(compress_level=1)
 
@@ -58,8 +61,13 @@ class Limits:
             )
 
 
-def open_upload(content: bytes) -> Image.Image:
+def open_upload(content: bytes, name: str = 'The file', formats: Sequence[str] = READABLE) -> Image.Image:
     """Read the header of an image file.
+
+    Args:
+        content: The file.
+        name: What it is called in sentences.
+        formats: What it may be.
 
     Raises:
         BadImageError: It is none, or too large even for Pillow.
@@ -68,11 +76,11 @@ def open_upload(content: bytes) -> Image.Image:
         with warnings.catch_warnings():
             # the limit here is the page's own
             warnings.simplefilter('ignore', Image.DecompressionBombWarning)
-            return Image.open(io.BytesIO(content), formats=READABLE)
+            return Image.open(io.BytesIO(content), formats=formats)
     except Image.DecompressionBombError as error:
-        raise BadImageError(f'The image is too large to be read ({error}).') from error
+        raise BadImageError(f'{name} is too large to be read ({error}).') from error
     except Exception as error:  # Pillow's decoders raise their own kinds on damaged bytes
-        raise BadImageError(f'The file is no image that can be read; accepted are {", ".join(READABLE)}.') from error
+        raise BadImageError(f'{name} is no image that can be read; accepted are {", ".join(formats)}.') from error
 
 
 def read_upload(content: bytes, limits: Limits) -> Photo:
@@ -104,25 +112,68 @@ def read_upload(content: bytes, limits: Limits) -> Photo:
     return photo_of(image, 'The photograph', orientation)
 
 
-def hole_of(photo: Photo, layers: Sequence[np.ndarray]) -> np.ndarray:
+def read_layer(path: Path, size: tuple[int, int]) -> np.ndarray:
+    """Read what is painted on a photograph; what is of another shape is refused before it is unpacked.
+
+    Args:
+        path: A PNG, opaque where there is paint; smaller than the photograph where that was reduced for the screen. It
+            is brought to the photograph's size by nearest neighbour.
+        size: The photograph's width and height.
+
+    Returns:
+        (H, W), true where there is paint.
+
+    Raises:
+        BadImageError: It cannot be used.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError as error:
+        raise BadImageError('What was painted has been here too long and was deleted; fill again.') from error
+    image = open_upload(content, 'What was painted', ('PNG',))
+    (w, h), (width, height) = image.size, size
+    # one side of a reduced photograph is rounded
+    alike = min(abs(w - h * width / height), abs(h - w * height / width)) <= 1
+    if w > width or h > height or not alike:
+        raise BadImageError(
+            f'What was painted has {w}x{h} pixels (width x height); accepted are {width}x{height}, as the photograph '
+            'has, or fewer in the same shape. Open the page anew and paint again.'
+        )
+    if 'A' not in image.getbands():
+        raise BadImageError(
+            f'What was painted has the mode {image.mode}, without transparency; accepted are RGBA and LA. Open the '
+            'page anew and paint again.'
+        )
+    try:
+        paint = image.getchannel('A').point(lambda alpha: 255 * (alpha > 127), '1')
+    except Exception as error:  # as above
+        reason = ' '.join(str(error).split()) or type(error).__name__
+        raise BadImageError(f'What was painted cannot be read ({reason}).') from error
+    return np.asarray(paint.resize(size, Image.Resampling.NEAREST))
+
+
+def hole_of(photo: Photo, layers: Sequence[str]) -> np.ndarray:
     """The hole in a photograph: what is painted, and what is transparent in the photograph itself.
 
     Args:
         photo: The photograph.
-        layers: Paintings, (h, w, 4), opaque where there is paint; of another size where the photograph was reduced for
-            the screen. They are brought to its size by nearest neighbour.
+        layers: The files of what is painted, as :func:`read_layer` takes them.
 
     Returns:
         (H, W), true in the hole.
 
     Raises:
-        BadImageError: Nothing or everything is painted.
+        BadImageError: A layer cannot be used, there are too many, or nothing or everything is painted.
     """
+    if len(layers) > LAYERS:
+        raise BadImageError(
+            f'What was painted has {len(layers)} layers; up to {LAYERS} are accepted. Open the page anew and paint '
+            'again.'
+        )
     height, width = photo.pixels.shape[:2]
-    hole = np.zeros((height, width), bool) if photo.alpha is None else photo.alpha == 0
+    hole = transparent_in(photo)
     for layer in layers:
-        paint = Image.fromarray(layer[..., 3] > 127)
-        hole |= np.asarray(paint.resize((width, height), Image.Resampling.NEAREST))
+        hole |= read_layer(Path(layer), (width, height))
     if not hole.any():
         raise BadImageError('Nothing is painted: paint over what is to be filled.')
     if hole.all():
@@ -159,7 +210,7 @@ def filled_file(photo: Photo, pixels: np.ndarray) -> bytes:
         photo: The photograph.
         pixels: (H, W, 1) or (H, W, 3), of its size and type. Where the photograph was transparent, it is opaque now.
     """
-    alpha = None if photo.alpha is None else np.where(photo.alpha == 0, np.uint8(255), photo.alpha)
+    alpha = None if photo.alpha is None else np.where(transparent_in(photo), np.uint8(255), photo.alpha)
     image = image_of(photo, pixels, alpha)
     content = io.BytesIO()
     kept = {key: value for key, value in image.info.items() if key in FORMATS['.png'].info}

@@ -2,20 +2,25 @@
 
 import asyncio
 import ipaddress
+import json
+import os
 import socket
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from types import FrameType
+from typing import Any
 from urllib.parse import urlsplit
 
 import gradio as gr
 import uvicorn
 from fastapi import FastAPI
 from gradio import processing_utils
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -32,7 +37,7 @@ READS = (
     '/gradio_api/queue/data',
     '/gradio_api/upload_progress',
 )
-WRITES = tuple(f'/gradio_api/{name}' for name in ('upload', 'queue/join'))
+UPLOAD, JOIN = '/gradio_api/upload', '/gradio_api/queue/join'
 # What is painted is uploaded as PNGs of the view's size, which may have more bytes than a photograph's file.
 ROOM = 16_000_000
 CSS = """
@@ -44,8 +49,12 @@ CSS = """
 """
 # Seconds: how often files are looked for that nobody needs any more, and how old they are then.
 CLEANING = (60, 3600)
+# How many of the largest uploads the folder has room for; beyond that, the oldest files are deleted.
+KEPT = 50
 # what stands around a file in a request
 ENVELOPE = 100_000
+# a request that something be done; it names files, and holds none
+ORDER = 1_000_000
 HEADERS = {
     # nothing is fetched from or sent to another host, and no other page shows this one in a frame; Gradio's own scripts
     # are partly in the page, and its editor makes functions from text
@@ -64,16 +73,19 @@ class Guard:
 
     Args:
         app: The server.
-        folder: The folder whose files are sent.
-        room: How many bytes a request may have.
+        folder: The folder of uploads and results: its files are sent, and taken for a photograph or a painting.
+        room: How many bytes an upload may have.
         hosts: Names under which the page may be opened; ``None`` for any. A page that listens on the loopback address
             needs them: to other names, other people's web sites could point.
     """
 
     def __init__(self, app: ASGIApp, folder: str, room: int, hosts: Sequence[str] | None = None) -> None:
         self.app = app
+        self.folder = Path(folder).resolve()
         self.files = f'/gradio_api/file={folder}/'
         self.room = room
+        # bytes of the uploads that are under way
+        self.coming = 0
         self.hosts = None if hosts is None else {host.lower() for host in hosts}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -87,8 +99,52 @@ class Guard:
         answer = self.app
         if scope['type'] != 'lifespan':
             refusal = self.refusal(scope)
-            answer = self.app if refusal is None else PlainTextResponse(refusal[1], refusal[0])
+            if refusal is not None:
+                answer = PlainTextResponse(refusal[1], refusal[0])
+            elif scope.get('method') == 'POST':
+                answer = self.receive_upload if scope['path'] == UPLOAD else self.receive_order
         await answer(scope, receive, send_with_headers)
+
+    async def receive_upload(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on an upload, after room was made for it."""
+        length = int(Headers(scope=scope)['content-length'])
+        left = KEPT * self.room - self.coming - length
+        if left < 0:
+            refusal = PlainTextResponse('Too many files are being uploaded; try again in a moment.', 503)
+            return await refusal(scope, receive, send)
+        self.coming += length
+        try:
+            await run_in_threadpool(delete_files, self.folder, CLEANING[1], left)
+            await self.app(scope, receive, send)
+        finally:
+            self.coming -= length
+
+    async def receive_order(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on a request that something be done with files, if all of them are the page's own.
+
+        Gradio checks this, too, but in a mounted page only if it is made believe that it was launched.
+        """
+        try:
+            body = await Request(scope, receive).body()
+        except ClientDisconnect:
+            return
+        try:
+            own = all(self.holds(path) for path in paths_in(json.loads(body)))
+        except (ValueError, RecursionError):
+            own = False
+        if not own:
+            refusal = PlainTextResponse('A request is JSON, and names no files but those that were uploaded.', 400)
+            return await refusal(scope, receive, send)
+        messages = [dict(type='http.request', body=body, more_body=False)]
+
+        async def receive_again() -> Message:
+            return messages.pop() if messages else await receive()
+
+        await self.app(scope, receive_again, send)
+
+    def holds(self, path: Any) -> bool:
+        """Whether a path, which may be anything that JSON has, is of a file in the folder or in one below it."""
+        return isinstance(path, str) and self.folder in Path(path).resolve().parents
 
     def refusal(self, scope: Scope) -> tuple[int, str] | None:
         """Why a request is not passed on, with its status; ``None`` if it is."""
@@ -98,15 +154,30 @@ class Guard:
             return 403, f'This page answers under {", ".join(sorted(self.hosts))}, not under {host!r}.'
         if origin is not None and origin.partition('://')[2] != host:
             return 403, 'Only the page itself may ask for this.'
-        if scope.get('method') == 'POST' and path in WRITES:
+        if scope.get('method') == 'POST' and path in (UPLOAD, JOIN):
+            room = self.room if path == UPLOAD else ORDER
             length = headers.get('content-length', '')
-            if not length.isdecimal() or int(length) > self.room:
-                return 413, f'A request may have {self.room / 1e6:g} megabytes, and has to say how many it has.'
+            # what comes in chunks may have more than it says
+            if 'transfer-encoding' in headers or not length.isdecimal() or int(length) > room:
+                return 413, f'A request may have {room / 1e6:g} megabytes, and has to say how many it has.'
             return None
         asked = path.startswith((*READS, self.files)) and '..' not in path
         if scope.get('method') in ('GET', 'HEAD') and (path == '/' or asked):
             return None
         return 404, f'There is no {scope.get("method")} {path} here.'
+
+
+def paths_in(value: Any) -> Iterator[Any]:
+    """What is called a path in JSON, however deep."""
+    rest = [value]
+    while rest:
+        value = rest.pop()
+        if isinstance(value, dict):
+            if 'path' in value:
+                yield value['path']
+            rest.extend(value.values())
+        elif isinstance(value, list):
+            rest.extend(value)
 
 
 def name_in(host: str) -> str | None:
@@ -149,13 +220,34 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
-async def clean(folder: Path) -> None:
-    """Delete old files, again and again; Gradio's own ``delete_cache`` leaves those of broken uploads, and others."""
+def delete_files(folder: Path, age: float, room: float) -> None:
+    """Delete what is old, and of the rest the oldest, until there is no more than there is room for.
+
+    Args:
+        folder: Where the files are, also below it.
+        age: In seconds.
+        room: Bytes.
+    """
+    found = []
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            path = Path(parent, name)
+            # Gradio moves files meanwhile
+            with suppress(FileNotFoundError):
+                state = path.stat()
+                found.append((state.st_mtime, state.st_size, path))
+    earliest = time.time() - age
+    for changed, size, path in sorted(found, reverse=True):
+        room -= size
+        if changed < earliest or room < 0:
+            path.unlink(missing_ok=True)
+
+
+async def clean(folder: Path, room: float) -> None:
+    """Delete files, again and again; Gradio's own ``delete_cache`` leaves those of broken uploads, and others."""
     pause, age = CLEANING
     while True:
-        for path in folder.rglob('*'):
-            if path.is_file() and path.stat().st_mtime < time.time() - age:
-                path.unlink()
+        await run_in_threadpool(delete_files, folder, age, room)
         await asyncio.sleep(pause)
 
 
@@ -175,11 +267,12 @@ def application(page: Page, hosts: Sequence[str] | None = None) -> Guard:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        task = asyncio.create_task(clean(Path(folder)))
+        task = asyncio.create_task(clean(Path(folder), KEPT * room))
         yield
         task.cancel()
 
     most = max(int(page.limits.megabytes * 1e6), ROOM)
+    room = most + ENVELOPE
     processing_utils.async_ssrf_protected_download = refuse_download
     app = gr.mount_gradio_app(
         FastAPI(openapi_url=None, lifespan=lifespan),
@@ -190,11 +283,15 @@ def application(page: Page, hosts: Sequence[str] | None = None) -> Guard:
         ssr_mode=False,
         mcp_server=False,
         enable_monitoring=False,
+        # what was not foreseen may name files of this computer
+        show_error=False,
         # fonts of the system: a font by its name alone is not fetched
         theme=gr.themes.Default(font=['system-ui', 'sans-serif'], font_mono=['monospace']),
         css=CSS,
     )
-    return Guard(app, folder, most + ENVELOPE, hosts)
+    # without it, as in any mounted page, Gradio takes every file of this computer for an uploaded one
+    page.blocks.has_launched = True
+    return Guard(app, folder, room, hosts)
 
 
 class Server(uvicorn.Server):
