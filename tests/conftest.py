@@ -9,11 +9,13 @@ from types import ModuleType, SimpleNamespace
 import cv2
 import numpy as np
 import pytest
+import torch
 from mmengine.config import Config
 from mmengine.config import config as mmengine_config
 from mmengine.registry import init_default_scope
 
 import cainet_mm  # noqa: F401 (first: MMagic imports only after it)
+from cainet_mm.apis import load_model
 from cainet_mm.models.losses.vgg import shared_vgg
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -72,6 +74,19 @@ def free_port():
     with socket.socket() as listener:
         listener.bind(('127.0.0.1', 0))
         return listener.getsockname()[1]
+
+
+@pytest.fixture(scope='module')
+def telea():
+    """OpenCV's method, as a model."""
+    return load_model(ROOT / 'configs/baselines/telea.py')
+
+
+@pytest.fixture(scope='module')
+def network(tmp_path_factory):
+    """A tiny CAINet of random weights."""
+    torch.manual_seed(0)
+    return load_model(tiny('stage2', tmp_path_factory.mktemp('network')))
 
 
 def load_tool(name: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT, tiny
+from conftest import ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmagic.structures import DataSample
@@ -16,7 +16,7 @@ from mmengine.model import BaseModel
 from PIL import Image
 from skimage.data import astronaut
 
-from cainet_mm.apis import filling, inpaint, load_model, training_size
+from cainet_mm.apis import filling, inpaint, training_size
 from cainet_mm.apis.filling import (
     Options,
     choose_windows,
@@ -50,17 +50,6 @@ class Oracle(BaseModel):
 
 def oracle(answer=lambda images, masks: images):
     return Oracle(answer).eval()
-
-
-@pytest.fixture(scope='module')
-def telea():
-    return load_model(ROOT / 'configs/baselines/telea.py')
-
-
-@pytest.fixture(scope='module')
-def network(tmp_path_factory):
-    torch.manual_seed(0)
-    return load_model(tiny('stage2', tmp_path_factory.mktemp('network')))
 
 
 def noise(shape, dtype=np.uint8, seed=0):

@@ -7,28 +7,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-import torch
-from conftest import ROOT, tiny
 from PIL import Image
 
-from cainet_mm.apis import inpaint, inpaint_files, inpainting, load_model, pair_files
+from cainet_mm.apis import inpaint, inpaint_files, inpainting, pair_files
 from cainet_mm.apis.inpainting import BadImagesError
 from cainet_mm.datasets.errors import BadImageError
 
 SIZE = (20, 30)
 HOLE = np.zeros(SIZE, bool)
 HOLE[5:11, 7:13] = True
-
-
-@pytest.fixture(scope='module')
-def telea():
-    return load_model(ROOT / 'configs/baselines/telea.py')
-
-
-@pytest.fixture(scope='module')
-def network(tmp_path_factory):
-    torch.manual_seed(0)
-    return load_model(tiny('stage2', tmp_path_factory.mktemp('network')))
 
 
 @pytest.fixture(autouse=True)

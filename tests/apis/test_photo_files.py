@@ -7,13 +7,12 @@ import struct
 import cv2
 import numpy as np
 import pytest
-from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageCms, ImageOps
 from PIL.ExifTags import IFD
 
-from cainet_mm.apis import inpaint, inpaint_files, load_model, pair_files
+from cainet_mm.apis import inpaint, inpaint_files, pair_files
 from cainet_mm.apis.photo_files import (
     hole_of_image,
     image_of,
@@ -29,11 +28,6 @@ ORIENTATION = 0x0112
 MODEL_TAG = 0x0110
 # made once: the time of its making is in it
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile('sRGB')).tobytes()
-
-
-@pytest.fixture(scope='module')
-def telea():
-    return load_model(ROOT / 'configs/baselines/telea.py')
 
 
 def noise(shape, dtype=np.uint8, seed=0):
