@@ -529,9 +529,18 @@ class Tell(Hook):
 
 
 def test_signal_handlers_are_those_of_before_after_the_training_and_a_late_signal_changes_nothing(tmp_path):
-    before = signal.getsignal(signal.SIGTERM)
-    train_tiny(tmp_path, 1, 'handlers', [Tell('after_train')])
-    assert signal.getsignal(signal.SIGTERM) is before
+    told = []
+
+    def listen(*arguments):
+        told.append(arguments)
+
+    before = signal.signal(signal.SIGTERM, listen)
+    try:
+        # when everything is saved, and nobody else listens yet
+        train_tiny(tmp_path, 1, 'handlers', [Tell('after_run')])
+        assert signal.getsignal(signal.SIGTERM) is listen and not told
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @pytest.mark.parametrize('checkpoint', [None, dict(type='AtomicCheckpointHook', by_epoch=True)])
