@@ -205,7 +205,8 @@ def without_thumbnail(exif: bytes) -> bytes:
     """Take the thumbnail out of EXIF data, on which what was removed is still seen; the rest stays byte for byte.
 
     EXIF data are a TIFF file: a directory of 12-byte entries with the photograph's tags, followed by the place of the
-    next directory, which is the thumbnail's.
+    next directory, which is the thumbnail's. Pillow would write all of them anew, at other places, where the
+    notes of a camera's maker no longer find what they point to.
 
     Args:
         exif: As Pillow gives it. What cannot be followed, in which no program finds a thumbnail, comes back as it is.
