@@ -3,19 +3,24 @@
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TypeVar
 
 import torch
 from mmengine.dist import all_reduce, barrier, get_world_size
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
+from torch.utils.data import DataLoader
 
-from ..datasets.positions import obey_parent_alone
+from ..datasets.positions import PREEMPTION_SIGNALS, obey_parent_alone
 from .checkpointing import wrappers_of
 from .workers import loaders_of
 
 # EX_TEMPFAIL of sysexits.h: try again
 REQUEUE_CODE = 75
+
+Result = TypeVar('Result')
 
 
 @HOOKS.register_module()
@@ -67,7 +72,7 @@ class SaveOnSignalHook(Hook):
         self._handlers = {number: signal.signal(number, self._note) for number in self.signals}
         for loader in loaders_of(runner.train_loop, runner.val_loop):
             if loader.num_workers:
-                loader.worker_init_fn = ObedientWorker(loader.worker_init_fn)
+                keep_signals_from_workers(loader)
 
     def after_run(self, runner: Runner) -> None:
         """Listen no more."""
@@ -107,6 +112,26 @@ class SaveOnSignalHook(Hook):
         return self._agreed and not any(
             wrapper._inner_count % wrapper._accumulative_counts for _, wrapper in wrappers_of(runner)
         )
+
+
+def keep_signals_from_workers(loader: DataLoader) -> None:
+    """Have the workers of a data loader leave the signals of a cluster to their parent.
+
+    Args:
+        loader: The data loader; its workers have not started.
+    """
+    loader.worker_init_fn = ObedientWorker(loader.worker_init_fn)
+    # torch has no public name for what starts them
+    loader._get_iterator = partial(_start_with_signals_blocked, loader._get_iterator)
+
+
+def _start_with_signals_blocked(start: Callable[[], Result]) -> Result:
+    """Start processes that have the signals blocked from their first moment on: one may come before they are ready."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, PREEMPTION_SIGNALS)
+    try:
+        return start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class ObedientWorker:
