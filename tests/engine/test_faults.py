@@ -433,10 +433,10 @@ def test_checkpoints_elsewhere_and_of_other_names_are_found_without_the_note(tmp
         'default_hooks.checkpoint.out_dir': str(tmp_path / 'out'),
         'default_hooks.checkpoint.filename_tmpl': 'model_{}.pth',
     }
-    train_tiny(tmp_path / 'work', 2, 'elsewhere', **elsewhere)
-    (tmp_path / 'work/last_checkpoint').unlink()
-    cut_off(tmp_path / 'out/work/model_2.pth')
-    runner = train_tiny(tmp_path / 'work', 3, 'elsewhere_resumed', **elsewhere)
+    train_tiny(tmp_path / 'run', 2, 'elsewhere', **elsewhere)
+    (tmp_path / 'run/last_checkpoint').unlink()
+    cut_off(tmp_path / 'out/run/model_2.pth')
+    runner = train_tiny(tmp_path / 'run', 3, 'elsewhere_resumed', **elsewhere)
     log = (Path(runner.log_dir) / f'{runner.timestamp}.log').read_text()
     assert 'model_2.pth is damaged' in log
     assert 'resumed epoch: 0, iter: 1' in log
