@@ -188,6 +188,14 @@ class TestSearch:
         assert 'CAINetInpaintor' in found[f'shared/{published.stem}'].source
         assert not (folder / 'trace').exists()
 
+    def test_a_type_that_is_not_known_is_not_imported_to_find_out(self, folder, tmp_path, monkeypatch):
+        shutil.copytree(folder / 'run', tmp_path / 'run')
+        (tmp_path / 'run/cainet.py').write_text("model = dict(type='never_imported.Network')")
+        (tmp_path / 'never_imported.py').write_text('class Network: pass')
+        monkeypatch.syspath_prepend(tmp_path)
+        assert 'run' in {choice.title for choice in find_models([str(tmp_path)]).values()}
+        assert 'never_imported' not in sys.modules
+
     def test_without_a_note_the_highest_iteration_is_the_last(self, folder, tmp_path):
         shutil.copytree(folder / 'run', tmp_path / 'run')
         (tmp_path / 'run/last_checkpoint').unlink()

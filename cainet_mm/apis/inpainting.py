@@ -1,6 +1,6 @@
 """A photograph, a hole, an answer."""
 
-import tempfile
+import io
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -12,9 +12,9 @@ from mmagic.structures import DataSample
 from mmengine.model import BaseModel
 from PIL import Image
 
-from ..datasets.errors import BadImageError
+from ..datasets.errors import BadImageError, one_line
 from ..datasets.preparation import write_whole
-from ..evaluation import write_montage
+from ..evaluation import make_montage
 from .comparison import recorded_scales, to_picture
 from .configs import describe_error
 from .filling import Options, fill_holes, training_size
@@ -345,7 +345,9 @@ def write_answer(outcome: Outcome, job: Job, pixels: np.ndarray | None, model: B
         write_image(image_of(job.photo, raw, alpha_of(job)), task.raw)
     if recorder.pictures:
         titles = [f'scale {number}' for number in range(len(recorder.pictures) - 1, 0, -1)]
-        write_whole(task.scales, montage(['input', *titles], recorder.pictures))
+        content = io.BytesIO()
+        make_montage(['input', *titles], [recorder.pictures]).save(content, 'PNG')
+        write_whole(task.scales, content.getvalue())
     elif task.scales:
         outcome.notes.append(f'{task.scales} was not written: without a hole the network saw nothing.')
     write_image(image_of(job.photo, pixels, alpha_of(job)), task.out)
@@ -357,14 +359,6 @@ def write_answer(outcome: Outcome, job: Job, pixels: np.ndarray | None, model: B
         outcome.notes.append(
             f'{task.out} is a JPEG, whose compression changes the known pixels a little; PNG keeps them.'
         )
-
-
-def montage(titles: Sequence[str], pictures: Sequence[np.ndarray]) -> bytes:
-    """A PNG of pictures side by side, each with its title."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, 'montage.png')
-        write_montage(titles, [pictures], path)
-        return path.read_bytes()
 
 
 class ScaleRecorder:
@@ -387,9 +381,6 @@ class ScaleRecorder:
 
 def sentence(task: Task, error: Exception) -> str:
     """Say why a photograph has no result, with its name."""
-    if isinstance(error, ValueError | RuntimeError | OSError):
-        reason = ' '.join(str(error).split()) or type(error).__name__
-    else:
-        reason = describe_error(error)
+    reason = one_line(error) if isinstance(error, ValueError | RuntimeError | OSError) else describe_error(error)
     named = reason.startswith(f'The photograph {task.photo} ')
     return reason if named else f'The photograph {task.photo} was not filled: {reason}'

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ..datasets.errors import BadImageError
+from ..datasets.errors import BadImageError, one_line
 from ..datasets.preparation import write_whole
 
 
@@ -122,8 +122,7 @@ def open_image(path: Path, kind: str) -> tuple[Image.Image, int]:
     except BadImageError:
         raise
     except Exception as error:  # Pillow's decoders raise their own kinds on damaged bytes
-        reason = ' '.join(str(error).split()) or type(error).__name__
-        raise BadImageError(f'The {kind} {path} cannot be read ({reason}).') from error
+        raise BadImageError(f'The {kind} {path} cannot be read ({one_line(error)}).') from error
 
 
 def load_pixels(image: Image.Image, name: str) -> None:
@@ -139,8 +138,7 @@ def load_pixels(image: Image.Image, name: str) -> None:
     try:
         image.load()
     except Exception as error:  # as above
-        reason = ' '.join(str(error).split()) or type(error).__name__
-        raise BadImageError(f'{name} cannot be read ({reason}).') from error
+        raise BadImageError(f'{name} cannot be read ({one_line(error)}).') from error
 
 
 def photo_of(image: Image.Image, name: str = 'The photograph', stored: int = 1) -> Photo:

@@ -10,3 +10,8 @@ class BadImageError(ValueError):
 
 class TooManyBadImagesError(ValueError):
     """More images are bad than the data set may skip."""
+
+
+def one_line(error: Exception) -> str:
+    """What an error says, in one line; its kind where it says nothing."""
+    return ' '.join(str(error).split()) or type(error).__name__

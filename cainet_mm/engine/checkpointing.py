@@ -19,6 +19,7 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from mmengine.runner.checkpoint import CheckpointLoader
 
+from ..datasets.errors import one_line
 from ..models.checkpoints import enumerate_names
 from .errors import CheckpointError
 
@@ -260,7 +261,7 @@ def find_damage(path: Path) -> str | None:
         CheckpointLoader.load_checkpoint(str(path), map_location='cpu')
     # a damaged file can bring about anything
     except Exception as error:
-        return ' '.join(str(error).split()) or type(error).__name__
+        return one_line(error)
     return None
 
 

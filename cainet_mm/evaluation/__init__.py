@@ -1,7 +1,7 @@
 """Metrics, statistics, tables and figures that MMagic lacks."""
 
 from .feature_metrics import LPIPS, InceptionFID
-from .figures import border_window, write_montage, write_plot
+from .figures import border_window, make_montage, write_montage, write_plot
 from .metrics import HoleMAE, HolePSNR, HoleSSIM
 from .reports import summarise, write_costs, write_images, write_json, write_report
 from .statistics import mean_interval, paired_difference
@@ -14,6 +14,7 @@ __all__ = [
     'HoleSSIM',
     'InceptionFID',
     'border_window',
+    'make_montage',
     'markdown_table',
     'mean_interval',
     'paired_difference',

@@ -15,7 +15,23 @@ LEGIBLE = 128
 
 
 def write_montage(titles: Sequence[str], rows: Sequence[Sequence[np.ndarray]], path: Path) -> None:
-    """Write images side by side, a row per photograph, with a title over each column.
+    """Write a picture of :func:`make_montage`.
+
+    Args:
+        titles: As there.
+        rows: As there.
+        path: PNG to write; its folder is made.
+
+    Raises:
+        ValueError: As there.
+    """
+    montage = make_montage(titles, rows)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    montage.save(path)
+
+
+def make_montage(titles: Sequence[str], rows: Sequence[Sequence[np.ndarray]]) -> Image.Image:
+    """Put images side by side, a row per photograph, with a title over each column.
 
     Smaller images, those of coarser scales, are enlarged to the row's size without smoothing, so their pixels show;
     photographs under 128 pixels are enlarged in the same way by a whole factor.
@@ -23,7 +39,6 @@ def write_montage(titles: Sequence[str], rows: Sequence[Sequence[np.ndarray]], p
     Args:
         titles: Title of each column.
         rows: Images, (h, w, 3), uint8, RGB; the last one of a row gives the row its size.
-        path: PNG to write; its folder is made.
 
     Raises:
         ValueError: There are no rows, or a row has not one image per title.
@@ -51,8 +66,7 @@ def write_montage(titles: Sequence[str], rows: Sequence[Sequence[np.ndarray]], p
             picture = Image.fromarray(image).resize(size, Image.Resampling.NEAREST)
             canvas.paste(picture, (GAP + position * (column + GAP), top))
         top += size[1] + GAP
-    path.parent.mkdir(parents=True, exist_ok=True)
-    canvas.save(path)
+    return canvas
 
 
 def border_window(hole: np.ndarray, share: float = 0.25, least: int = 16) -> tuple[slice, slice]:

@@ -10,14 +10,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmagic.models.base_models import OneStageInpaintor
 from mmagic.registry import MODELS
 from mmengine.config import Config
 from mmengine.model import BaseModel
 
-from ..apis.models import load_model
+from ..apis.configs import Inpaintor, is_part
+from ..apis.models import load_inpaintor, load_model
 from ..apis.publishing import CONFIG_KEY
-from ..models import ClassicalInpaintor
 
 CHECKPOINT_ENDING = '.pth'
 TRAINED = re.compile(r'(?:iter|epoch)_(\d+)\.pth')
@@ -142,9 +141,9 @@ def model_type(config: Path) -> str | None:
 
 
 def is_inpaintor(kind: str) -> bool:
-    """Whether a type fills holes; one that is not registered here may."""
-    found = MODELS.get(kind)
-    return found is None or isinstance(found, type) and issubclass(found, OneStageInpaintor | ClassicalInpaintor)
+    """Whether a type fills holes; one that is not registered here may, and is not imported to find out."""
+    found = MODELS.get(kind) if is_part(kind) else None
+    return found is None or issubclass(found, Inpaintor)
 
 
 def is_published(path: Path) -> bool:
@@ -189,16 +188,4 @@ def load_choice(choice: Choice, device: str) -> BaseModel:
         preprocessor = dict(type='DataPreprocessor', mean=[127.5] * 3, std=[127.5] * 3, output_channel_order='RGB')
         model = dict(type='ClassicalInpaintor', method=choice.method, data_preprocessor=preprocessor)
         return load_model(Config(dict(model=model, image_size=CLASSICAL_SIZE)), device=device)
-    try:
-        model = load_model(choice.config, choice.checkpoint, device)
-    except (FileNotFoundError, ValueError):
-        raise
-    except Exception as error:  # a damaged file or a config that does not run fails in any way
-        reason = (str(error).splitlines() or [''])[0]
-        raise ValueError(
-            f'{choice.checkpoint} cannot be loaded ({type(error).__name__}: {reason}). It has to be a whole file of '
-            'tools/publish_model.py, or one that was trained with the config beside it.'
-        ) from error
-    if not isinstance(model, OneStageInpaintor | ClassicalInpaintor):
-        raise ValueError(f'{choice.checkpoint} is a {type(model).__name__}, which fills no holes; choose an inpaintor.')
-    return model
+    return load_inpaintor(choice.config, choice.checkpoint, device)

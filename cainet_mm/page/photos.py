@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from ..apis.photo_files import FORMATS, ORIENTATION, Photo, check_header, image_of, photo_of, transparent_in
-from ..datasets.errors import BadImageError
+from ..datasets.errors import BadImageError, one_line
 
 # Pillow knows more, among them formats that start other programs; a phone's MPO is found as a JPEG
 READABLE = ('PNG', 'JPEG', 'WEBP', 'TIFF', 'BMP')
@@ -107,8 +107,7 @@ def read_upload(content: bytes, limits: Limits) -> Photo:
     except BadImageError:
         raise
     except Exception as error:  # as above
-        reason = ' '.join(str(error).split()) or type(error).__name__
-        raise BadImageError(f'The photograph cannot be read ({reason}).') from error
+        raise BadImageError(f'The photograph cannot be read ({one_line(error)}).') from error
     return photo_of(image, 'The photograph', orientation)
 
 
@@ -147,8 +146,7 @@ def read_layer(path: Path, size: tuple[int, int]) -> np.ndarray:
     try:
         paint = image.getchannel('A').point(lambda alpha: 255 * (alpha > 127), '1')
     except Exception as error:  # as above
-        reason = ' '.join(str(error).split()) or type(error).__name__
-        raise BadImageError(f'What was painted cannot be read ({reason}).') from error
+        raise BadImageError(f'What was painted cannot be read ({one_line(error)}).') from error
     return np.asarray(paint.resize(size, Image.Resampling.NEAREST))
 
 

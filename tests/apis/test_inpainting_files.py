@@ -229,13 +229,14 @@ class TestFailures:
         assert outcome.problem.startswith('The photograph a.png was not filled: ')
 
     def test_scales_that_cannot_be_written_leave_no_half_of_them_and_no_result(self, network, monkeypatch):
-        def write(titles, rows, path):
-            path.write_bytes(b'half')
-            raise OSError(28, 'No space left on device')
+        class Unfinished:
+            def save(self, file, kind):
+                file.write(b'half')
+                raise OSError(28, 'No space left on device')
 
         photo('photo.png')
         mask('mask.png')
-        monkeypatch.setattr(inpainting, 'write_montage', write)
+        monkeypatch.setattr(inpainting, 'make_montage', lambda titles, rows: Unfinished())
         before = contents()
         (outcome,) = inpaint_files(pair('photo.png', 'mask.png', 'out.png', save_scales=True)[0], network)
         assert outcome.problem == 'The photograph photo.png was not filled: [Errno 28] No space left on device'
