@@ -44,12 +44,13 @@ class TwoMaskPreprocessor(DataPreprocessor):
         """Turn images (N, 3, H, W) and masks (N, 1, H, W) into ``inputs``: [query view, key view], (N, 4, H, W)."""
         data = super().forward(data, training)
         images, samples = data['inputs'], data['data_samples']
-        views = []
-        for key in self.mask_keys:
-            mask = samples.get(key).to(images.dtype)
-            masked = images * (1 - mask) if self.hole_fill is None else self.hole_fill(images, mask)
-            views.append(torch.cat((centre(masked) if self.centred else masked, mask), dim=1))
+        views = [self.view(images, samples.get(key).to(images.dtype)) for key in self.mask_keys]
         return dict(inputs=views, data_samples=samples)
+
+    def view(self, images: Tensor, mask: Tensor) -> Tensor:
+        """Mask images: (N, 3, H, W) in [-1, 1] and masks, 1 in the hole, (N, 1, H, W), to a view, (N, 4, H, W)."""
+        masked = images * (1 - mask) if self.hole_fill is None else self.hole_fill(images, mask)
+        return torch.cat((centre(masked) if self.centred else masked, mask), dim=1)
 
 
 @MODELS.register_module()

@@ -1,0 +1,169 @@
+"""The smooth fill and the parts that build upon it."""
+
+import pytest
+import torch
+from mmagic.registry import MODELS
+from torch import Tensor
+
+from cainet_mm.models import CAINetDecoder, DualAttentionFusion, SmoothFill, TwoMaskPreprocessor
+
+
+def square_hole(size: int, hole: int) -> Tensor:
+    mask = torch.zeros(1, 1, size, size)
+    start = (size - hole) // 2
+    mask[..., start : start + hole, start : start + hole] = 1
+    return mask
+
+
+def solve_laplace(image: Tensor, mask: Tensor) -> Tensor:
+    """Solve Laplace's equation in the hole as one dense system in float64."""
+    height, width = image.shape
+    inside = [(row, column) for row in range(height) for column in range(width) if mask[row, column]]
+    number = {place: index for index, place in enumerate(inside)}
+    system = torch.zeros(len(inside), len(inside), dtype=torch.float64)
+    right = torch.zeros(len(inside), dtype=torch.float64)
+    for (row, column), index in number.items():
+        for place in ((row + 1, column), (row - 1, column), (row, column + 1), (row, column - 1)):
+            system[index, index] += 1
+            if place in number:
+                system[index, number[place]] -= 1
+            else:
+                right[index] += image[place]
+    solved = image.double().clone()
+    for place, value in zip(inside, torch.linalg.solve(system, right), strict=True):
+        solved[place] = value
+    return solved
+
+
+@pytest.mark.parametrize('size', [(32, 32), (33, 47), (5, 64)])
+def test_known_pixels_stay_and_the_hole_is_not_looked_at(size):
+    image, mask = torch.randn(2, 3, *size), (torch.rand(2, 1, *size) < 0.4).float()
+    filled = SmoothFill()(image, mask)
+    known = (mask == 0).expand_as(image)
+    assert torch.equal(filled[known], image[known])
+    assert torch.equal(filled, SmoothFill()(torch.where(known, image, torch.randn_like(image)), mask))
+
+
+def test_it_approaches_the_solution_of_laplaces_equation():
+    torch.manual_seed(0)
+    image, mask = torch.rand(24, 24), square_hole(24, 10)[0, 0]
+    solved = solve_laplace(image, mask)
+    errors = [
+        (SmoothFill(iterations=n)(image[None, None], mask[None, None])[0, 0] - solved)[mask > 0].abs().mean().item()
+        for n in (1, 3, 200)
+    ]
+    assert errors[0] > errors[1] > errors[2]
+    assert errors[1] < 0.03
+    assert errors[2] < 1e-3
+
+
+@pytest.mark.parametrize('hole', [8, 16, 32])
+def test_flat_colours_and_gradients_are_continued(hole):
+    rows, columns = torch.meshgrid(torch.linspace(-1, 1, 64), torch.linspace(-1, 1, 64), indexing='ij')
+    for image in (torch.full((64, 64), 0.3), 0.5 * rows + 0.4 * columns):
+        filled = SmoothFill()(image[None, None], square_hole(64, hole))
+        assert (filled[0, 0] - image).abs().max() < 2 / 127.5
+
+
+def test_a_hole_without_anything_around_it_is_zero():
+    assert SmoothFill()(torch.randn(1, 3, 16, 16), torch.ones(1, 1, 16, 16)).abs().max() == 0
+
+
+def test_arguments_that_make_no_fill_are_refused():
+    with pytest.raises(ValueError, match='levels=0'):
+        SmoothFill(levels=0)
+
+
+def compact_generator(**changes) -> torch.nn.Module:
+    config = dict(
+        type='CAINetEncoderDecoder',
+        encoder=dict(type='CAINetEncoder', widths=(4, 6, 8), kernels=(3, 3, 3), norm_cfg=None),
+        decoder=dict(
+            type='CAINetDecoder',
+            num_scales=3,
+            progressive=True,
+            norm_cfg=None,
+            fusion=dict(type='DualAttentionFusion', hidden_channels=4, residual=True, norm_cfg=None),
+        ),
+        hole_fill=dict(type='SmoothFill'),
+        centred=True,
+    )
+    return MODELS.build(dict(config, **changes)).double()
+
+
+def masked_input(size: int = 32) -> tuple[Tensor, Tensor]:
+    image, mask = torch.randn(2, 3, size, size).double(), square_hole(size, 12).double().expand(2, -1, -1, -1)
+    return torch.cat((image * (1 - mask), mask), dim=1), image
+
+
+def test_progressive_outputs_keep_known_pixels_at_every_scale():
+    inputs, image = masked_input()
+    outputs = compact_generator()(inputs)
+    assert [tuple(output.shape[-2:]) for output in outputs] == [(32, 32), (16, 16), (8, 8)]
+    for output in outputs:
+        size = output.shape[-2:]
+        known = torch.nn.functional.adaptive_max_pool2d(inputs[:, 3:], size) == 0
+        small = torch.nn.functional.adaptive_avg_pool2d(image, size)
+        assert torch.allclose(output[known.expand_as(output)], small[known.expand_as(output)])
+
+
+def test_a_coarse_change_is_carried_to_the_finest_scale():
+    inputs, _ = masked_input()
+    generator = compact_generator()
+    filled = generator.hole_fill(inputs[:, :3], inputs[:, 3:])
+    for fusion in generator.decoder.fusions:
+        torch.nn.init.zeros_(fusion.to_image.weight)
+        torch.nn.init.zeros_(fusion.to_image.bias)
+    assert torch.allclose(generator(inputs)[0], filled)
+    # a constant from the coarsest scale, which alpha = 1 lets through
+    coarsest = generator.decoder.fusions[-1]
+    torch.nn.init.constant_(coarsest.to_image.bias, 0.5)
+    torch.nn.init.constant_(coarsest.attend[-1].bias, 100.0)
+    change = generator(inputs)[0] - filled
+    centre = change[..., 15:17, 15:17]
+    assert torch.allclose(centre, torch.full_like(centre, 0.5), atol=1e-6)
+    assert change[..., :8, :8].abs().max() == 0
+
+
+def test_centred_features_do_not_depend_on_a_tint():
+    inputs, _ = masked_input()
+    generator = compact_generator()
+    seen = []
+    generator.encoder.register_forward_pre_hook(lambda module, arguments: seen.append(arguments[0]))
+    tint = torch.tensor([0.3, -0.2, 0.1]).double().view(1, 3, 1, 1)
+    generator(inputs)
+    generator(torch.cat((inputs[:, :3] + tint * (1 - inputs[:, 3:]), inputs[:, 3:]), dim=1))
+    assert torch.allclose(*seen)
+    assert seen[0][:, :3].mean(dim=(2, 3)).abs().max() < 1e-12
+
+
+def test_a_residual_fusion_is_equation_8_with_a_restored_image_relative_to_the_input():
+    fusion = DualAttentionFusion(8, hidden_channels=4, residual=True, norm_cfg=None).double()
+    feature, masked = torch.randn(2, 8, 6, 6).double(), torch.randn(2, 3, 6, 6).double()
+    alpha, restored, known = fusion.decompose(feature, masked)
+    difference = fusion.to_image(fusion.channel_attention(feature))
+    assert torch.allclose(restored, known + difference)
+    assert torch.allclose(fusion(feature, masked), known + alpha * difference)
+
+
+def test_views_of_stage_1_are_what_the_generator_sees():
+    inputs, image = masked_input()
+    generator = compact_generator()
+    seen = []
+    generator.encoder.register_forward_pre_hook(lambda module, arguments: seen.append(arguments[0]))
+    generator(inputs)
+    views = TwoMaskPreprocessor(hole_fill=dict(type='SmoothFill'), centred=True)
+    assert torch.allclose(views.view(image, inputs[:, 3:]), seen[0])
+
+
+def test_progressive_needs_no_hole_fill():
+    outputs = compact_generator(hole_fill=None, centred=False)(masked_input()[0])
+    assert len(outputs) == 3
+
+
+def test_without_progressive_the_decoder_is_as_before():
+    decoder = CAINetDecoder((4, 8, 8), num_scales=2, norm_cfg=None)
+    skips = [torch.randn(1, 4, 8, 8), torch.randn(1, 8, 4, 4), torch.randn(1, 8, 2, 2)]
+    feature = torch.nn.functional.interpolate(skips[2], size=(4, 4))
+    feature = decoder.layers[1](torch.cat((feature, skips[1]), dim=1))
+    assert torch.equal(decoder(skips, skips[0][:, :3])[1], decoder.fusions[1](feature, skips[0][:, :3]))
