@@ -70,13 +70,29 @@ def test_torchscript_with_one_size_and_scales_from_the_shell(trained, tmp_path):
     assert [path.name for path in out.parent.iterdir()] == ['cainet.pt']
 
 
-def test_what_does_not_fit_gets_a_sentence(trained, run, tmp_path):
+def test_the_network_that_comes_with_the_package_is_the_default(shipped, run, tmp_path):
+    answers = []
+    image, hole = torch.rand(1, 3, 32, 48), torch.ones(1, 1, 32, 48)
+    options = ('--format', 'torchscript', '--fixed', '--size', 32, 48, '--no-check')
+    # options may stand before, between and after the files
+    for number, source in enumerate([(), ('--model', 'cainet-photos'), ('-', '--no-check', shipped[1])]):
+        out = tmp_path / f'{number}.pt'
+        done = run(*options[: 2 * number], *source, out, *options[2 * number :])
+        assert done.returncode == 0, done.stderr
+        answers.append(torch.jit.load(out)(image, hole))
+    assert torch.equal(answers[0], answers[2]) and torch.equal(answers[1], answers[2])
+
+
+def test_what_does_not_fit_gets_a_sentence(shipped, trained, run, tmp_path):
     config, checkpoint, published = trained
     for arguments, says in (
         ((tmp_path / 'absent.py', checkpoint, 'out.onnx'), 'absent.py is not a file'),
         ((config, published, tmp_path / 'out.pth', '--format', 'torchscript'), 'ends in .pt, got out.pth'),
         (('-', checkpoint, tmp_path / 'out.pt', '--format', 'torchscript'), 'holds no config'),
         ((TELEA, checkpoint, tmp_path / 'out.pt', '--format', 'torchscript'), 'left over'),
+        ((checkpoint, 'out.pt'), 'the files are [CONFIG CHECKPOINT] OUT, got'),
+        ((config, checkpoint, 'out.pt', '--model', 'cainet-photos'), '--model names a network by itself'),
+        (('out.pt', '--model', 'lama'), "The network 'lama' has no file here"),
     ):
         done = run(*arguments)
         assert done.returncode == 2, arguments
