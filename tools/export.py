@@ -3,7 +3,7 @@
     python tools/export.py photos.onnx                                    # the network that comes with the package
     python tools/export.py lama.onnx --model lama
     python tools/export.py CONFIG CHECKPOINT cainet.onnx [--scales] [--opset 17]
-    python tools/export.py - PUBLISHED.pth cainet.onnx                    # a file of tools/publish_model.py
+    python tools/export.py - PUBLISHED cainet.onnx                        # a file of tools/publish_model.py
     python tools/export.py CONFIG CHECKPOINT cainet.pt --format torchscript
     python tools/export.py CONFIG CHECKPOINT deepfill.onnx --fixed --size 256 256
 

@@ -63,8 +63,7 @@ def publish(
     if half:
         weights = {key: halve(key, value) for key, value in weights.items()}
     out = Path(out)
-    to_bytes = safetensors_of if out.suffix == SAFETENSORS else pickle_of
-    content = to_bytes(weights, {CONFIG_KEY: plain_config(config), **notes})
+    content = checkpoint_bytes(weights, {CONFIG_KEY: plain_config(config), **notes}, out.suffix)
     digest = hashlib.sha256(content).hexdigest()[:HASH_LETTERS]
     published = out.with_name(f'{out.stem}-{digest}{out.suffix or ".pth"}')
     write_whole(published, content)
@@ -79,21 +78,24 @@ def plain_config(config: Config) -> str:
     return json.dumps({**plain, 'model': for_inference(plain['model'])}, sort_keys=True)
 
 
-def pickle_of(weights: Mapping[str, Tensor], meta: Mapping[str, str]) -> bytes:
-    """The content of a file that ``torch.load`` reads."""
-    content = io.BytesIO()
-    torch.save(dict(state_dict=dict(weights), meta=dict(meta)), content)
-    return content.getvalue()
+def checkpoint_bytes(weights: Mapping[str, Tensor], meta: Mapping[str, str], ending: str) -> bytes:
+    """The content of a file with weights and texts, the same for the same weights and texts.
 
-
-def safetensors_of(weights: Mapping[str, Tensor], meta: Mapping[str, str]) -> bytes:
-    """The content of a safetensors file, the same for the same weights and metadata."""
+    Args:
+        weights: The state dict.
+        meta: Texts by their names.
+        ending: Of the file; ``.safetensors``, or any other for one that ``torch.load`` reads.
+    """
+    if ending != SAFETENSORS:
+        content = io.BytesIO()
+        torch.save(dict(state_dict=dict(weights), meta=dict(meta)), content)
+        return content.getvalue()
     # tensors that share memory are refused
     content = save({key: value.detach().clone().contiguous() for key, value in weights.items()}, dict(meta))
     # safetensors writes the metadata in an order that changes from call to call: 8 bytes of length, JSON, weights
     length = int.from_bytes(content[:8], 'little')
     header = json.loads(content[8 : 8 + length])
-    header['__metadata__'] = dict(sorted(header['__metadata__'].items()))
+    header['__metadata__'] = dict(sorted(meta.items()))
     plain = json.dumps(header, separators=(',', ':')).encode()
     # as the format has it, weights begin at a multiple of 8
     plain += b' ' * (-len(plain) % 8)
