@@ -111,9 +111,8 @@ def folders() -> list[Path]:
 
 def user_folder() -> Path:
     """The user's folder for weights; it lies where torch and others keep theirs, unless the environment names one."""
-    named = os.environ.get(FOLDER_VARIABLE)
-    cache = os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache'
-    return Path(named) if named else Path(cache) / 'cainet_mm'
+    cache = os.environ.get('XDG_CACHE_HOME') or '~/.cache'
+    return Path(os.path.expanduser(os.environ.get(FOLDER_VARIABLE) or os.path.join(cache, 'cainet_mm')))
 
 
 def is_name(text: object) -> bool:
