@@ -100,7 +100,7 @@ def find_files(name: str) -> Iterator[Path]:
     """Find the files of a network, with or without a hash in their names; of a folder the newest first."""
     pattern = re.compile(rf'{re.escape(name)}(-[0-9a-f]{{8}})?({"|".join(map(re.escape, ENDINGS))})')
     for folder in folders():
-        files = [path for path in folder.glob(f'{name}*') if pattern.fullmatch(path.name)]
+        files = [path for path in folder.glob(f'{name}*') if pattern.fullmatch(path.name) and path.is_file()]
         yield from sorted(files, key=lambda path: path.stat().st_mtime, reverse=True)
 
 
