@@ -168,14 +168,17 @@ def read_weights_of(checkpoint: str | Path) -> dict[str, Tensor]:
     )
 
 
-def read_metadata(path: Path) -> dict[str, str]:
+def read_metadata(path: str | Path) -> dict[str, str]:
     """Read the config and the notes in a safetensors file, not its weights; of other files nothing.
 
     Raises:
+        FileNotFoundError: There is no such file.
         ValueError: The file is damaged.
     """
-    if path.suffix != SAFETENSORS:
+    if Path(path).suffix != SAFETENSORS:
         return {}
+    if not Path(path).is_file():
+        raise FileNotFoundError(f'The checkpoint {str(path)!r} does not exist.')
     try:
         with safe_open(path, framework='np') as file:
             return dict(file.metadata() or {})
@@ -190,8 +193,11 @@ def read_published_config(path: str | Path) -> Config:
         FileNotFoundError: There is no such file.
         ValueError: The file holds no config, or one that asks for anything but networks.
     """
-    loaded = read_file(path)
-    meta = loaded.get('meta') if isinstance(loaded, Mapping) else None
+    if Path(path).suffix == SAFETENSORS and '://' not in str(path):
+        meta = read_metadata(path)
+    else:
+        loaded = read_file(path)
+        meta = loaded.get('meta') if isinstance(loaded, Mapping) else None
     if not isinstance(meta, Mapping) or CONFIG_KEY not in meta:
         raise ValueError(
             f'{str(path)!r} holds no config; give the one that it was trained with, or publish it with '

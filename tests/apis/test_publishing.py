@@ -251,7 +251,8 @@ def test_file_without_a_config_gets_a_sentence(trained, tmp_path):
         load_model(None, trained[2])
     with pytest.raises(ValueError, match='needs a config'):
         load_model(None)
-    with pytest.raises(FileNotFoundError, match=r'absent\.pth'):
-        load_model(None, tmp_path / 'absent.pth')
+    for name in ('absent.pth', 'absent.safetensors'):
+        with pytest.raises(FileNotFoundError, match=re.escape(name)):
+            load_model(None, tmp_path / name)
     with pytest.raises(FileNotFoundError, match=r'absent\.pth'):
         publish(tmp_path / 'absent.pth', Config(), tmp_path / 'out.pth')
