@@ -16,7 +16,7 @@ from mmengine.registry import init_default_scope
 
 import cainet_mm  # noqa: F401 (first: MMagic imports only after it)
 from cainet_mm.apis import load_model, publish, zoo
-from cainet_mm.apis.models import load_once
+from cainet_mm.apis.models import load_default
 from cainet_mm.models.losses.vgg import shared_vgg
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -108,8 +108,9 @@ def shipped(stand_in, monkeypatch, tmp_path):
     """Puts the stand-in in the place of the network that comes with the package; the user has no networks."""
     monkeypatch.setattr(zoo, 'PACKAGE_FOLDER', stand_in[1].parent)
     monkeypatch.setenv('CAINET_MM_WEIGHTS', str(tmp_path / 'users'))
-    load_once.cache_clear()
-    return stand_in
+    load_default.cache_clear()
+    yield stand_in
+    load_default.cache_clear()
 
 
 def load_tool(name: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:

@@ -12,7 +12,7 @@ from mmengine.registry import init_default_scope
 from ..models.checkpoints import find_misfits, shapes_of
 from .configs import describe_error, for_inference, read_config, require_inpaintor, require_model, without_pretrained
 from .publishing import read_published_config, read_weights_of
-from .zoo import find_model, is_name
+from .zoo import DEFAULT_MODEL, find_model, is_name
 
 __all__ = ['load_inpaintor', 'load_model', 'read_config', 'usable_device', 'without_pretrained']
 
@@ -79,10 +79,10 @@ def load_inpaintor(
     return model
 
 
-@functools.lru_cache(maxsize=1)
-def load_once(name: str) -> BaseModel:
-    """Load an inpaintor by its name, and keep it for the next time."""
-    return load_inpaintor(name)
+@functools.cache
+def load_default() -> BaseModel:
+    """Load the network that fills where none is named, and keep it for the next time."""
+    return load_inpaintor(DEFAULT_MODEL)
 
 
 def usable_device(device: str | torch.device) -> torch.device:

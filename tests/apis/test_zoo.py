@@ -26,7 +26,7 @@ def test_the_default_fills_bit_for_bit_as_the_model_it_was_published_from_at_flo
             weight.copy_(weight.half())
     expected = inpaint(*photo, model=model)
     assert (expected != exact).any()
-    for filled in (inpaint(*photo), inpaint(*photo, model='cainet-photos')):
+    for filled in (inpaint(*photo), inpaint(*photo, model=load_model('cainet-photos'))):
         np.testing.assert_array_equal(filled, expected)
     assert {weight.dtype for weight in load_model('cainet-photos').parameters()} == {torch.float32}
 
