@@ -2,6 +2,7 @@
 
 from .errors import BadImageError, TooManyBadImagesError
 from .photos import PhotoDataset, PhotoMaskDataset
+from .plain_pictures import RandomPlainPicture
 from .positions import PositionedDataset, PositionedSampler
 from .sample_photos import SamplePhotos
 from .transforms import HoleBox, LoadHole, LoadPhoto, RandomTint, SeededByImage
@@ -15,6 +16,7 @@ __all__ = [
     'PhotoMaskDataset',
     'PositionedDataset',
     'PositionedSampler',
+    'RandomPlainPicture',
     'RandomTint',
     'SamplePhotos',
     'SeededByImage',

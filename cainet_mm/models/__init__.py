@@ -16,6 +16,7 @@ from .encoder_decoders import CAINetEncoderDecoder
 from .encoders import CAINetEncoder
 from .fused_generators import FusedGenerator
 from .fusions import AlphaFusion, ChannelAttention, DualAttentionFusion, ImageHead
+from .hole_fills import SmoothFill
 from .inpaintors import CAINetInpaintor
 from .losses import DilatedTVLoss, MultiScaleLoss, SampleGradientPenalty, TextureLoss, VGGPerceptualLoss
 from .siamese import SiameseMoCo, TwoMaskPreprocessor
@@ -43,6 +44,7 @@ __all__ = [
     'MultiScaleLoss',
     'SampleGradientPenalty',
     'SiameseMoCo',
+    'SmoothFill',
     'TextureLoss',
     'TwoColumnCritic',
     'TwoMaskPreprocessor',

@@ -10,10 +10,12 @@ from mmengine.model import BaseModule, ModuleList
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
+from .pyramids import downscale
+
 
 @MODELS.register_module()
 class CAINetDecoder(BaseModule):
-    """Multi-scale decoder: up-sample, concatenate the skip, convolve; at the finest scales, fuse into an image.
+    r"""Multi-scale decoder: up-sample, concatenate the skip, convolve; at the finest scales, fuse into an image.
 
     The size of each skip decides the up-sampled size, so nothing has to be a multiple of anything.
 
@@ -24,6 +26,11 @@ class CAINetDecoder(BaseModule):
             those of the skip that the layer takes, as in DFNet.
         num_scales: How many layers, counted from the finest, put out an image.
         fusion: Config of the module that turns a feature into an image; ``in_channels`` is filled in.
+        progressive: Whether the fusion of a scale gets the input image with the next coarser output added in its
+            hole, in place of the input image alone. A scale then refines what the coarser one found:
+            :math:`x_k + m_k \odot (\hat Y_{k+1} - x_{k+1}){\uparrow}` is handed over at scale k, with the share
+            :math:`m_k` of hole in each pixel. The coarsest scale gets the input image. The first skip has to be
+            image and mask, in this order.
         kernel_size: Odd kernel size of the convolutions.
         norm_cfg: Norm layer. ``None`` for none.
         act_cfg: Activation.
@@ -40,6 +47,7 @@ class CAINetDecoder(BaseModule):
         out_channels: Sequence[int] | None = None,
         num_scales: int = 6,
         fusion: dict = dict(type='DualAttentionFusion'),
+        progressive: bool = False,
         kernel_size: int = 3,
         norm_cfg: dict | None = dict(type='BN'),
         act_cfg: dict | None = dict(type='LeakyReLU', negative_slope=0.2),
@@ -60,6 +68,7 @@ class CAINetDecoder(BaseModule):
                 f'num_scales={num_scales}. Give the encoder more stages, or ask for fewer scales.'
             )
         self.num_scales = num_scales
+        self.progressive = progressive
         deeper = (*out_channels[1:], skip_channels[-1])
         self.layers = nn.ModuleList(
             ConvModule(
@@ -89,11 +98,28 @@ class CAINetDecoder(BaseModule):
             The images, finest first: (N, 3, h_i, w_i) for i < num_scales.
         """
         feature = skips[-1]
-        outputs = []
+        outputs, change = [], None
         for index in reversed(range(len(self.layers))):
             skip = skips[index]
             feature = F.interpolate(feature, size=skip.shape[-2:], mode='nearest')
             feature = self.layers[index](torch.cat((feature, skip), dim=1))
-            if index < self.num_scales:
-                outputs.append(self.fusions[index](feature, masked))
+            if index >= self.num_scales:
+                continue
+            if self.progressive:
+                output, change = self._refine(index, feature, masked, skips[0][:, masked.shape[1] :], change)
+            else:
+                output = self.fusions[index](feature, masked)
+            outputs.append(output)
         return outputs[::-1]
+
+    def _refine(
+        self, index: int, feature: Tensor, masked: Tensor, mask: Tensor, change: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Fuse at one scale on top of what the next coarser one changed; returns the output and what it changes."""
+        size = feature.shape[-2:]
+        image = base = downscale(masked, size)
+        hole = downscale(mask, size)
+        if change is not None:
+            base = image + hole * F.interpolate(change, size=size, mode='bilinear', align_corners=False)
+        change = hole * (self.fusions[index](feature, base) - image)
+        return image + change, change

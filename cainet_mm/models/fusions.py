@@ -66,6 +66,10 @@ class DualAttentionFusion(BaseModule):
         alpha_channels: ``image_channels`` for one map per channel, 1 for one shared by all.
         hidden_channels: Width of the two hidden layers of A.
         downscale_mode: How x_q is down-scaled, ``'area'`` or ``'bilinear'``.
+        residual: Whether :math:`W_D` gives the difference of the restored image from :math:`x'_q`. With x_q
+            filled by a :class:`SmoothFill`, the network then learns what is to be changed about that fill: Eq. (8)
+            becomes :math:`\hat Y = x'_q + \alpha \odot W_D \hat F`. Alpha starts near 0.9: from one half, it would
+            shut the network off before there is anything worth adding.
         norm_cfg: Norm layer inside A. ``None`` for none.
         act_cfg: Activation inside A.
         init_cfg: MMEngine's initialisation.
@@ -82,6 +86,7 @@ class DualAttentionFusion(BaseModule):
         alpha_channels: int = 3,
         hidden_channels: int = 32,
         downscale_mode: str = 'area',
+        residual: bool = False,
         norm_cfg: dict | None = dict(type='BN'),
         act_cfg: dict | None = dict(type='LeakyReLU', negative_slope=0.2),
         init_cfg: dict | list[dict] | None = None,
@@ -93,6 +98,7 @@ class DualAttentionFusion(BaseModule):
                 f'all (1), got alpha_channels={alpha_channels}.'
             )
         self.downscale_mode = downscale_mode
+        self.residual = residual
         self.channel_attention = ChannelAttention(in_channels, reduction)
         self.to_image = nn.Conv2d(in_channels, image_channels, 1)
         self.from_input = nn.Conv2d(image_channels, image_channels, 1)
@@ -107,6 +113,8 @@ class DualAttentionFusion(BaseModule):
     def _start_as_identity(self) -> None:
         nn.init.dirac_(self.from_input.weight)
         nn.init.zeros_(self.from_input.bias)
+        if self.residual:
+            nn.init.constant_(self.attend[-1].bias, 2.0)
 
     def init_weights(self) -> None:
         """Initialise; W_C stays the identity whatever a surrounding init_cfg says of convolutions."""
@@ -121,10 +129,13 @@ class DualAttentionFusion(BaseModule):
             masked: The input image with its hole at 0, (N, image_channels, H, W), of any size.
 
         Returns:
-            alpha in (0, 1), (N, alpha_channels, h, w); W_D F and x'_q, both (N, image_channels, h, w).
+            alpha in (0, 1), (N, alpha_channels, h, w); W_D F (with ``residual``, x'_q + W_D F) and x'_q, both
+            (N, image_channels, h, w).
         """
         restored = self.to_image(self.channel_attention(feature))
         known = self.from_input(downscale(masked, feature.shape[-2:], self.downscale_mode))
+        if self.residual:
+            restored = known + restored
         alpha = self.attend(torch.cat((restored, known), dim=1)).sigmoid()
         return alpha, restored, known
 

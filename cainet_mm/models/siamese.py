@@ -10,22 +10,35 @@ from mmpretrain.models.selfsup import MoCo
 from mmpretrain.models.utils import batch_shuffle_ddp, batch_unshuffle_ddp
 from torch import Tensor, nn
 
+from .encoder_decoders import centre
+
 
 @MODELS.register_module()
 class TwoMaskPreprocessor(DataPreprocessor):
     """Builds the two 4-channel views of each image from the image and its two masks.
 
     The image travels once, as MMagic's pipelines load it, and is masked on the device: each view is the normalised
-    image with 0 in the hole, then the mask, exactly as the generator of stage 2 sees its input.
+    image with its hole emptied or filled by ``hole_fill``, then the mask, exactly as the generator of stage 2 sees
+    its input.
 
     Args:
         mask_keys: Fields of the data samples that hold the masks of the query and of the key.
+        hole_fill: Config of what is put into the hole, that of the generator of stage 2. By default 0 is.
+        centred: Whether the views are less their mean colour, as ``centred`` of the generator has it.
         kwargs: Those of MMagic's ``DataPreprocessor``.
     """
 
-    def __init__(self, mask_keys: tuple[str, str] = ('mask_q', 'mask_k'), **kwargs) -> None:
+    def __init__(
+        self,
+        mask_keys: tuple[str, str] = ('mask_q', 'mask_k'),
+        hole_fill: dict | None = None,
+        centred: bool = False,
+        **kwargs,
+    ) -> None:
         super().__init__(data_keys=None, **kwargs)
         self.mask_keys = tuple(mask_keys)
+        self.centred = centred
+        self.hole_fill = None if hole_fill is None else MODELS.build(hole_fill)
 
     def forward(self, data: dict, training: bool = False) -> dict:
         """Turn images (N, 3, H, W) and masks (N, 1, H, W) into ``inputs``: [query view, key view], (N, 4, H, W)."""
@@ -34,7 +47,8 @@ class TwoMaskPreprocessor(DataPreprocessor):
         views = []
         for key in self.mask_keys:
             mask = samples.get(key).to(images.dtype)
-            views.append(torch.cat((images * (1 - mask), mask), dim=1))
+            masked = images * (1 - mask) if self.hole_fill is None else self.hole_fill(images, mask)
+            views.append(torch.cat((centre(masked) if self.centred else masked, mask), dim=1))
         return dict(inputs=views, data_samples=samples)
 
 
