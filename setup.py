@@ -61,6 +61,7 @@ setup(
     license='Apache-2.0',
     python_requires='>=3.10',
     packages=find_packages(include=['cainet_mm', 'cainet_mm.*']),
+    package_data={'cainet_mm': ['weights/*']},
     # mmcv is missing on purpose: naming mmcv or mmcv-lite would install it over the other, where that one is present.
     install_requires=read_requirements('runtime.txt') + read_requirements('mminstall.txt'),
     extras_require={'tests': read_requirements('tests.txt'), 'optional': read_requirements('optional.txt')},

@@ -15,7 +15,8 @@ from mmengine.config import config as mmengine_config
 from mmengine.registry import init_default_scope
 
 import cainet_mm  # noqa: F401 (first: MMagic imports only after it)
-from cainet_mm.apis import load_model
+from cainet_mm.apis import load_model, publish, zoo
+from cainet_mm.apis.models import load_default
 from cainet_mm.models.losses.vgg import shared_vgg
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -87,6 +88,29 @@ def network(tmp_path_factory):
     """A tiny CAINet of random weights."""
     torch.manual_seed(0)
     return load_model(tiny('stage2', tmp_path_factory.mktemp('network')))
+
+
+@pytest.fixture(scope='session')
+def stand_in(tmp_path_factory):
+    """What stands in for the network that comes with the package: a tiny one of random weights, and its file."""
+    folder = tmp_path_factory.mktemp('stand_in')
+    torch.manual_seed(0)
+    config = tiny('stage2', folder)
+    model = load_model(config)
+    torch.save(dict(state_dict=model.state_dict()), folder / 'iter_9.pth')
+    notes = {'licence': 'Apache-2.0', 'metrics.PSNR in the hole': '17.25'}
+    path = publish(folder / 'iter_9.pth', config, folder / 'weights/cainet-photos.safetensors', half=True, notes=notes)
+    return model, path
+
+
+@pytest.fixture
+def shipped(stand_in, monkeypatch, tmp_path):
+    """Puts the stand-in in the place of the network that comes with the package; the user has no networks."""
+    monkeypatch.setattr(zoo, 'PACKAGE_FOLDER', stand_in[1].parent)
+    monkeypatch.setenv('CAINET_MM_WEIGHTS', str(tmp_path / 'users'))
+    load_default.cache_clear()
+    yield stand_in
+    load_default.cache_clear()
 
 
 def load_tool(name: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:

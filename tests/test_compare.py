@@ -1,6 +1,7 @@
 """The comparison from the command line: figures that can be checked, failures that stop nobody else."""
 
 import csv
+import hashlib
 import json
 import runpy
 import sys
@@ -111,6 +112,16 @@ def test_figures_are_those_of_scikit_image_on_the_written_pngs(compare, ours, tm
                 assert float(row[f'{image}/{name}']) == pytest.approx(value, abs=1e-5), (row['method'], image, name)
                 checked += 1
     assert checked == 2 * 2 * 3 * 2 * 6  # methods, kinds of masks, photographs, images, figures
+
+
+def test_a_network_may_be_named(compare, refusal, folder, shipped, tmp_path):
+    arguments = (folder[0], tmp_path / 'out', '--mask-folder', folder[1], '--metrics', 'l1', '--pictures', 0)
+    telea = ('--method', 'Telea', TELEA)
+    assert compare(*arguments, *telea, '--method', 'ours', 'cainet-photos') == 0
+    method = json.loads((tmp_path / 'out/report.json').read_text())['methods']['ours']
+    digest = hashlib.sha256(shipped[1].read_bytes()).hexdigest()
+    assert method == dict(config=None, checkpoint=str(shipped[1]), sha256=digest)
+    assert "no network named 'cainet-fotos'" in refusal(*arguments, *telea, '--method', 'ours', 'cainet-fotos')
 
 
 def test_figures_are_the_same_to_the_last_digit(compare, ours, tmp_path):

@@ -86,13 +86,16 @@ def test_round_trip_is_bit_for_bit(tool, convert, tmp_path):
     torch.save(public, tmp_path / 'public.pth')
     convert(tmp_path / 'public.pth', tmp_path / 'ours.pth', '--config', THIN)
     written = torch.load(tmp_path / 'ours.pth', weights_only=True)
-    assert written['meta'] == dict(converted_from='public.pth')
+    assert written['meta'].keys() == {'converted_from', 'config_json'}
+    assert written['meta']['converted_from'] == 'public.pth'
     assert list(written['state_dict']) == [key for key in state if key.startswith('generator.')]
     assert all(torch.equal(value, state[key]) for key, value in written['state_dict'].items())
     inputs = torch.rand(1, 4, 40, 24)
     with torch.no_grad():
         again = load_model(THIN, tmp_path / 'ours.pth').generator(inputs)[0]
         assert torch.equal(again, model.eval().generator(inputs)[0])
+        # the file holds its config
+        assert torch.equal(again, load_model(None, tmp_path / 'ours.pth').generator(inputs)[0])
 
 
 @pytest.mark.parametrize('wrap', (lambda w: dict(state_dict=w, epoch=3), lambda w: {f'module.{k}': w[k] for k in w}))

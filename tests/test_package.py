@@ -559,6 +559,11 @@ class TestWheel:
         present = {f'{folder}/{name}' for folder in ('configs', 'tools') for name in list_files(source / folder)}
         assert shipped == (present | {'model-index.yml'}) - {'tools/__pycache__/train.pyc'}
 
+    def test_it_holds_the_weights(self, source, unpacked_wheel):
+        shipped = list_files(unpacked_wheel / 'cainet_mm' / 'weights')
+        assert shipped == list_files(source / 'cainet_mm' / 'weights')
+        assert 'README.md' in shipped
+
     def test_its_record_lists_the_configs(self, unpacked_wheel):
         record = next(unpacked_wheel.glob('*.dist-info/RECORD')).read_text()
         assert 'cainet_mm/.mim/configs/quickstart/stage1.py' in record

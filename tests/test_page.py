@@ -28,7 +28,7 @@ from conftest import ROOT, tiny
 from mmengine.config import Config
 from PIL import Image, ImageFile
 
-from cainet_mm.apis import inpaint, load_model, publish
+from cainet_mm.apis import inpaint, load_model, publish, zoo
 from cainet_mm.apis.photo_files import Photo, read_photo
 
 pytest.importorskip('gradio', reason='the page needs gradio')
@@ -40,6 +40,14 @@ from cainet_mm.page.photos import hole_of, view_of  # noqa: E402
 
 OWN = 'http://localhost'
 SESSION = SimpleNamespace(session_hash='session')
+
+
+@pytest.fixture(scope='module', autouse=True)
+def no_names():
+    """Networks that have a name are left out: they may be there, or not."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(zoo, 'folders', list)
+        yield
 
 
 @pytest.fixture(scope='module')
@@ -207,6 +215,18 @@ class TestSearch:
         pair = f'{folder}/run/cainet.py,{folder}/run/iter_9.pth'
         checkpoints = [choice.checkpoint for choice in find_models([str(published), pair]).values()]
         assert checkpoints[2:] == [published, folder / 'run/iter_9.pth']
+
+    def test_the_network_that_comes_with_the_package_is_the_first_and_is_chosen(self, sent, stand_in, monkeypatch):
+        model, path = stand_in
+        monkeypatch.setattr(zoo, 'folders', lambda: [path.parent])
+        page = Page(Workbench(), [str(path)])
+        chosen = page.list_models()
+        assert [title.split(' (')[0] for title, _ in chosen['choices']][:2] == ['cainet-photos', 'Telea']
+        assert chosen['value'] == ['telea', 'name:cainet-photos']
+        # named by its path, it tells its kind without its weights
+        assert page.choices[f'file:{path}'].source.startswith('CAINetInpaintor, ')
+        loaded = page.workbench.load(page.choices['name:cainet-photos'])
+        assert torch.equal(next(loaded.generator.parameters()), next(model.generator.parameters()).half().float())
 
     @pytest.mark.parametrize('source', ['absent', 'absent.py,absent.pth', ','])
     def test_what_is_no_model_is_refused(self, source):
@@ -955,7 +975,7 @@ class TestBrowser:
         steps.release().perform()
         for label in browser.find_elements('css selector', '#models label'):
             box = label.find_element('css selector', 'input')
-            if box.is_selected() != ('Telea' in label.text or 'cainet' in label.text):
+            if box.is_selected() != ('Telea' in label.text or 'published' in label.text):
                 box.click()
         find('#run').click()
         wait_for(lambda: status() == 'Done; the results are below.')

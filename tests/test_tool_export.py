@@ -4,13 +4,15 @@ import importlib.util
 import subprocess
 import sys
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from conftest import ROOT, tiny
 
-from cainet_mm.apis import load_model, publish
+from cainet_mm import apis
+from cainet_mm.apis import Exported, load_model, publish
 
 TELEA = ROOT / 'configs/baselines/telea.py'
 
@@ -70,13 +72,41 @@ def test_torchscript_with_one_size_and_scales_from_the_shell(trained, tmp_path):
     assert [path.name for path in out.parent.iterdir()] == ['cainet.pt']
 
 
-def test_what_does_not_fit_gets_a_sentence(trained, run, tmp_path):
+def test_the_network_that_comes_with_the_package_is_the_default(shipped, trained, run, tmp_path, monkeypatch):
+    asked = []
+
+    def note(model, out, kind, **options):
+        asked.append((next(model.generator.parameters()), out, kind, options['size']))
+        Path(out).touch()
+        return Exported(Path(out), '', dict(sizes=''))
+
+    monkeypatch.setattr(apis, 'export', note)
+    out, options = tmp_path / 'out.pt', ('--size', 32, 48, '--format', 'torchscript')
+    # options may stand before, between and after the files
+    for arguments in (
+        (out, *options),
+        (*options, '--model', 'cainet-photos', out),
+        ('-', *options, shipped[1], out),
+        (*options, *trained[:2], out),
+    ):
+        done = run(*arguments)
+        assert done.returncode == 0, done.stderr
+    assert all(one[1:] == (str(out), 'torchscript', [32, 48]) for one in asked)
+    ours, theirs = (next(model.generator.parameters()) for model in (shipped[0], load_model(*trained[:2])))
+    assert all(torch.equal(one[0], ours.half().float()) for one in asked[:3])
+    assert torch.equal(asked[3][0], theirs)
+
+
+def test_what_does_not_fit_gets_a_sentence(shipped, trained, run, tmp_path):
     config, checkpoint, published = trained
     for arguments, says in (
         ((tmp_path / 'absent.py', checkpoint, 'out.onnx'), 'absent.py is not a file'),
         ((config, published, tmp_path / 'out.pth', '--format', 'torchscript'), 'ends in .pt, got out.pth'),
         (('-', checkpoint, tmp_path / 'out.pt', '--format', 'torchscript'), 'holds no config'),
         ((TELEA, checkpoint, tmp_path / 'out.pt', '--format', 'torchscript'), 'left over'),
+        ((checkpoint, 'out.pt'), 'the files are [CONFIG CHECKPOINT] OUT, got'),
+        ((config, checkpoint, 'out.pt', '--model', 'cainet-photos'), '--model names a network by itself'),
+        (('out.pt', '--model', 'lama'), "The network 'lama' has no file here"),
     ):
         done = run(*arguments)
         assert done.returncode == 2, arguments

@@ -88,6 +88,17 @@ def test_one_photograph_with_a_network_its_raw_image_and_its_scales(tmp_path, ru
     assert '--checkpoint has to name' in without.stderr
 
 
+def test_where_no_network_is_named_the_one_of_the_package_fills(tmp_path, shipped, run, mask):
+    pixels = make_photo(tmp_path / 'photo.png')
+    done = run('photo.png', 'mask.png', '-o', 'out.png')
+    assert done.returncode == 0, done.stderr
+    assert f'Network: cainet-photos ({shipped[1]})\n' in done.stdout
+    expected = inpaint(pixels, mask, model=load_model(None, shipped[1]))
+    np.testing.assert_array_equal(np.asarray(Image.open('out.png')), expected)
+    assert run('photo.png', 'mask.png', '-o', 'named.png', '--model', 'cainet-photos').returncode == 0
+    assert Path('named.png').read_bytes() == Path('out.png').read_bytes()
+
+
 class Payload:
     def __reduce__(self):
         return exec, ('open("executed", "w").close()',)
@@ -122,9 +133,12 @@ def test_nothing_in_a_checkpoint_is_executed(tmp_path, run, mask):
         (('photo.png', 'mask.png', '-o', 'out.png', '--config', 'cainet_mm::absent.py'), 'absent.py'),
         (('photo.png', 'mask.png', '-o', 'out.png', '--config', TELEA, '--device', 'meta'), 'device meta cannot'),
         (('photos', 'masks', '-o', 'masks', '--config', TELEA), 'need folders of their own'),
+        (('photo.png', 'mask.png', '-o', 'out.png', '--config', TELEA, '--model', 'lama'), '--model names a network'),
+        (('photo.png', 'mask.png', '-o', 'out.png', '--model', 'lama'), 'tools/convert_lama.py'),
+        (('photo.png', 'mask.png', '-o', 'out.png', '--model', 'cainet-foto'), 'nearest names are cainet-photos,'),
     ],
 )
-def test_arguments_that_do_not_fit_get_a_sentence(tmp_path, run, mask, arguments, what):
+def test_arguments_that_do_not_fit_get_a_sentence(tmp_path, shipped, run, mask, arguments, what):
     make_photo(tmp_path / 'photo.png')
     make_photo(tmp_path / 'photos/a.png')
     make_photo(tmp_path / 'masks/a.png')

@@ -39,9 +39,11 @@ def run_converter(description, method, config, fits, public_names, prepare=lambd
     from mmengine.registry import init_default_scope
 
     from cainet_mm.apis.conversion import read_weights, rename_strictly, write_checkpoint
+    from cainet_mm.apis.publishing import CONFIG_KEY, plain_config
 
     init_default_scope('mmagic')
-    encdec = Config.fromfile(args.config).get('model', {}).get('encdec', {})
+    chosen = Config.fromfile(args.config)
+    encdec = chosen.get('model', {}).get('encdec', {})
     if not fits(encdec):
         tool.refuse(f'--config {args.config} is not one of {method}; take {config.name} or one that inherits from it.')
     generator = MODELS.build(encdec.generator)
@@ -50,7 +52,8 @@ def run_converter(description, method, config, fits, public_names, prepare=lambd
         weights = rename_strictly(weights, public_names(generator), generator, str(args.public))
         # where the inpaintor has it, within the UnitRangeGenerator
         weights = {f'generator.generator.{name}': value for name, value in weights.items()}
-        write_checkpoint(weights, args.out, dict(converted_from=args.public.name), args.force)
+        meta = {'converted_from': args.public.name, CONFIG_KEY: plain_config(chosen)}
+        write_checkpoint(weights, args.out, meta, args.force)
     except (ValueError, OSError) as error:
         tool.refuse(error)
-    print(f'{args.out}: {len(weights)} tensors of {method}; use it with {args.config}.')
+    print(f'{args.out}: {len(weights)} tensors of {method}, and the config of its model.')

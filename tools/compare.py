@@ -1,10 +1,11 @@
 """Compares methods on the same images, masks and metrics.
 
-    python tools/compare.py DATA OUT_DIR --method NAME CONFIG [CHECKPOINT] [--method NAME CONFIG ...]
+    python tools/compare.py DATA OUT_DIR --method NAME CONFIG [CHECKPOINT] [--method NAME MODEL ...]
 
 DATA is a config, whose test_dataloader is used, or a folder of photographs (--mask-folder for masks of your own; else
 they are drawn, the same in every run). Each method brings a config for its model and, unless it has no weights, a
-checkpoint. A method that fails gets a row that says so, and the others go on; the exit status is then 1.
+checkpoint; or MODEL, the name of a network, such as cainet-photos. A method that fails gets a row that says so, and the
+others go on; the exit status is then 1.
 
 OUT_DIR receives table.md and table.csv (every figure with its 95 % bootstrap interval over the images, by kind of masks
 and by size of the hole, and its difference to the reference), images.csv (every image), costs.md and costs.csv,
@@ -79,9 +80,10 @@ def parse(tool):
     names = [name for name, *_ in (*args.method, *args.failed)]
     for name, *files in args.method:
         if len(files) not in (1, 2):
-            tool.refuse(f'--method takes NAME CONFIG [CHECKPOINT], got {" ".join((name, *files))}.')
+            tool.refuse(f'--method takes NAME CONFIG [CHECKPOINT], or NAME MODEL, got {" ".join((name, *files))}.')
         for path, kind in zip(files, ('config', 'checkpoint'), strict=False):
-            if '::' not in path:
+            is_name = len(files) == 1 and not Path(path).suffix
+            if '::' not in path and not is_name:
                 tool.require_file(path, f'the {kind} of {name},')
     if len(set(names)) < len(names):
         tool.refuse(f'--method needs a different NAME for each method, got {", ".join(names)}.')
@@ -94,6 +96,15 @@ def parse(tool):
     if args.batch_size is not None and args.batch_size < 1 or args.workers is not None and args.workers < 0:
         tool.refuse('--batch-size takes a number from 1 up, --workers one from 0 up.')
     return args
+
+
+def with_files(name, *files):
+    """Puts the file of a network in the place of its name."""
+    from cainet_mm.apis import find_model
+    from cainet_mm.apis.zoo import is_name
+
+    named = len(files) == 1 and is_name(files[0])
+    return (name, None, str(find_model(files[0]))) if named else (name, *files)
 
 
 def choose_metrics(tool, args):
@@ -218,6 +229,7 @@ def main():
     from cainet_mm.evaluation import summarise, write_costs, write_images, write_json, write_report
 
     try:
+        args.method = [with_files(*method) for method in args.method]
         if Path(args.data).is_dir():
             config = config_of_folder(Path(args.data), args.mask_folder, args.image_size)
         else:

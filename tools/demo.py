@@ -1,6 +1,6 @@
 """A web page to try models: python tools/demo.py [--models FOLDER_OR_FILE_OR_CONFIG,CHECKPOINT ...]
 
-    python tools/demo.py                                             # models below work_dirs, and classical methods
+    python tools/demo.py                             # named networks, models below work_dirs, and classical methods
     python tools/demo.py --models published/ CONFIG,CHECKPOINT
 
 Drop a photograph on the page, paint the hole, choose models, and see what each makes of it. Folders are searched for

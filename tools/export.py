@@ -1,7 +1,9 @@
-"""Writes a network to a file that runs without this package: python tools/export.py CONFIG CHECKPOINT OUT.onnx
+"""Writes a network to a file that runs without this package: python tools/export.py [CONFIG CHECKPOINT] OUT.onnx
 
+    python tools/export.py photos.onnx                                    # the network that comes with the package
+    python tools/export.py lama.onnx --model lama
     python tools/export.py CONFIG CHECKPOINT cainet.onnx [--scales] [--opset 17]
-    python tools/export.py - PUBLISHED.pth cainet.onnx                    # a file of tools/publish_model.py
+    python tools/export.py - PUBLISHED cainet.onnx                        # a file of tools/publish_model.py
     python tools/export.py CONFIG CHECKPOINT cainet.pt --format torchscript
     python tools/export.py CONFIG CHECKPOINT deepfill.onnx --fixed --size 256 256
 
@@ -17,9 +19,14 @@ from _command import Tool, make_package_importable
 
 def make_tool():
     tool = Tool(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    tool.add_argument('config', metavar='CONFIG', help='config of the checkpoint; - for the one that it holds')
-    tool.add_argument('checkpoint', metavar='CHECKPOINT', help='of training, or a file of tools/publish_model.py')
-    tool.add_argument('out', metavar='OUT', help='name.onnx, name.pt (TorchScript) or name.pt2 (torch.export)')
+    tool.add_argument(
+        'files',
+        nargs='+',
+        metavar='FILE',
+        help='OUT: name.onnx, name.pt (TorchScript) or name.pt2 (torch.export). Before it, for a network without a '
+        'name, CONFIG, - for that which the checkpoint holds, and CHECKPOINT, of training or tools/publish_model.py',
+    )
+    tool.add_argument('--model', metavar='NAME', help='network that has a name (default: cainet-photos)')
     tool.add_argument('--format', choices=['onnx', 'torchscript', 'torch_export'], default='onnx')
     tool.add_argument('--opset', type=int, help="version of ONNX's operators (default: the lowest that is needed)")
     tool.add_argument(
@@ -36,16 +43,32 @@ def make_tool():
     return tool
 
 
+def parse(tool):
+    """Parses the command line; the model's config and checkpoint are None where it has a name."""
+    # options may stand between the files
+    args = tool.parse_intermixed_args()
+    *model, args.out = args.files
+    if len(model) not in (0, 2):
+        tool.refuse(f'the files are [CONFIG CHECKPOINT] OUT, got {" ".join(args.files)}.')
+    if model and args.model is not None:
+        tool.refuse('--model names a network by itself; give it, or CONFIG and CHECKPOINT.')
+    args.config, args.checkpoint = model or (None, None)
+    if args.config not in (None, '-'):
+        tool.require_file(args.config, 'config')
+    if args.checkpoint is not None:
+        tool.require_file(args.checkpoint, 'checkpoint')
+    return args
+
+
 def main():
     tool = make_tool()
-    args = tool.parse_args()
-    if args.config != '-':
-        tool.require_file(args.config, 'config')
-    tool.require_file(args.checkpoint, 'checkpoint')
+    args = parse(tool)
     make_package_importable()
     # first: MMagic imports only after it
-    from cainet_mm.apis import export, load_model  # isort: skip
+    from cainet_mm.apis import DEFAULT_MODEL, export, load_model  # isort: skip
 
+    if args.checkpoint is None:
+        args.config = args.model or DEFAULT_MODEL
     try:
         model = load_model(None if args.config == '-' else args.config, args.checkpoint)
         exported = export(

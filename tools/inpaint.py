@@ -1,6 +1,7 @@
-"""Fills holes in photographs: python tools/inpaint.py PHOTO [MASK] -o OUT [--config CONFIG] [--checkpoint CHECKPOINT]
+"""Fills holes in photographs: python tools/inpaint.py PHOTO [MASK] -o OUT
 
-    python tools/inpaint.py photo.jpg mask.png -o filled.png --config CONFIG --checkpoint CHECKPOINT
+    python tools/inpaint.py photo.jpg mask.png -o filled.png
+    python tools/inpaint.py photo.jpg mask.png -o filled.png --model lama
     python tools/inpaint.py photo.jpg mask.png -o filled.png --checkpoint PUBLISHED
     python tools/inpaint.py photos/ masks/ -o filled/ --config configs/baselines/telea.py
     python tools/inpaint.py erased.png -o filled.png --config CONFIG --checkpoint CHECKPOINT
@@ -9,6 +10,9 @@ PHOTO is a photograph of any size, or a folder of them. MASK is an image of the 
 are the hole; for a folder, one mask for all, or a folder with masks of its names. Without MASK the transparent
 part of an RGBA photograph is the hole. Known pixels, EXIF data and the colour profile are kept. In a folder, results of
 JPEGs are PNGs, since a JPEG changes every pixel when it is written again.
+
+Where no network is named, the one for photographs that comes with the package fills. --model names another one;
+--checkpoint and --config are for those without a name.
 
 The exit status is 0 when every photograph has its result, 1 when some have none, 2 when the arguments do not fit. On
 Ctrl-C (130) and SIGTERM (143) it says what has been done, too; what has been written stays.
@@ -29,6 +33,9 @@ def make_tool():
     tool.add_argument('mask', type=Path, metavar='MASK', nargs='?')
     tool.add_argument('-o', '--out', type=Path, metavar='OUT', required=True, help='file, or folder for a folder')
     tool.add_argument(
+        '--model', metavar='NAME', help='network that has a name, such as cainet-photos (default), lama, dfnet'
+    )
+    tool.add_argument(
         '--config', help='config of the model, such as configs/baselines/telea.py; a published checkpoint has its own'
     )
     tool.add_argument('--checkpoint', help='file of its weights; methods without weights need none')
@@ -46,12 +53,20 @@ def make_tool():
 
 
 def load(tool, args):
-    """Loads the model; nothing in the checkpoint is run, and random weights are refused."""
+    """Loads the model and says which; nothing in the checkpoint is run, and random weights are refused."""
+    from cainet_mm.apis import DEFAULT_MODEL, find_model
     from cainet_mm.apis.models import load_inpaintor
 
+    if args.config is None and args.checkpoint is None:
+        name = args.model or DEFAULT_MODEL
+        path = find_model(name)
+        model = load_inpaintor(None, path, args.device)
+        print(f'Network: {name} ({path})')
+        return model
     model = load_inpaintor(args.config, args.checkpoint, args.device)
     if args.checkpoint is None and any(True for _ in model.parameters()):
         tool.refuse(f'the model of {args.config} has weights, which --checkpoint has to name.')
+    print(f'Network: {type(model).__name__} of {" and ".join(filter(None, (args.config, args.checkpoint)))}')
     return model
 
 
@@ -118,8 +133,8 @@ def fill(tool, args):
 def main():
     tool = make_tool()
     args = tool.parse_args()
-    if args.config is None and args.checkpoint is None:
-        tool.refuse('--config, or a --checkpoint of tools/publish_model.py, has to say which model.')
+    if args.model is not None and (args.config or args.checkpoint):
+        tool.refuse('--model names a network by itself; give it, or --config and --checkpoint.')
     if args.config is not None and '::' not in args.config:
         tool.require_file(args.config, '--config')
     if args.checkpoint is not None:

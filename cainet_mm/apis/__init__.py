@@ -9,12 +9,15 @@ from .models import load_inpaintor, load_model, read_config
 from .publishing import publish
 from .scales import ScalePictures, picture_scales
 from .test_sets import config_of_folder, kinds_of, loader_from_config
+from .zoo import DEFAULT_MODEL, ModelInfo, find_model, list_models
 
 __all__ = [
+    'DEFAULT_MODEL',
     'BadImagesError',
     'Cost',
     'Exported',
     'MethodResult',
+    'ModelInfo',
     'Outcome',
     'Pictures',
     'ScalePictures',
@@ -23,9 +26,11 @@ __all__ = [
     'describe_complexity',
     'evaluate_method',
     'export',
+    'find_model',
     'inpaint',
     'inpaint_files',
     'kinds_of',
+    'list_models',
     'load_inpaintor',
     'load_model',
     'loader_from_config',

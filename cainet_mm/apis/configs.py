@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mmagic.models.base_models import OneStageInpaintor
 from mmagic.registry import MODELS
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.registry import MODELS as ROOT_MODELS
 from mmengine.registry import WEIGHT_INITIALIZERS
 from torch import nn
@@ -69,6 +69,35 @@ def require_inpaintor(kind: type, name: str) -> None:
             f'{name} is of a {getattr(kind, "__name__", kind)}, which fills no holes; give an inpaintor, such as a '
             'CAINetInpaintor of stage 2.'
         )
+
+
+def for_inference(model: dict) -> dict:
+    """Copy a model config without what only training needs: losses and ``Pretrained`` init configs."""
+    model = without_pretrained(model)
+    # they may need the weights of a VGG: ours, and that of MMagic's inpaintors
+    for key, nothing in (('losses', {}), ('loss_composed_percep', None)):
+        if key in model:
+            model[key] = nothing
+    return model
+
+
+def without_pretrained(model: ConfigDict) -> ConfigDict:
+    """Copy a model config without the ``Pretrained`` init configs: the weights to come replace those anyway."""
+    if isinstance(model, dict):
+        return type(model)(
+            {
+                key: None if key == 'init_cfg' and is_pretrained(value) else without_pretrained(value)
+                for key, value in model.items()
+            }
+        )
+    if isinstance(model, list | tuple):
+        return type(model)(without_pretrained(part) for part in model)
+    return model
+
+
+def is_pretrained(init_cfg: object) -> bool:
+    """Whether an init config loads a checkpoint."""
+    return isinstance(init_cfg, dict) and init_cfg.get('type') == 'Pretrained'
 
 
 def model_class(config: Config, name: str) -> type | None:

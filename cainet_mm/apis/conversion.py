@@ -4,10 +4,10 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 
 from ..models.checkpoints import find_misfits, read_weights
+from .publishing import checkpoint_bytes
 
 __all__ = ['read_weights', 'rename_strictly', 'write_checkpoint']
 
@@ -55,11 +55,11 @@ def rename_strictly(
 
 
 def write_checkpoint(weights: Mapping[str, Tensor], path: str | Path, meta: dict, force: bool = False) -> None:
-    """Write ``dict(state_dict=..., meta=...)`` beside its place and move it there, so no half file is ever in place.
+    """Write weights and notes beside their place and move the file there, so no half file is ever in place.
 
     Args:
         weights: The state dict.
-        path: Where it goes; folders are made.
+        path: Where it goes, ``NAME.pth`` or ``NAME.safetensors``; folders are made.
         meta: What is noted beside it.
         force: Whether an existing file is replaced.
 
@@ -72,7 +72,7 @@ def write_checkpoint(weights: Mapping[str, Tensor], path: str | Path, meta: dict
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f'.{path.name}.{os.getpid()}.partial')
     try:
-        torch.save(dict(state_dict=dict(weights), meta=meta), partial)
+        partial.write_bytes(checkpoint_bytes(weights, meta, path.suffix))
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)

@@ -19,6 +19,7 @@ from .comparison import recorded_scales, to_picture
 from .configs import describe_error
 from .filling import Options, fill_holes, training_size
 from .jobs import Job, Source, alpha_of, check_types, describe_type, in_groups, make_job, result_of
+from .models import load_default
 from .pairing import Task, pair_files
 from .photo_files import FORMATS, image_of, write_image
 
@@ -71,7 +72,7 @@ def inpaint(
     image: Source | Sequence[Source],
     mask: Source | Sequence[Source] | None = None,
     *,
-    model: BaseModel,
+    model: BaseModel | None = None,
     work_size: int | None = None,
     batch_size: int = 8,
     refine: bool = False,
@@ -80,8 +81,8 @@ def inpaint(
     """Fill the holes of a photograph, or of several: sizes are free, and known pixels come back as they were.
 
     Example:
-        >>> model = load_model('configs/baselines/telea.py')
-        >>> filled = inpaint(image, mask, model=model)
+        >>> filled = inpaint(image, mask)
+        >>> filled = inpaint(image, mask, model=load_model('configs/baselines/telea.py'))
 
     Args:
         image: An array, (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), uint8 or uint16; a stack of them, (N, H, W, C); a
@@ -90,7 +91,8 @@ def inpaint(
             whose bright pixels are the hole; for several photographs one for each, or one for all; for a folder a
             folder with masks of the same names. ``None`` takes the transparent part of an RGBA photograph. A mask is
             for the photograph as one looks at it, turned by its EXIF orientation.
-        model: Any inpaintor, in eval mode, such as :func:`load_model` gives.
+        model: Any inpaintor, in eval mode, such as :func:`load_model` gives. By default the network for photographs
+            that comes with the package, on the CPU; it is kept for the next call.
         work_size: Side of the squares that the network works on. By default that which it was trained with, by the
             config that ``load_model`` keeps with the model as ``cfg``.
         batch_size: Number of windows that go through the network at once.
@@ -106,9 +108,12 @@ def inpaint(
     Raises:
         BadImageError: A photograph or a mask cannot be used, sizes differ, or a mask leaves nothing known. Of several
             photographs the others are filled first; then it is a :class:`BadImagesError` that has their results.
+        FileNotFoundError: No model is given, and the file of the default one is not there.
         ValueError: The arguments do not fit.
         TypeError: A photograph, mask or model is of another type.
     """
+    if model is None:
+        model = load_default()
     options = make_options(model, work_size, batch_size, refine)
     if channel_order not in ('rgb', 'bgr'):
         raise ValueError(f"The channel order of arrays is 'rgb' or 'bgr', got {channel_order!r}.")

@@ -1,18 +1,20 @@
 """From config and checkpoint to a model."""
 
+import functools
 from pathlib import Path
 
 import torch
 from mmagic.registry import MODELS
-from mmengine.config import Config, ConfigDict
+from mmengine.config import Config
 from mmengine.model import BaseModel
 from mmengine.registry import init_default_scope
 
 from ..models.checkpoints import find_misfits, shapes_of
-from .configs import describe_error, read_config, require_inpaintor, require_model
+from .configs import describe_error, for_inference, read_config, require_inpaintor, require_model, without_pretrained
 from .publishing import read_published_config, read_weights_of
+from .zoo import DEFAULT_MODEL, find_model, is_name
 
-__all__ = ['load_inpaintor', 'load_model', 'read_config', 'usable_device']
+__all__ = ['load_inpaintor', 'load_model', 'read_config', 'usable_device', 'without_pretrained']
 
 
 def load_model(
@@ -20,8 +22,13 @@ def load_model(
 ) -> BaseModel:
     """Build the model of a config for inference and load its weights, which have to fit key for key.
 
+    Example:
+        >>> load_model('cainet-photos')  # one of list_models()
+        >>> load_model('configs/quickstart/stage2.py', 'work_dirs/quickstart/stage2/iter_400.pth')
+
     Args:
-        config: Path of a config, or the config. ``None`` takes the one that a published checkpoint holds.
+        config: Path of a config, or the config. ``None`` takes the one that a published checkpoint holds. Without a
+            checkpoint, it may be the name of a network, such as :func:`list_models` gives.
         checkpoint: Path or URL of the checkpoint. ``None`` for models without weights.
         device: Where the model goes.
 
@@ -29,12 +36,14 @@ def load_model(
         The model, in eval mode, with the config as ``cfg``.
 
     Raises:
-        FileNotFoundError: The config or the checkpoint does not exist.
-        ValueError: The config or the checkpoint cannot be read; the config has no model, or one that cannot be built;
-            the checkpoint does not fit the model, holds what could run code, or holds no config where none is given;
-            or the device cannot be used.
+        FileNotFoundError: The config, the checkpoint or the file of the named network does not exist.
+        ValueError: There is no network of that name; the config or the checkpoint cannot be read; the config has no
+            model, or one that cannot be built; the checkpoint does not fit the model, holds what could run code, or
+            holds no config where none is given; or the device cannot be used.
     """
     place = usable_device(device)
+    if checkpoint is None and is_name(config):
+        config, checkpoint = None, find_model(config)
     if config is None:
         if checkpoint is None:
             raise ValueError('load_model needs a config, or a checkpoint of tools/publish_model.py, which holds one.')
@@ -45,13 +54,8 @@ def load_model(
         name, config = f'The config {str(config)!r}', read_config(config)
     require_model(config, name)
     init_default_scope(config.get('default_scope', 'mmagic'))
-    model_config = without_pretrained(config.model)
-    # inference needs no losses, and these may need the weights of a VGG: ours, and that of MMagic's inpaintors
-    for key, nothing in (('losses', {}), ('loss_composed_percep', None)):
-        if key in model_config:
-            model_config[key] = nothing
     try:
-        model = MODELS.build(model_config)
+        model = MODELS.build(for_inference(config.model))
     except Exception as error:  # by what is wrong in the config, and where
         raise ValueError(f'{name} has a model that cannot be built ({describe_error(error)}).') from error
     if checkpoint is not None:
@@ -75,6 +79,12 @@ def load_inpaintor(
     return model
 
 
+@functools.cache
+def load_default() -> BaseModel:
+    """Load the network that fills where none is named, and keep it for the next time."""
+    return load_inpaintor(DEFAULT_MODEL)
+
+
 def usable_device(device: str | torch.device) -> torch.device:
     """Take a device, where this machine has it.
 
@@ -88,25 +98,6 @@ def usable_device(device: str | torch.device) -> torch.device:
         return tensor.device
     except (RuntimeError, AssertionError, NotImplementedError) as error:  # by the kind of device
         raise ValueError(f'The device {device} cannot be used: {str(error).splitlines()[0]}') from error
-
-
-def without_pretrained(model: ConfigDict) -> ConfigDict:
-    """Copy a model config without the ``Pretrained`` init configs: the weights to come replace those anyway."""
-    if isinstance(model, dict):
-        return type(model)(
-            {
-                key: None if key == 'init_cfg' and is_pretrained(value) else without_pretrained(value)
-                for key, value in model.items()
-            }
-        )
-    if isinstance(model, list | tuple):
-        return type(model)(without_pretrained(part) for part in model)
-    return model
-
-
-def is_pretrained(init_cfg: object) -> bool:
-    """Whether an init config loads a checkpoint."""
-    return isinstance(init_cfg, dict) and init_cfg.get('type') == 'Pretrained'
 
 
 def load_weights(model: BaseModel, checkpoint: str) -> None:

@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 
 GAP = 4
@@ -106,6 +104,10 @@ def write_plot(
         figure: The figure.
         label: What stands at its axis.
     """
+    # here, since it takes half a second that most of what imports this package has no use for
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     chosen = [entry for entry in records if entry['image'] == 'composed' and entry['figure'] == figure]
     kinds = list(dict.fromkeys(entry['masks'] for entry in chosen))
     methods = list(dict.fromkeys(entry['method'] for entry in chosen))

@@ -16,12 +16,12 @@ from mmengine.model import BaseModel
 
 from ..apis.configs import Inpaintor, is_part
 from ..apis.models import load_inpaintor, load_model
-from ..apis.publishing import CONFIG_KEY
+from ..apis.publishing import CONFIG_KEY, SAFETENSORS, read_metadata
+from ..apis.zoo import ENDINGS, list_models
 
-CHECKPOINT_ENDING = '.pth'
 TRAINED = re.compile(r'(?:iter|epoch)_(\d+)\.pth')
 # as publish() names files
-PUBLISHED = re.compile(r'.+-[0-9a-f]{8}\.pth')
+PUBLISHED = re.compile(r'.+-[0-9a-f]{8}\.(pth|safetensors)')
 CLASSICAL = {
     'telea': ('Telea', "OpenCV's fast marching method"),
     'navier_stokes': ('Navier–Stokes', "OpenCV's method of fluid dynamics"),
@@ -52,7 +52,7 @@ class Choice:
 
 
 def find_models(sources: Sequence[str]) -> dict[str, Choice]:
-    """Find the models of the command line, and those that need no weights.
+    """Find the networks that have a name and a file, the models of the command line, and those that need no weights.
 
     Nothing is loaded and no config is run: configs are code, and only those of models that are used are read.
 
@@ -66,7 +66,12 @@ def find_models(sources: Sequence[str]) -> dict[str, Choice]:
     Raises:
         ValueError: A source is none of these.
     """
-    found = [Choice(method, *texts, method=method) for method, texts in CLASSICAL.items()]
+    found = [
+        Choice(f'name:{model.name}', model.name, model.description, checkpoint=model.path)
+        for model in list_models()
+        if model.path is not None
+    ]
+    found += [Choice(method, *texts, method=method) for method, texts in CLASSICAL.items()]
     found += [choice for source in sources for choice in read_source(source)]
     choices: dict[str, Choice] = {}
     for choice in found:
@@ -104,7 +109,7 @@ def search(folder: Path) -> Iterator[Choice]:
                 yield trained_choice(str(config), checkpoint, title, kind)
         for name in sorted(names):
             path = place / name
-            if path.suffix == CHECKPOINT_ENDING and path != checkpoint and is_published(path):
+            if path.suffix in ENDINGS and path != checkpoint and is_published(path):
                 yield published_choice(path, path.relative_to(folder).with_suffix('').as_posix())
 
 
@@ -154,12 +159,16 @@ def is_published(path: Path) -> bool:
 def read_published_type(path: Path) -> str | None:
     """The type of the model in a published file, without loading its weights; ``None`` for other files."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            (entry,) = (name for name in archive.namelist() if name.endswith('data.pkl'))
-            arguments = (argument for _, argument, _ in pickletools.genops(archive.read(entry)))
-            strings = [argument for argument in arguments if isinstance(argument, str)]
-        # a key and its value follow each other
-        return str(json.loads(strings[strings.index(CONFIG_KEY) + 1])['model']['type'])
+        if path.suffix == SAFETENSORS:
+            config = read_metadata(path)[CONFIG_KEY]
+        else:
+            with zipfile.ZipFile(path) as archive:
+                (entry,) = (name for name in archive.namelist() if name.endswith('data.pkl'))
+                arguments = (argument for _, argument, _ in pickletools.genops(archive.read(entry)))
+                strings = [argument for argument in arguments if isinstance(argument, str)]
+            # a key and its value follow each other
+            config = strings[strings.index(CONFIG_KEY) + 1]
+        return str(json.loads(config)['model']['type'])
     except (OSError, ValueError, KeyError, IndexError, TypeError, zipfile.BadZipFile):
         return None
 

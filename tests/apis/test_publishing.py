@@ -4,13 +4,17 @@ import hashlib
 import json
 import re
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
 from conftest import ROOT, tiny
 from mmengine.config import Config
+from mmengine.hooks import EMAHook
+from safetensors import safe_open
 
-from cainet_mm.apis import load_model, publish
+from cainet_mm.apis import load_model, publish, training_size
+from cainet_mm.apis.publishing import read_metadata
 
 
 @pytest.fixture
@@ -139,10 +143,53 @@ def test_what_float16_cannot_hold_is_refused_by_its_name(trained, tmp_path):
     assert publish(checkpoint, config, tmp_path / 'whole.pth').is_file()
 
 
-def test_the_same_weights_get_the_same_hash(trained, tmp_path):
+@pytest.mark.parametrize('ending', ['pth', 'safetensors'])
+def test_the_same_weights_get_the_same_hash(trained, tmp_path, ending):
     config, _, checkpoint = trained
-    paths = [publish(checkpoint, config, tmp_path / name / 'cainet.pth') for name in ('one', 'other')]
+    notes = {name: 'x' for name in 'abcdefgh'}
+    paths = [publish(checkpoint, config, tmp_path / name / f'cainet.{ending}', notes=notes) for name in ('one', 'two')]
     assert paths[0].name == paths[1].name
+
+
+def test_safetensors_hold_the_same_as_pth_and_notes(trained, tmp_path):
+    config, model, checkpoint = trained
+    config.model.losses.texture = dict(vgg='/private/vgg16.pth')
+    config.train_dataloader.dataset.data_root = '/private/photos'
+    config.image_size = None
+    torch.save(dict(model.state_dict(), num_batches_tracked=torch.tensor(7)), checkpoint)
+    path = publish(checkpoint, config, tmp_path / 'cainet.safetensors', half=True, notes={'data': '9 photographs'})
+    pickled = torch.load(publish(checkpoint, config, tmp_path / 'cainet.pth', half=True), weights_only=True)
+    with safe_open(path, 'pt') as file:
+        metadata, weights = file.metadata(), {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    assert metadata == {**pickled['meta'], 'data': '9 photographs'}
+    assert weights.keys() == pickled['state_dict'].keys()
+    for key, value in pickled['state_dict'].items():
+        assert weights[key].dtype == value.dtype == (torch.int64 if key == 'num_batches_tracked' else torch.float16)
+        assert torch.equal(weights[key], value)
+    assert weights['num_batches_tracked'] == 7
+    assert b'/private' not in path.read_bytes()
+    # from the crops of the training
+    assert training_size(Config(json.loads(metadata['config_json']))) == 64
+
+
+def test_averaged_weights_are_taken_where_a_hook_keeps_them(trained, tmp_path):
+    config, model, checkpoint = trained
+    hook = EMAHook(momentum=0.25)
+    runner = SimpleNamespace(model=model, iter=0)
+    hook.before_run(runner)
+    before = {key: value.clone() for key, value in model.generator.named_parameters()}
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight += 1
+    # the first update copies
+    hook.ema_model.steps += 1
+    hook.after_train_iter(runner, 0)
+    content = dict(state_dict=model.state_dict())
+    hook.before_save_checkpoint(runner, content)
+    torch.save(content, checkpoint)
+    loaded = load_model(None, publish(checkpoint, config, tmp_path / 'cainet.safetensors'))
+    for key, weight in loaded.generator.named_parameters():
+        torch.testing.assert_close(weight, before[key] + 0.25)
 
 
 def test_a_model_that_fills_no_holes_is_not_published(tmp_path):
@@ -165,6 +212,15 @@ class TestTool:
         (tmp_path / 'none.py').write_text('x = 1')
         return tmp_path
 
+    def test_it_notes_what_is_known_of_the_weights(self, files, call_tool):
+        notes = ('--note', 'licence=Apache-2.0', '--note', 'command=tools/train.py a=b')
+        done = call_tool('publish_model', 'tiny.py', 'iter_9.pth', 'cainet.safetensors', '--dtype', 'float16', *notes)
+        assert done.returncode == 0, done.stderr
+        (path,) = files.glob('cainet-*.safetensors')
+        metadata = read_metadata(path)
+        assert (metadata['licence'], metadata['command']) == ('Apache-2.0', 'tools/train.py a=b')
+        assert path.stat().st_size < 0.6 * (files / 'iter_9.pth').stat().st_size
+
     def test_it_publishes(self, files, call_tool):
         done = call_tool('publish_model', 'tiny.py', 'iter_9.pth', 'new/cainet.pth', '--half')
         assert done.returncode == 0, done.stderr
@@ -178,6 +234,8 @@ class TestTool:
             (('none.py', 'iter_9.pth', 'out.pth'), r"'none\.py' has no model"),
             (('stage1.py', 'stage1.pth', 'out.pth'), r'stage1\.pth is of a SiameseMoCo, which fills no holes'),
             (('tiny.py', 'iter_9.pth', 'tiny.py/out.pth'), r'tiny\.py'),
+            (('tiny.py', 'iter_9.pth', 'out.pth', '--note', 'licence'), r"takes KEY=VALUE, .* got 'licence'"),
+            (('tiny.py', 'iter_9.pth', 'out.pth', '--note', 'config_json={}'), 'give the note another name'),
             (('cainet_mm::absent.py', 'iter_9.pth', 'out.pth'), r"'cainet_mm::absent\.py' cannot be read"),
         ],
     )
@@ -193,7 +251,8 @@ def test_file_without_a_config_gets_a_sentence(trained, tmp_path):
         load_model(None, trained[2])
     with pytest.raises(ValueError, match='needs a config'):
         load_model(None)
-    with pytest.raises(FileNotFoundError, match=r'absent\.pth'):
-        load_model(None, tmp_path / 'absent.pth')
+    for name in ('absent.pth', 'absent.safetensors'):
+        with pytest.raises(FileNotFoundError, match=re.escape(name)):
+            load_model(None, tmp_path / name)
     with pytest.raises(FileNotFoundError, match=r'absent\.pth'):
         publish(tmp_path / 'absent.pth', Config(), tmp_path / 'out.pth')
