@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from _command import Command, build_runner, run_to_the_end
+from _command import Command, build_runner, run_to_the_end, said_by
 
 METRICS_SUFFIXES = ('.json', '.yaml', '.yml', '.pkl', '.pickle')
 
@@ -31,6 +31,26 @@ def write_metrics_to(path):
     return WriteMetricsHook()
 
 
+def refuse_images_without_holes():
+    """Makes a hook: an image without a hole comes back as it was, and would make the mean PSNR infinite."""
+    from mmengine.hooks import Hook
+
+    from cainet_mm.datasets import BadImageError
+
+    class RefuseImagesWithoutHolesHook(Hook):
+        def after_test_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+            for sample in outputs or ():
+                mask = getattr(sample, 'mask', None)
+                if mask is not None and not (mask > 0).any():
+                    name = sample.metainfo.get('gt_path', f'in batch {batch_idx}')
+                    raise BadImageError(
+                        f'The image {name} has no hole, and so no figures; give it a mask with one, or take it out of '
+                        'the test set.'
+                    )
+
+    return RefuseImagesWithoutHolesHook()
+
+
 def main():
     command = make_command()
     args = command.parse()
@@ -45,15 +65,19 @@ def main():
     config.resume = False
 
     # known only now, as it needs torch, which a wrong argument shall not wait for
+    from cainet_mm.datasets import BadImageError, BadMaskError
     from cainet_mm.engine import DataWorkerError, run_with_watched_workers
 
-    runner = build_runner(command, config)
-    if args.out is not None:
-        runner.register_hook(write_metrics_to(args.out), 'LOWEST')
     try:
+        runner = build_runner(command, config)
+        runner.register_hook(refuse_images_without_holes())
+        if args.out is not None:
+            runner.register_hook(write_metrics_to(args.out), 'LOWEST')
         run_with_watched_workers(runner.test, runner.test_loop)
     except DataWorkerError as error:
         command.stop(error)
+    except (BadImageError, BadMaskError) as error:
+        command.stop(said_by(error))
 
 
 if __name__ == '__main__':

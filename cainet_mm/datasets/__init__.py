@@ -1,15 +1,18 @@
 """Data sets and transforms that MMagic and MMCV lack."""
 
-from .errors import BadImageError, TooManyBadImagesError
+from .errors import BadImageError, BadMaskError, TooManyBadImagesError
+from .masks import read_hole
 from .photos import PhotoDataset, PhotoMaskDataset
 from .positions import PositionedDataset, PositionedSampler
 from .sample_photos import SamplePhotos
-from .transforms import HoleBox, LoadHole, LoadPhoto, RandomTint, SeededByImage
+from .transforms import HoleBox, LoadHole, LoadHoleFromSet, LoadPhoto, RandomTint, SeededByImage
 
 __all__ = [
     'BadImageError',
+    'BadMaskError',
     'HoleBox',
     'LoadHole',
+    'LoadHoleFromSet',
     'LoadPhoto',
     'PhotoDataset',
     'PhotoMaskDataset',
@@ -19,4 +22,5 @@ __all__ = [
     'SamplePhotos',
     'SeededByImage',
     'TooManyBadImagesError',
+    'read_hole',
 ]

@@ -8,6 +8,10 @@ class BadImageError(ValueError):
     """
 
 
+class BadMaskError(ValueError):
+    """A mask of a set that is meant for every photograph cannot be used, so that there is no sense in going on."""
+
+
 class TooManyBadImagesError(ValueError):
     """More images are bad than the data set may skip."""
 

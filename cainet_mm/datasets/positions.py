@@ -12,7 +12,7 @@ from mmengine.registry import DATA_SAMPLERS, DATASETS
 from torch.utils.data import Dataset, Sampler
 
 from ..randomness import SAMPLE, seed_all
-from .errors import BadImageError, TooManyBadImagesError
+from .errors import BadImageError, BadMaskError, TooManyBadImagesError
 
 # signals by which a cluster wants its machine back
 PREEMPTION_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
@@ -84,7 +84,7 @@ class PositionedDataset(Dataset):
         seed_all(self.seed, SAMPLE, position)
         try:
             return self.dataset[index]
-        except (BadImageError, TooManyBadImagesError):
+        except (BadImageError, BadMaskError, TooManyBadImagesError):
             raise
         except Exception as error:
             raise RuntimeError(

@@ -15,6 +15,7 @@ from .hooks import (
     TrainingTimeHook,
 )
 from .loops import ResumableTrainLoop
+from .mixed_sizes import let_sizes_differ
 from .model_wrappers import SplitDistributedDataParallel
 from .optim_wrappers import CPUAmpOptimWrapper
 from .preemption import SaveOnSignalHook
@@ -43,6 +44,7 @@ __all__ = [
     'StepStateHook',
     'TrainingError',
     'TrainingTimeHook',
+    'let_sizes_differ',
     'load_broken_batch',
     'run_with_watched_workers',
 ]
