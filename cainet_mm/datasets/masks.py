@@ -85,7 +85,8 @@ def pixels_of(mask: Image.Image | str | Path, name: str) -> tuple[np.ndarray, np
     """
     if isinstance(mask, str | Path):
         try:
-            with Image.open(mask) as image:
+            # by a file, not a path: Pillow maps grey TIFFs by path into memory, and then turns some before they are read
+            with open(mask, 'rb') as file, Image.open(file) as image:
                 return pixels_of(image, name)
         except BadImageError:
             raise

@@ -6,6 +6,7 @@ from logging import WARNING
 from pathlib import Path
 
 from mmagic.datasets import BasicImageDataset
+from mmcv.transforms import Compose
 from mmengine.fileio import list_from_file
 from mmengine.logging import print_log
 from mmengine.registry import DATASETS
@@ -192,15 +193,18 @@ class PhotoMaskDataset(PhotoDataset):
         return self._leave_out_empty(cases) if self.test_mode else cases
 
     def _leave_out_empty(self, cases: list[dict]) -> list[dict]:
-        reader = next((step for step in self.pipeline.transforms if isinstance(step, LoadHole)), None)
+        steps = self.pipeline.transforms
+        reader = next((step for step in steps if isinstance(step, LoadHole)), None)
         if reader is None:
             return cases
         kept = []
         for info in cases:
             if read_hole(info['mask_path'], reader.hole_value, reader.invert).any():
                 kept.append(info)
-            else:
-                self.without_hole.append(info['case'])
+                continue
+            # one of another size is no mask without a hole, but a wrong one
+            Compose(steps[: steps.index(reader) + 1])(dict(info))
+            self.without_hole.append(info['case'])
         if not kept:
             raise ValueError(
                 f'None of the {len(cases)} masks in {self.mask_root!r} has a hole, with hole_value={reader.hole_value} '
