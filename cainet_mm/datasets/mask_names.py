@@ -25,6 +25,7 @@ def masks_among(names: Iterable[Path]) -> set[Path]:
     Args:
         names: The images' names in their folder.
     """
+    names = list(names)
     stems = {stem_of(name) for name in names}
     return {name for name in names if photo_stem_of(name) in stems}
 
@@ -63,12 +64,12 @@ def names_of_masks(photo: Path) -> str:
     return f'{stem}, {stem}_mask, {stem}_mask_2 or {stem}_mask001, with the ending of any image'
 
 
-def name_of_case(photo: Path, mask: Path, total: int) -> Path:
+def name_of_case(photo: Path, stem: Path, total: int) -> Path:
     """Name a photograph with one of its masks: as the photograph; or, of several, as the mask, with its ending.
 
     Args:
         photo: The photograph's name.
-        mask: The mask's name.
+        stem: The mask's name, without its ending.
         total: Number of the photograph's masks.
     """
-    return photo if total == 1 else photo.with_name(mask.stem + photo.suffix)
+    return photo if total == 1 else photo.with_name(stem.name + photo.suffix)

@@ -85,7 +85,7 @@ def pixels_of(mask: Image.Image | str | Path, name: str) -> tuple[np.ndarray, np
     """
     if isinstance(mask, str | Path):
         try:
-            # by a file, not a path: Pillow maps grey TIFFs by path into memory, and then turns some before they are read
+            # not by its path: Pillow would map a grey TIFF into memory, with the wrong width where EXIF turns it
             with open(mask, 'rb') as file, Image.open(file) as image:
                 return pixels_of(image, name)
         except BadImageError:
