@@ -243,10 +243,13 @@ def main():
         tool.refuse(f'no method could be run. {" ".join(f"{name}: {why}." for name, why in failures.items())}')
     reference = args.reference if args.reference in costs else None
     records = summarise(results, reference)
-    some = next(iter(next(iter(results.values())).values()))
-    count = len(some.images)
-    if some.without_hole:
-        missing.append(f'Without a hole, and left out of everything: {", ".join(some.without_hole)}.')
+    some = {kind: next(iter(methods.values())) for kind, methods in results.items()}
+    count = len(next(iter(some.values())).images)
+    for kind, result in some.items():
+        if result.without_hole:
+            missing.append(
+                f'Without a hole under {kind} masks, and left out of everything: {", ".join(result.without_hole)}.'
+            )
     notes = [
         f'{count} images. In brackets: 95 % intervals by bootstrap over the images.',
         'Figures are taken of images rounded to 8 bits; the L1 error is of images in [0, 1].',

@@ -16,6 +16,7 @@ from .bad_images import BadImages
 from .errors import BadImageError
 from .mask_names import masks_among, match_masks, name_of_case, names_of_masks, own_of, stem_of
 from .masks import read_hole
+from .preparation import walk_images
 from .transforms import LoadHole
 
 # a line of a list with a label or a shape after the file name, as other projects write them
@@ -156,12 +157,9 @@ class PhotoMaskDataset(PhotoDataset):
             raise FileNotFoundError(f'The folder of masks {self.mask_root!r} does not exist.')
         images = super().load_data_list()
         photos = self.data_prefix[self.search_key]
-        masks = [
-            path.relative_to(self.mask_root)
-            for path in sorted(Path(self.mask_root).rglob('*'))
-            if path.suffix in self.img_suffix
-        ]
-        if Path(self.mask_root).resolve() == Path(photos).resolve():
+        root = Path(self.mask_root)
+        masks = [path.relative_to(root) for path in walk_images(root, root / '.none')]
+        if root.resolve() == Path(photos).resolve():
             masks = masks_among(masks)
         found, left = match_masks(map(self._name_of, images), masks)
         without, several, cases = [], [], []
@@ -177,7 +175,7 @@ class PhotoMaskDataset(PhotoDataset):
                     continue
                 case = name_of_case(name, stem, len(own)).as_posix()
                 key = info['key'] if len(own) == 1 else stem_of(Path(case)).as_posix()
-                cases.append(dict(info, key=key, case=case, mask_path=str(Path(self.mask_root, mask))))
+                cases.append(dict(info, key=key, case=case, mask_path=str(root / mask)))
         for names, fault in ((without, 'have no mask'), (several, 'have several masks of one name')):
             if names:
                 raise ValueError(
