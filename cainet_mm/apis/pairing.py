@@ -64,8 +64,9 @@ def pair_files(
         photograph; and the files in the folder of photographs that have another ending than those.
 
     Raises:
-        ValueError: A path does not exist, there are no photographs, a folder of masks comes with one photograph, the
-            result of one cannot be written under its name, or something would be written over what is read.
+        ValueError: A path does not exist, there are no photographs, a single photograph has no mask or several in a
+            folder of masks, the result of one cannot be written under its name, or something would be written over
+            what is read.
     """
     for path, kind in ((photos, 'photograph'), (masks, 'mask')):
         if path is not None and not path.exists():
@@ -79,7 +80,12 @@ def pair_files(
 def pair_one(photo: Path, mask: Path | None, out: Path | None, sides: Sequence[str]) -> Task:
     """The task of a single photograph, as :func:`pair_files` says."""
     if mask is not None and mask.is_dir():
-        raise ValueError(f'{photo} is one photograph and {mask} a folder; give the file of its mask.')
+        name = Path(photo.name)
+        found, _ = match_masks([name], [path.relative_to(mask) for path in walk_own(mask, [photo]) if is_image(path)])
+        case, *others = cases_of(name, found.get(stem_of(name), {}), photo.parent, mask, mask)
+        if case.problem or others:
+            raise ValueError(case.problem or f'{photo} has several masks in {mask}; give the file of one of them.')
+        mask = case.mask
     if out is None:
         return Task(photo, mask, None)
     if out.is_dir() or not out.suffix:

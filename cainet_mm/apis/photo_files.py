@@ -113,8 +113,9 @@ def open_image(path: Path, kind: str) -> tuple[Image.Image, int]:
         BadImageError: It cannot be read.
     """
     try:
-        # the file is closed when the block is left; its pixels have been read then
-        with Image.open(path) as image:
+        # the file is closed when the block is left; its pixels have been read then. Not by its path: Pillow would map a
+        # grey TIFF into memory, with the wrong width where EXIF turns it
+        with open(path, 'rb') as file, Image.open(file) as image:
             check_header(image, f'The {kind} {path}')
             orientation = image.getexif().get(ORIENTATION, 1)
             image.load()

@@ -61,6 +61,14 @@ class TestOrientation:
         if ending != '.jpg':
             np.testing.assert_array_equal(np.asarray(back), noise((14, 22, 3)))
 
+    def test_grey_photograph_too(self, tmp_path, orientation, ending):
+        path = tmp_path / f'photo{ending}'
+        Image.fromarray(square((14, 22), 2, 3, 4, 9)).convert('L').save(path, exif=exif_with(orientation), quality=100)
+        upright = read_photo(path).pixels
+        rows, columns = np.nonzero(upright[..., 0] > 127)
+        assert upright.shape[:2] == ((14, 22) if orientation < 5 else (22, 14))
+        assert sorted((np.ptp(rows) + 1, np.ptp(columns) + 1)) == [4, 9]
+
     def test_mask_is_for_what_one_sees_and_the_tags_stay(self, tmp_path, telea, orientation, ending):
         path = tmp_path / f'photo{ending}'
         Image.fromarray(noise((40, 56, 3))).save(path, exif=exif_with(orientation), icc_profile=PROFILE)

@@ -9,6 +9,7 @@ from PIL import Image
 
 from cainet_mm.apis import inpaint, pair_files
 from cainet_mm.datasets import PhotoDataset, PhotoMaskDataset
+from cainet_mm.datasets.preparation import SOURCES, prepare
 
 SIZE = (40, 48)
 TELEA = ROOT / 'configs/baselines/telea.py'
@@ -98,6 +99,20 @@ class TestMatching:
 
     def test_filling_in_python_names_the_cases(self, folders, telea):
         assert inpaint(*folders, model=telea).keys() == CASES.keys()
+
+    def test_a_single_photograph_finds_its_mask_in_a_folder(self, folders):
+        photos, masks = folders
+        ((task,), _, _) = pair_files(photos / 'image2.jpg', masks)
+        assert task.mask == masks / 'image2_mask.png'
+        with pytest.raises(ValueError, match='several masks'):
+            pair_files(photos / 'image1.png', masks)
+
+    def test_lists_of_a_folder_name_photographs_alone(self, tmp_path):
+        write(tmp_path, {'a_mask001.png': 10, 'b-mask.png': 10}, ('a.png', 'b.png', 'c_mask.png'))
+        prepared = prepare(SOURCES['folder'], tmp_path, num_test=1, min_side=1)
+        assert sorted(name for part in prepared for name in part.kept) == ['a.png', 'b.png', 'c_mask.png']
+        left_out = (tmp_path / 'lists/left_out.txt').read_text().splitlines()
+        assert [line.split('\t')[0] for line in left_out] == ['a_mask001.png', 'b-mask.png']
 
 
 class TestProblems:
