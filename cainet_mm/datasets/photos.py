@@ -13,7 +13,7 @@ from mmengine.registry import DATASETS
 from PIL import Image
 
 from .bad_images import BadImages
-from .errors import BadImageError
+from .errors import BadImageError, mask_of_another_size
 from .mask_names import masks_among, match_masks, name_of_case, names_of_masks, own_of, stem_of
 from .masks import read_hole
 from .preparation import walk_images
@@ -125,6 +125,11 @@ class PhotoDataset(BasicImageDataset):
                 raise
             self.bad_images.add(idx, self.get_data_info(idx)['gt_path'], str(error))
             return None
+        except ValueError as error:
+            fault = mask_of_another_size(error)
+            if fault is None:
+                raise
+            raise fault from error
 
 
 @DATASETS.register_module()

@@ -322,3 +322,25 @@ def test_a_training_blames_the_mask_of_a_set_not_the_photograph(tmp_path):
     dataset = DATASETS.build(dict(type='PositionedDataset', dataset=photos))
     with pytest.raises(BadMaskError, match=r'The mask .*small\.png is 32x32 pixels and its photograph .*a\.png 64x80'):
         dataset[0, 0]
+
+
+@pytest.mark.parametrize('mode', ['set', 'bbox'])
+def test_so_are_masks_that_mmagic_loads_or_draws(tmp_path, mode):
+    photo(tmp_path / 'photos/a.png')
+    write(tmp_path / 'set/small.png', np.eye(32, dtype=bool))
+    (tmp_path / 'set/masks.txt').write_text('small.png\n')
+    options = dict(
+        set=dict(mask_list_file=str(tmp_path / 'set/masks.txt'), prefix=str(tmp_path / 'set'), io_backend='local',
+                 color_type='grayscale', file_client_kwargs=dict(backend='local')),
+        bbox=dict(img_shape=(32, 32), max_bbox_shape=8, max_bbox_delta=2, min_margin=2),
+    )  # fmt: skip
+    load = dict(type='LoadMask', mask_mode=mode, mask_config=options[mode])
+    photos = dict(
+        type='PhotoDataset', data_root=str(tmp_path / 'photos'),
+        pipeline=[dict(type='LoadPhoto'), load, dict(type='GetMaskedImage'), dict(type='PackInputs')],
+    )  # fmt: skip
+    trained = DATASETS.build(dict(type='PositionedDataset', dataset=photos))
+    tested = DATASETS.build(dict(photos, test_mode=True))
+    for dataset, place in ((trained, (0, 0)), (tested, 0)):
+        with pytest.raises(BadMaskError, match=r'The mask .* for .*a\.png is 32x32 pixels and the image, .* 64x80'):
+            dataset[place]
