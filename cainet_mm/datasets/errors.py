@@ -40,7 +40,7 @@ def mask_of_another_size(error: Exception) -> BadMaskError | None:
             sizes = ['x'.join(map(str, image.shape[:2])) for image in (mask, photo)]
             return BadMaskError(
                 f'The mask that was drawn for {results.get("gt_path", "an image")} is {sizes[0]} pixels and the image, '
-                f'as the pipeline has cropped it, {sizes[1]}; both need the same size. Take masks of {sizes[1]} (another '
-                'set, or img_shape of their generators), or crop images to the size of the masks.'
+                f'as the pipeline has cropped it, {sizes[1]}; both need the same size. Take masks of {sizes[1]} '
+                '(another set, or img_shape of their generators), or crop images to the size of the masks.'
             )
     return None
