@@ -31,26 +31,6 @@ def write_metrics_to(path):
     return WriteMetricsHook()
 
 
-def refuse_images_without_holes():
-    """Makes a hook: an image without a hole comes back as it was, and would make the mean PSNR infinite."""
-    from mmengine.hooks import Hook
-
-    from cainet_mm.datasets import BadImageError
-
-    class RefuseImagesWithoutHolesHook(Hook):
-        def after_test_iter(self, runner, batch_idx, data_batch=None, outputs=None):
-            for sample in outputs or ():
-                mask = getattr(sample, 'mask', None)
-                if mask is not None and not (mask > 0).any():
-                    name = sample.metainfo.get('gt_path', f'in batch {batch_idx}')
-                    raise BadImageError(
-                        f'The image {name} has no hole, and so no figures; give it a mask with one, or take it out of '
-                        'the test set.'
-                    )
-
-    return RefuseImagesWithoutHolesHook()
-
-
 def main():
     command = make_command()
     args = command.parse()
@@ -70,7 +50,6 @@ def main():
 
     try:
         runner = build_runner(command, config)
-        runner.register_hook(refuse_images_without_holes())
         if args.out is not None:
             runner.register_hook(write_metrics_to(args.out), 'LOWEST')
         run_with_watched_workers(runner.test, runner.test_loop)

@@ -15,11 +15,11 @@ from .hooks import (
     TrainingTimeHook,
 )
 from .loops import ResumableTrainLoop
-from .mixed_sizes import let_sizes_differ
 from .model_wrappers import SplitDistributedDataParallel
 from .optim_wrappers import CPUAmpOptimWrapper
 from .preemption import SaveOnSignalHook
 from .symptoms import CollapseHook, CriticHook
+from .testing import prepare_for_tests
 from .workers import run_with_watched_workers
 
 __all__ = [
@@ -44,7 +44,7 @@ __all__ = [
     'StepStateHook',
     'TrainingError',
     'TrainingTimeHook',
-    'let_sizes_differ',
     'load_broken_batch',
+    'prepare_for_tests',
     'run_with_watched_workers',
 ]
