@@ -33,6 +33,24 @@ class Tool(argparse.ArgumentParser):
         if '://' not in path and not Path(path).is_file():
             self.refuse(f'{name} {path} is not a file (looked in {os.getcwd()}); give the path of an existing one.')
 
+    def add_mask_arguments(self):
+        """Adds how masks are read that do not have the hole as the brighter of two values."""
+        self.add_argument(
+            '--hole-value',
+            type=value_of_hole,
+            metavar='VALUE',
+            help="the hole's value in masks of several: a grey level, an index of a palette, or a colour as 255,0,0",
+        )
+        self.add_argument('--invert', action='store_true', help='masks mark what is known instead of the hole')
+
+
+def value_of_hole(text):
+    """Reads a number, or a colour of three."""
+    numbers = tuple(float(part) for part in text.split(','))
+    if len(numbers) not in (1, 3):
+        raise argparse.ArgumentTypeError(f'takes a number, or a colour of three such as 255,0,0, got {text!r}')
+    return numbers[0] if len(numbers) == 1 else numbers
+
 
 class Command(Tool):
     """A tool that runs a config."""
@@ -98,8 +116,17 @@ def build_runner(command, config):
     from mmengine.registry import RUNNERS
     from mmengine.runner import Runner
 
+    from cainet_mm.engine import prepare_for_tests
+
     run_without_accelerator(command, config)
-    return RUNNERS.build(config) if 'runner_type' in config else Runner.from_cfg(config)
+    runner = RUNNERS.build(config) if 'runner_type' in config else Runner.from_cfg(config)
+    prepare_for_tests(runner.model)
+    return runner
+
+
+def said_by(error):
+    """The message of an error; from a worker of a data loader it comes with the worker's traceback, itself last."""
+    return str(error).strip().splitlines()[-1].partition(f'{type(error).__name__}: ')[-1] or error
 
 
 # what a launcher tells each process: its number, how many there are, and its number on its machine

@@ -47,7 +47,13 @@ def make_tool():
         help='kinds of masks of the data (rectangular, irregular), or "configured" for those of the test pipeline '
         '(default: all kinds that it has)',
     )
-    tool.add_argument('--mask-folder', type=Path, help='a mask for each photograph of a folder, under the same name')
+    tool.add_argument(
+        '--mask-folder',
+        type=Path,
+        help='masks for the photographs of a folder, named as they are or after them (a_mask.png; several as '
+        'a_mask001.png, a_mask002.png); may be the same folder',
+    )
+    tool.add_mask_arguments()
     tool.add_argument(
         '--image-size', type=int, help='crops photographs of a folder to a square of this side (256 if masks are drawn)'
     )
@@ -77,6 +83,8 @@ def parse(tool):
             tool.require_file(args.data, 'DATA, which is a config or a folder of photographs,')
         if args.mask_folder or args.image_size:
             tool.refuse('--mask-folder and --image-size are for a folder of photographs; a config says both by itself.')
+    if (args.hole_value is not None or args.invert) and not args.mask_folder:
+        tool.refuse('--hole-value and --invert are for the masks of --mask-folder; a config has them in LoadHole.')
     names = [name for name, *_ in (*args.method, *args.failed)]
     for name, *files in args.method:
         if len(files) not in (1, 2):
@@ -231,7 +239,7 @@ def main():
     try:
         args.method = [with_files(*method) for method in args.method]
         if Path(args.data).is_dir():
-            config = config_of_folder(Path(args.data), args.mask_folder, args.image_size)
+            config = config_of_folder(Path(args.data), args.mask_folder, args.image_size, args.hole_value, args.invert)
         else:
             config = read_config(args.data)
             if config.get('test_dataloader') is None:
@@ -247,11 +255,16 @@ def main():
         tool.refuse(f'no method could be run. {" ".join(f"{name}: {why}." for name, why in failures.items())}')
     reference = args.reference if args.reference in costs else None
     records = summarise(results, reference)
-    count = len(next(iter(next(iter(results.values())).values())).images)
+    some = {kind: next(iter(methods.values())) for kind, methods in results.items()}
+    count = len(next(iter(some.values())).images)
+    for kind, result in some.items():
+        if result.without_hole:
+            missing.append(
+                f'Without a hole under {kind} masks, and left out of everything: {", ".join(result.without_hole)}.'
+            )
     notes = [
         f'{count} images. In brackets: 95 % intervals by bootstrap over the images.',
         'Figures are taken of images rounded to 8 bits; the L1 error is of images in [0, 1].',
-        'Images without a hole are left out.',
         *missing,
     ]
     shown = write_report(records, failures, notes, args.out_dir, reference)

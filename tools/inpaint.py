@@ -7,9 +7,11 @@
     python tools/inpaint.py erased.png -o filled.png --config CONFIG --checkpoint CHECKPOINT
 
 PHOTO is a photograph of any size, or a folder of them. MASK is an image of the photograph's size whose bright pixels
-are the hole; for a folder, one mask for all, or a folder with masks of its names. Without MASK the transparent
-part of an RGBA photograph is the hole. Known pixels, EXIF data and the colour profile are kept. In a folder, results of
-JPEGs are PNGs, since a JPEG changes every pixel when it is written again.
+are the hole (--hole-value and --invert for others); for a folder, one mask for all, or a folder, which may be the same,
+with masks named as the photographs or after them: a_mask.png, and several as a_mask001.png, a_mask002.png. Without MASK
+it is the one beside the photograph in the folder, or the transparent part of an RGBA photograph. Known pixels, EXIF
+data and the colour profile are kept. In a folder, results of JPEGs are PNGs, since a JPEG changes every pixel when it
+is written again.
 
 Where no network is named, the one for photographs that comes with the package fills. --model names another one;
 --checkpoint and --config are for those without a name.
@@ -47,6 +49,7 @@ def make_tool():
         help="also write what the network's scales put out for the largest hole, as NAME.scales.png",
     )
     tool.add_argument('--refine', action='store_true', help='fill large holes again at finer scales')
+    tool.add_mask_arguments()
     tool.add_argument('--work-size', type=int, help="side of the network's windows (default: that of its training)")
     tool.add_argument('--batch-size', type=int, default=8, help='windows at once (default: 8)')
     return tool
@@ -117,7 +120,9 @@ def fill(tool, args):
     try:
         tasks, unused, others = pair_files(args.photo, args.mask, args.out, args.raw, args.save_scales)
         model = load(tool, args)
-        results = inpaint_files(tasks, model, args.work_size, args.batch_size, args.refine)
+        results = inpaint_files(
+            tasks, model, args.work_size, args.batch_size, args.refine, args.hole_value, args.invert
+        )
     except (OSError, RuntimeError, ValueError) as error:
         tool.refuse(' '.join(str(error).split()))
     outcomes, status = [], 0

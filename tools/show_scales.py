@@ -4,8 +4,8 @@
 
 OUT_DIR receives scales.png (input, the outputs from the coarsest to the finest scale, final, truth) and, for fusions
 that have one, alphas.png (the alpha map of every scale: white where the decoder's image is taken, black where the input
-is). A mask is an image of its photograph's size, white in the hole. Without masks, each photograph is cropped to the
-image size of the config and gets a mask that depends on its file name alone.
+is). A mask is an image of its photograph's size, bright in the hole (else --hole-value, --invert). Without masks, each
+photograph is cropped to the image size of the config and gets a mask that depends on its file name alone.
 """
 
 import argparse
@@ -21,6 +21,7 @@ def make_tool():
     tool.add_argument('out_dir', type=Path)
     tool.add_argument('images', nargs='+', metavar='IMAGE')
     tool.add_argument('--masks', nargs='+', metavar='MASK', help='one for each image, in the same order')
+    tool.add_mask_arguments()
     tool.add_argument('--device', default='cpu')
     return tool
 
@@ -71,6 +72,7 @@ def main():
     from mmengine.registry import TRANSFORMS
     from tqdm import tqdm
 
+    from cainet_mm.datasets import read_hole
     from cainet_mm.evaluation import write_montage
 
     config = Config.fromfile(args.config)
@@ -83,7 +85,7 @@ def main():
         for index, path in enumerate(tqdm(args.images, unit='image')):
             image = read_image(tool, path)
             if args.masks:
-                hole = read_image(tool, args.masks[index])[..., 0] > 127
+                hole = read_hole(args.masks[index], args.hole_value, args.invert)
             else:
                 image = crop_to(tool, image, config.image_size, path)
                 hole = draw(dict(key=Path(path).name))['mask'][..., 0] > 0

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from _command import Command, build_runner, run_to_the_end
+from _command import Command, build_runner, run_to_the_end, said_by
 
 METRICS_SUFFIXES = ('.json', '.yaml', '.yml', '.pkl', '.pickle')
 
@@ -45,15 +45,18 @@ def main():
     config.resume = False
 
     # known only now, as it needs torch, which a wrong argument shall not wait for
+    from cainet_mm.datasets import BadImageError, BadMaskError
     from cainet_mm.engine import DataWorkerError, run_with_watched_workers
 
-    runner = build_runner(command, config)
-    if args.out is not None:
-        runner.register_hook(write_metrics_to(args.out), 'LOWEST')
     try:
+        runner = build_runner(command, config)
+        if args.out is not None:
+            runner.register_hook(write_metrics_to(args.out), 'LOWEST')
         run_with_watched_workers(runner.test, runner.test_loop)
     except DataWorkerError as error:
         command.stop(error)
+    except (BadImageError, BadMaskError) as error:
+        command.stop(said_by(error))
 
 
 if __name__ == '__main__':

@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 
-from _command import REQUEUE_CODE, Command, build_runner, note_exit_code, run_to_the_end
+from _command import REQUEUE_CODE, Command, build_runner, note_exit_code, run_to_the_end, said_by
 
 
 def make_command():
@@ -129,7 +129,7 @@ def main():
         apply_resume(config, args.resume)
 
     # known only now, as both need torch, which a wrong argument shall not wait for
-    from cainet_mm.datasets import TooManyBadImagesError
+    from cainet_mm.datasets import BadImageError, BadMaskError, TooManyBadImagesError
     from cainet_mm.engine import SaveOnSignalHook, TrainingError
     from cainet_mm.engine.checkpointing import NO_SPACE
 
@@ -151,9 +151,8 @@ def main():
             f'{error.filename or "A file of the run"} could not be written ({error.strerror}). Make room, and go on '
             'from the last checkpoint with --resume.'
         )
-    except TooManyBadImagesError as error:
-        # from a worker it comes with the worker's traceback, its own message last
-        command.stop(str(error).splitlines()[-1].partition('TooManyBadImagesError: ')[-1] or error)
+    except (TooManyBadImagesError, BadImageError, BadMaskError) as error:
+        command.stop(said_by(error))
 
 
 if __name__ == '__main__':

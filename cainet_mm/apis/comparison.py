@@ -67,12 +67,14 @@ class MethodResult:
         images: Each image by itself, in the order of the test set.
         pictures: Some images of the test set.
         size: Height and width of the last image.
+        without_hole: Names of the images that have no hole, and so no figures: they are left out.
     """
 
     figures: dict[str, float]
     images: list[ImageResult]
     pictures: list[Pictures]
     size: tuple[int, int]
+    without_hole: list[str] = field(default_factory=list)
 
 
 def image_metrics() -> list[dict]:
@@ -102,33 +104,44 @@ def evaluate_method(
         on_batch: Called with the number of images after each batch.
         rounded: Whether the figures are taken of images rounded to 8 bits, as they would be written, in float64.
         save_to: Folder for the answers as PNG, ``composed/NAME.png`` and ``raw/NAME.png``.
+
+    Raises:
+        ValueError: No image has a hole.
     """
     evaluator = Evaluator(metrics)
     evaluator.prepare_metrics(model, loader)
     total = len(loader.dataset)
     kept = set(np.linspace(0, total - 1, min(num_pictures, total)).round().astype(int).tolist())
     pictures, names, shares = [], [], []
+    without_hole = list(getattr(loader.dataset, 'without_hole', ()))
+    number = -1
     with torch.no_grad(), recorded_scales(model) as scales:
         for batch in loader:
             for position in range(len(batch['data_samples'])):
+                number += 1
                 single = {key: values[position : position + 1] for key, values in batch.items()}
+                if not (single['data_samples'][0].mask > 0).any():
+                    without_hole.append(name_of(single['data_samples'][0], loader.dataset))
+                    continue
                 (sample,) = model.test_step(single)
                 names.append(name_of(sample, loader.dataset))
                 if rounded:
                     round_images(sample)
                 evaluator.process([sample], single, evaluator.metrics)
-                if len(names) - 1 in kept:
+                if number in kept:
                     pictures.append(take_pictures(names[-1], sample, [images[0] for images in scales]))
                 if save_to is not None:
                     save_answers(names[-1], sample, save_to)
                 shares.append((sample.mask > 0).double().mean().item())
             on_batch(len(batch['data_samples']))
+    if not names:
+        raise ValueError(f'None of the {total} images has a hole, so that there is nothing to compare.')
     images = [
         ImageResult(name, share, figures)
-        for name, share, figures in zip(names, shares, figures_of_images(evaluator, total), strict=True)
+        for name, share, figures in zip(names, shares, figures_of_images(evaluator, len(names)), strict=True)
     ]
     figures = {name: float(value) for name, value in evaluator.evaluate().items()}
-    return MethodResult(figures, images, pictures, tuple(sample.gt_img.shape[-2:]))
+    return MethodResult(figures, images, pictures, tuple(sample.gt_img.shape[-2:]), without_hole)
 
 
 def figures_of_images(evaluator: Evaluator, total: int) -> list[dict[str, float]]:
@@ -152,7 +165,12 @@ def round_images(sample: DataSample) -> None:
 
 
 def name_of(sample: DataSample, dataset: Dataset) -> str:
-    """The name of a sample's image: its path below the data set's folder, wherever that lies."""
+    """The name of a sample's image: its path below the data set's folder, or that of its mask where it has several."""
+    index = sample.metainfo.get('sample_idx')
+    if index is not None and hasattr(dataset, 'get_data_info'):
+        case = dataset.get_data_info(int(index)).get('case')
+        if case is not None:
+            return case
     path = str(sample.metainfo.get('gt_path', ''))
     folder = (getattr(dataset, 'data_prefix', None) or {}).get('gt')
     return Path(os.path.relpath(path, folder)).as_posix() if folder else path

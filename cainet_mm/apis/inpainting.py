@@ -2,9 +2,10 @@
 
 import io
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from mmengine.model import BaseModel
 from PIL import Image
 
 from ..datasets.errors import BadImageError, one_line
+from ..datasets.masks import Value, read_hole
 from ..datasets.preparation import write_whole
 from ..evaluation import make_montage
 from .comparison import recorded_scales, to_picture
@@ -28,6 +30,8 @@ __all__ = ['BadImagesError', 'Outcome', 'ScaleRecorder', 'Task', 'inpaint', 'inp
 # a smaller window shows a network too little to go by
 SMALLEST_SIZE = 16
 PROBLEMS_SHOWN = 6
+
+Reader = Callable[[Source], np.ndarray]
 
 
 class BadImagesError(BadImageError):
@@ -77,6 +81,8 @@ def inpaint(
     batch_size: int = 8,
     refine: bool = False,
     channel_order: str = 'rgb',
+    hole_value: Value | None = None,
+    invert: bool = False,
 ) -> np.ndarray | Image.Image | list | dict[str, Image.Image]:
     """Fill the holes of a photograph, or of several: sizes are free, and known pixels come back as they were.
 
@@ -87,10 +93,11 @@ def inpaint(
     Args:
         image: An array, (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), uint8 or uint16; a stack of them, (N, H, W, C); a
             PIL image; the path of a photograph, or of a folder of them; or a list of any of these but folders.
-        mask: An array, (H, W): bool, 0 and 1, or 0 to 255 with the hole above half; a PIL image or the path of one,
-            whose bright pixels are the hole; for several photographs one for each, or one for all; for a folder a
-            folder with masks of the same names. ``None`` takes the transparent part of an RGBA photograph. A mask is
-            for the photograph as one looks at it, turned by its EXIF orientation.
+        mask: An array, (H, W) or (H, W, 3), a PIL image or the path of one, whose bright pixels are the hole, as
+            :func:`~cainet_mm.datasets.masks.read_hole` says; for several photographs one for each, or one for all; for
+            a folder a folder with masks of the same names, or named after the photographs. ``None`` takes the masks
+            beside the photographs of a folder (``a_mask.png``), else the transparent part of an RGBA photograph. A
+            mask is for the photograph as one looks at it, turned by its EXIF orientation.
         model: Any inpaintor, in eval mode, such as :func:`load_model` gives. By default the network for photographs
             that comes with the package, on the CPU; it is kept for the next call.
         work_size: Side of the squares that the network works on. By default that which it was trained with, by the
@@ -98,10 +105,13 @@ def inpaint(
         batch_size: Number of windows that go through the network at once.
         refine: Whether large holes are filled again at finer scales, which sharpens what is near their borders.
         channel_order: Of arrays, ``'rgb'`` or ``'bgr'``.
+        hole_value: The hole's value in masks of several values: a number, or a colour, (red, green, blue).
+        invert: Whether masks mark what is known instead of the hole.
 
     Returns:
         As it was given: an array of the same shape, type and channel order; a PIL image, for paths too, with EXIF
-        data and colour profile; a list; or a dict by the photographs' names in their folder. A photograph without a
+        data and colour profile; a list; or a dict by the photographs' names in their folder, or by those of a
+        photograph's masks where it has several. A photograph without a
         hole comes back unchanged. Of a folder, files with other endings than images' and masks that belong to no
         photograph are left alone, with a warning.
 
@@ -115,6 +125,7 @@ def inpaint(
     if model is None:
         model = load_default()
     options = make_options(model, work_size, batch_size, refine)
+    read = partial(read_hole, hole_value=hole_value, invert=invert)
     if channel_order not in ('rgb', 'bgr'):
         raise ValueError(f"The channel order of arrays is 'rgb' or 'bgr', got {channel_order!r}.")
     if isinstance(image, str | Path) and Path(image).is_dir():
@@ -123,20 +134,22 @@ def inpaint(
                 f'The photographs of a folder take a folder of masks, or the path of one mask for all, as mask; got '
                 f'{describe_type(mask)}.'
             )
-        return inpaint_folder(Path(image), None if mask is None else Path(mask), model, options)
+        return inpaint_folder(Path(image), None if mask is None else Path(mask), model, options, read)
     if isinstance(image, np.ndarray) and image.ndim == 4:
         images = list(image)
-        results = inpaint_several(images, spread_masks(mask, len(images)), model, options, channel_order)
+        results = inpaint_several(images, spread_masks(mask, len(images)), model, options, channel_order, read)
         return np.stack(results) if results else image.copy()
     if isinstance(image, list | tuple):
-        return inpaint_several(image, spread_masks(mask, len(image)), model, options, channel_order)
-    ((result, error),) = inpaint_all([(image, mask)], model, options, channel_order)
+        return inpaint_several(image, spread_masks(mask, len(image)), model, options, channel_order, read)
+    ((result, error),) = inpaint_all([(image, mask)], model, options, channel_order, read)
     if error is not None:
         raise error
     return result
 
 
-def inpaint_folder(folder: Path, masks: Path | None, model: BaseModel, options: Options) -> dict[str, Image.Image]:
+def inpaint_folder(
+    folder: Path, masks: Path | None, model: BaseModel, options: Options, read: Reader
+) -> dict[str, Image.Image]:
     """Fill the photographs of a folder, as :func:`inpaint` says."""
     tasks, unused, others = pair_files(folder, masks)
     if unused:
@@ -146,26 +159,31 @@ def inpaint_folder(folder: Path, masks: Path | None, model: BaseModel, options: 
             f'{len(others)} files are no photographs by their endings and were left alone, such as {others[0]}.',
             stacklevel=3,
         )
-    names = {task.photo: task.photo.relative_to(folder).as_posix() for task in tasks}
-    problems = {names[task.photo]: task.problem for task in tasks if task.problem is not None}
+    names = [task.name.as_posix() for task in tasks]
+    problems = {task.name.as_posix(): task.problem for task in tasks if task.problem is not None}
     good = [task for task in tasks if task.problem is None]
     results = {}
-    filled = inpaint_all([(task.photo, task.mask) for task in good], model, options)
+    filled = inpaint_all([(task.photo, task.mask) for task in good], model, options, read=read)
     for task, (result, error) in zip(good, filled, strict=True):
         if error is None:
-            results[names[task.photo]] = result
+            results[task.name.as_posix()] = result
         else:
-            problems[names[task.photo]] = describe_problem(f'The photograph {task.photo}', error)
+            problems[task.name.as_posix()] = describe_problem(f'The photograph {task.photo}', error)
     if problems:
-        raise BadImagesError(results, {name: problems[name] for name in names.values() if name in problems})
+        raise BadImagesError(results, {name: problems[name] for name in names if name in problems})
     return results
 
 
 def inpaint_several(
-    images: Sequence[Source], masks: Sequence[Source | None], model: BaseModel, options: Options, order: str
+    images: Sequence[Source],
+    masks: Sequence[Source | None],
+    model: BaseModel,
+    options: Options,
+    order: str,
+    read: Reader,
 ) -> list:
     """Fill the photographs of a list, as :func:`inpaint` says."""
-    filled = list(inpaint_all(list(zip(images, masks, strict=True)), model, options, order))
+    filled = list(inpaint_all(list(zip(images, masks, strict=True)), model, options, order, read))
     problems = {}
     for position, (image, (_, error)) in enumerate(zip(images, filled, strict=True)):
         if error is not None:
@@ -221,7 +239,11 @@ def spread_masks(mask: Source | Sequence[Source] | None, count: int) -> list[Sou
 
 
 def inpaint_all(
-    sources: Sequence[tuple[Source, Source | None]], model: BaseModel, options: Options, order: str = 'rgb'
+    sources: Sequence[tuple[Source, Source | None]],
+    model: BaseModel,
+    options: Options,
+    order: str = 'rgb',
+    read: Reader = read_hole,
 ) -> Iterator[tuple[np.ndarray | Image.Image | None, BadImageError | None]]:
     """Fill photographs of any kind, a few at a time.
 
@@ -230,6 +252,7 @@ def inpaint_all(
         model: The inpaintor.
         options: How it fills.
         order: Channel order of arrays.
+        read: What reads masks.
 
     Yields:
         Each photograph's result, or why there is none.
@@ -240,14 +263,14 @@ def inpaint_all(
     for image, mask in sources:
         check_types(image, mask)
 
-    def read() -> Iterator[tuple[Source | BadImageError, Job | None]]:
+    def jobs() -> Iterator[tuple[Source | BadImageError, Job | None]]:
         for image, mask in sources:
             try:
-                yield image, make_job(image, mask, order)
+                yield image, make_job(image, mask, order, read)
             except BadImageError as error:
                 yield error, None
 
-    for group in in_groups(read(), options.batch_size):
+    for group in in_groups(jobs(), options.batch_size):
         yield from fill_group(group, model, options, order)
 
 
@@ -276,6 +299,8 @@ def inpaint_files(
     work_size: int | None = None,
     batch_size: int = 8,
     refine: bool = False,
+    hole_value: Value | None = None,
+    invert: bool = False,
 ) -> Iterator[Outcome]:
     """Fill photographs from files into files; what is wrong with one does not keep the others.
 
@@ -285,6 +310,8 @@ def inpaint_files(
         work_size: As in :func:`inpaint`.
         batch_size: As in :func:`inpaint`. Small photographs are filled together.
         refine: As in :func:`inpaint`.
+        hole_value: As in :func:`inpaint`.
+        invert: As in :func:`inpaint`.
 
     Returns:
         What became of each photograph, in their order; each is filled when its outcome is asked for.
@@ -296,16 +323,17 @@ def inpaint_files(
     if any(task.scales for task in tasks) and getattr(getattr(model, 'generator', None), 'num_scales', 1) < 2:
         raise ValueError(f'{type(model).__name__} has no generator with several scales; take a CAINetInpaintor.')
     alone = any(task.raw or task.scales for task in tasks)
-    groups = in_groups(read_tasks(tasks), 1 if alone else batch_size)
+    read = partial(read_hole, hole_value=hole_value, invert=invert)
+    groups = in_groups(read_tasks(tasks, read), 1 if alone else batch_size)
     return (outcome for group in groups for outcome in fill_files(group, model, options))
 
 
-def read_tasks(tasks: Iterable[Task]) -> Iterator[tuple[Outcome, Job | None]]:
+def read_tasks(tasks: Iterable[Task], read: Reader) -> Iterator[tuple[Outcome, Job | None]]:
     """Read photographs and masks from files."""
     for task in tasks:
         outcome, job = Outcome(task, task.problem), None
         try:
-            job = None if task.problem else make_job(task.photo, task.mask)
+            job = None if task.problem else make_job(task.photo, task.mask, 'rgb', read)
         except Exception as error:  # whatever is wrong with one, the others go on
             outcome.problem = sentence(task, error)
         yield outcome, job

@@ -1,6 +1,6 @@
 """A photograph and its hole, from arrays, PIL images and files."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -9,7 +9,8 @@ import numpy as np
 from PIL import Image
 
 from ..datasets.errors import BadImageError
-from .photo_files import Photo, hole_of, hole_of_image, image_of, photo_of, read_hole, read_photo, transparent_in
+from ..datasets.masks import read_hole
+from .photo_files import Photo, image_of, photo_of, read_photo, transparent_in
 
 Source = np.ndarray | Image.Image | str | Path
 Given = TypeVar('Given')
@@ -32,13 +33,16 @@ class Job:
     opaque: bool = False
 
 
-def make_job(image: Source, mask: Source | None, order: str = 'rgb') -> Job:
+def make_job(
+    image: Source, mask: Source | None, order: str = 'rgb', read: Callable[[Source], np.ndarray] = read_hole
+) -> Job:
     """Read a photograph and its mask and check that they fit.
 
     Args:
         image: An array, a PIL image or a path.
         mask: The same; ``None`` for the photograph's transparent part.
         order: Channel order of arrays.
+        read: What reads the mask.
 
     Raises:
         BadImageError: They cannot be used.
@@ -54,10 +58,8 @@ def make_job(image: Source, mask: Source | None, order: str = 'rgb') -> Job:
         if photo.alpha is None:
             raise BadImageError(f'{name} has no mask and no alpha channel whose transparent part could be one.')
         hole = transparent_in(photo)
-    elif isinstance(mask, np.ndarray):
-        hole = hole_of(mask)
     else:
-        hole = hole_of_image(mask) if isinstance(mask, Image.Image) else read_hole(Path(mask))
+        hole = read(mask[..., ::-1] if order == 'bgr' and isinstance(mask, np.ndarray) and mask.ndim == 3 else mask)
     size = photo.pixels.shape[:2]
     if hole.shape != size:
         which = f'mask {mask}' if isinstance(mask, str | Path) else 'mask'

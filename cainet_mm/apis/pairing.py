@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ..datasets.mask_names import masks_among, match_masks, name_of_case, names_of_masks, own_of, stem_of
 from ..datasets.preparation import IMAGE_ENDINGS, walk_files
 from .photo_files import FORMATS
 
@@ -14,7 +15,7 @@ SIDES = dict(raw='.raw.png', scales='.scales.png')
 
 @dataclass(frozen=True)
 class Task:
-    """A photograph's files.
+    """A photograph's files, for one of its masks.
 
     Attributes:
         photo: The photograph.
@@ -23,6 +24,7 @@ class Task:
         problem: Why there can be none, in a sentence.
         raw: Where the network's own image goes; ``None`` where it is not wanted.
         scales: Where the pictures of the network's scales go; ``None`` where they are not wanted.
+        name: In a folder, the photograph's name there or, where it has several masks, that of the mask.
     """
 
     photo: Path
@@ -31,6 +33,7 @@ class Task:
     problem: str | None = None
     raw: Path | None = None
     scales: Path | None = None
+    name: Path | None = None
 
     @property
     def outputs(self) -> list[Path]:
@@ -47,7 +50,9 @@ def pair_files(
 
     Args:
         photos: A photograph or a folder.
-        masks: A mask for all photographs; a folder of masks with the photographs' names, of any ending; or ``None``.
+        masks: A mask for all photographs; a folder of masks, named as the photographs or after them (``a_mask.png``,
+            several as ``a_mask001.png``, ``a_mask002.png``), of any ending, which may be that of the photographs
+            itself; or ``None``, for masks beside the photographs, named after them, and photographs that have none.
         out: The file of the result, or a folder for results with the photographs' names. What is lossy becomes PNG
             there. ``None`` where nothing is written.
         save_raw: Whether the network's own image is written beside the result as ``NAME.raw.png``.
@@ -55,12 +60,13 @@ def pair_files(
             ``NAME.scales.png``.
 
     Returns:
-        The tasks in the order of their names, the masks in the folder that belong to no photograph, and the files in
-        the folder of photographs that have another ending than those.
+        The tasks in the order of their names, one for each of a photograph's masks; the masks that belong to no
+        photograph; and the files in the folder of photographs that have another ending than those.
 
     Raises:
-        ValueError: A path does not exist, there are no photographs, a folder of masks comes with one photograph, the
-            result of one cannot be written under its name, or something would be written over what is read.
+        ValueError: A path does not exist, there are no photographs, a single photograph has no mask or several in a
+            folder of masks, the result of one cannot be written under its name, or something would be written over
+            what is read.
     """
     for path, kind in ((photos, 'photograph'), (masks, 'mask')):
         if path is not None and not path.exists():
@@ -74,7 +80,12 @@ def pair_files(
 def pair_one(photo: Path, mask: Path | None, out: Path | None, sides: Sequence[str]) -> Task:
     """The task of a single photograph, as :func:`pair_files` says."""
     if mask is not None and mask.is_dir():
-        raise ValueError(f'{photo} is one photograph and {mask} a folder; give the file of its mask.')
+        name = Path(photo.name)
+        found, _ = match_masks([name], [path.relative_to(mask) for path in walk_own(mask, [photo]) if is_image(path)])
+        case, *others = cases_of(name, found.get(stem_of(name), {}), photo.parent, mask, mask)
+        if case.problem or others:
+            raise ValueError(case.problem or f'{photo} has several masks in {mask}; give the file of one of them.')
+        mask = case.mask
     if out is None:
         return Task(photo, mask, None)
     if out.is_dir() or not out.suffix:
@@ -93,40 +104,66 @@ def pair_folder(
     photos: Path, masks: Path | None, out: Path | None, sides: Sequence[str]
 ) -> tuple[list[Task], list[Path], list[Path]]:
     """The tasks of a folder, as :func:`pair_files` says."""
-    given = [path for path in (photos, masks, out) if path is not None]
+    beside = masks is None or masks.resolve() == photos.resolve()
+    given = [path for path in (photos, None if beside else masks, out) if path is not None]
     if len(places_of(given)) < len(given):
         raise ValueError(f'Photographs, masks and results need folders of their own, got {", ".join(map(str, given))}.')
     if out is not None:
         require_folder(out)
-    files = sorted(walk_own(photos, [masks, out]))
-    names = [path.relative_to(photos) for path in files if is_image(path)]
+    files = sorted(walk_own(photos, [None if beside else masks, out]))
+    images = [path.relative_to(photos) for path in files if is_image(path)]
+    among = masks_among(images)
+    names = [name for name in images if name not in among]
     if not names:
         raise ValueError(f'{photos} has no photographs; accepted are the endings {", ".join(sorted(IMAGE_ENDINGS))}.')
-    known: dict[Path, list[Path]] = {}
-    if masks is not None and masks.is_dir():
-        for path in sorted(filter(is_image, walk_own(masks, [photos, out]))):
-            known.setdefault(path.relative_to(masks).with_suffix(''), []).append(path)
-    read = places_of([*(photos / name for name in names), masks, *(path for paths in known.values() for path in paths)])
+    if beside:
+        folder, candidates = photos, sorted(among)
+    elif masks.is_dir():
+        folder = masks
+        candidates = [path.relative_to(masks) for path in sorted(filter(is_image, walk_own(masks, [photos, out])))]
+    else:
+        folder, candidates = None, []
+    found, unused = match_masks(names, candidates)
+    unused_masks = [folder / name for name in unused] + [photos / name for name in sorted(among) if not beside]
+    read = places_of([*(photos / name for name in images), masks, *(folder / name for name in candidates)])
+    cases = [case for name in names for case in cases_of(name, found.get(stem_of(name), {}), photos, masks, folder)]
     tasks = []
-    for name, outputs in zip(names, name_outputs(names, sides), strict=True):
-        mask, problem = masks, None
-        if masks is not None and masks.is_dir():
-            found = known.get(name.with_suffix(''), [])
-            # of several, the one with the photograph's own ending
-            same = [path for path in found if path.suffix == name.suffix] if len(found) > 1 else found
-            mask = same[0] if len(same) == 1 else None
-            if mask is None:
-                what = 'several masks' if found else 'no mask'
-                problem = f'The photograph {photos / name} has {what} of its name in {masks}; it needs one.'
-        places = {kind: None if out is None else out / output for kind, output in outputs.items()}
-        task = Task(photos / name, mask, problem=problem, **places)
+    outputs = name_outputs([case.name for case in cases], sides)
+    for case, output in zip(cases, outputs, strict=True):
+        task = replace(case, **{kind: None if out is None else out / name for kind, name in output.items()})
         clash = find_clash(task, read)
-        if problem is None and clash is not None:
+        if task.problem is None and clash is not None:
             task = replace(task, problem=f'The photograph {task.photo} was not filled: {clash}')
         tasks.append(task)
-    unused = known.keys() - {name.with_suffix('') for name in names}
-    unused_masks = [path for name in sorted(unused) for path in known[name]]
     return tasks, unused_masks, [path for path in files if not is_image(path)]
+
+
+def cases_of(
+    name: Path, found: dict[Path, list[Path]], photos: Path, masks: Path | None, folder: Path | None
+) -> Iterator[Task]:
+    """The tasks of one photograph of a folder: one for each of its masks.
+
+    Args:
+        name: The photograph's name.
+        found: Its masks, as :func:`match_masks` gives them.
+        photos: The folder of photographs.
+        masks: What was given as masks.
+        folder: The folder in which masks were looked for; ``None`` where there is one mask for all.
+    """
+    photo = photos / name
+    if folder is None or not found and masks is None:
+        yield Task(photo, masks, None, name=name)
+    elif not found:
+        problem = f'The photograph {photo} has no mask in {folder}; looked for were {names_of_masks(name)}.'
+        yield Task(photo, None, None, problem, name=name)
+    for stem, same in found.items():
+        mask, problem = own_of(same, name), None
+        if mask is None:
+            problem = (
+                f'The photograph {photo} has several masks of one name in {folder}, {", ".join(map(str, same))}; it '
+                'needs one of each name.'
+            )
+        yield Task(photo, mask and folder / mask, None, problem, name=name_of_case(name, stem, len(found)))
 
 
 def walk_own(folder: Path, others: Sequence[Path | None]) -> Iterator[Path]:

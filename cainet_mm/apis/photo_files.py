@@ -113,8 +113,9 @@ def open_image(path: Path, kind: str) -> tuple[Image.Image, int]:
         BadImageError: It cannot be read.
     """
     try:
-        # the file is closed when the block is left; its pixels have been read then
-        with Image.open(path) as image:
+        # the file is closed when the block is left; its pixels have been read then. Not by its path: Pillow would map a
+        # grey TIFF into memory, with the wrong width where EXIF turns it
+        with open(path, 'rb') as file, Image.open(file) as image:
             check_header(image, f'The {kind} {path}')
             orientation = image.getexif().get(ORIENTATION, 1)
             image.load()
@@ -314,56 +315,3 @@ def transparent_in(photo: Photo) -> np.ndarray:
     if photo.alpha is None:
         return np.zeros(photo.pixels.shape[:2], bool)
     return photo.alpha < np.iinfo(photo.alpha.dtype).max / 2
-
-
-def read_hole(path: Path) -> np.ndarray:
-    """Read a mask, upright: (H, W), true in the hole, which is what is bright (above half); transparent is dark.
-
-    Args:
-        path: The file, of any image mode.
-
-    Raises:
-        BadImageError: It cannot be read.
-    """
-    return hole_of_image(open_image(path, 'mask')[0])
-
-
-def hole_of_image(image: Image.Image) -> np.ndarray:
-    """The hole of a mask that is a PIL image, as :func:`read_hole` says.
-
-    Raises:
-        BadImageError: It cannot be read.
-    """
-    load_pixels(image, 'The mask')
-    orientation = image.getexif().get(ORIENTATION, 1)
-    if image.mode not in ('1', 'L', 'I', 'F') and not image.mode.startswith('I;16'):
-        layers = image.convert('RGBA')
-        ground = Image.new('RGBA', layers.size, (0, 0, 0, 255))
-        image = Image.alpha_composite(ground, layers).convert('L')
-    hole = hole_of(np.asarray(image))
-    return TURNS[orientation][0](hole) if orientation in TURNS else hole
-
-
-def hole_of(mask: np.ndarray) -> np.ndarray:
-    """The hole of a mask that is an array.
-
-    Args:
-        mask: (H, W), (H, W, 1) or (H, W, 3): bool; 0 and 1; or up to 255, or 65535, with the hole above half. Of three
-            channels the mean counts.
-
-    Returns:
-        (H, W), true in the hole.
-
-    Raises:
-        BadImageError: It has another shape, or values that are nan or infinite.
-    """
-    if mask.ndim == 3 and mask.shape[2] in (1, 3):
-        mask = mask.mean(axis=2)
-    if mask.ndim != 2 or not mask.size:
-        raise BadImageError(f'A mask has height and width, and one or three channels; got the shape {mask.shape}.')
-    if mask.dtype == bool:
-        return mask
-    if not np.isfinite(mask).all():
-        raise BadImageError('The array of a mask has values that are nan or infinite; give 0 and 1.')
-    top = next((top for top in (1, 255) if mask.max() <= top), 65535)
-    return mask > top / 2

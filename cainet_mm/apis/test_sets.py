@@ -7,6 +7,8 @@ from mmengine.config import Config, ConfigDict
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
+from ..datasets.masks import Value
+
 AS_CONFIGURED = 'configured'
 # the configs as they travel in the package, or those of the checkout that it is imported from
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -61,15 +63,24 @@ def build_loader(options: ConfigDict, batch_size: int | None, num_workers: int |
     return Runner.build_dataloader(options)
 
 
-def config_of_folder(photos: Path, masks: Path | None = None, image_size: int | None = None) -> Config:
+def config_of_folder(
+    photos: Path,
+    masks: Path | None = None,
+    image_size: int | None = None,
+    hole_value: Value | None = None,
+    invert: bool = False,
+) -> Config:
     """Write the config of a test set that is a folder of photographs.
 
     Args:
         photos: Folder with photographs, also in folders below it.
-        masks: Folder with a mask for each, under the same name and any ending; bright pixels are the hole. ``None``
-            draws rectangular and irregular masks, the same in every run.
+        masks: Folder with one or more masks for each, which may be the same one, named as
+            :class:`~cainet_mm.datasets.PhotoMaskDataset` says; bright pixels are the hole. ``None`` draws rectangular
+            and irregular masks, the same in every run.
         image_size: Photographs are shrunk to this shorter side and cropped to a square of it, their masks likewise.
             Needed where masks are drawn (256 by default); without it, photographs stay as they are.
+        hole_value: The hole's value in masks of several, and
+        invert: whether they mark what is known, both as :func:`~cainet_mm.datasets.read_hole` has them.
 
     Raises:
         FileNotFoundError: A folder does not exist.
@@ -85,7 +96,7 @@ def config_of_folder(photos: Path, masks: Path | None = None, image_size: int | 
     pipeline = [dict(type='LoadPhoto')]
     if not drawn:
         dataset.update(type='PhotoMaskDataset', mask_root=str(masks))
-        pipeline.append(dict(type='LoadHole'))
+        pipeline.append(dict(type='LoadHole', hole_value=hole_value, invert=invert))
     if side is not None:
         shrink = dict(type='Resize', scale=(-1, side), keep_ratio=True)
         pipeline.append(dict(shrink, keys=['gt'], interpolation='area'))

@@ -1,16 +1,19 @@
 """Data sets and transforms that MMagic and MMCV lack."""
 
-from .errors import BadImageError, TooManyBadImagesError
+from .errors import BadImageError, BadMaskError, TooManyBadImagesError
+from .masks import read_hole
 from .photos import PhotoDataset, PhotoMaskDataset
 from .plain_pictures import RandomPlainPicture
 from .positions import PositionedDataset, PositionedSampler
 from .sample_photos import SamplePhotos
-from .transforms import HoleBox, LoadHole, LoadPhoto, RandomTint, SeededByImage
+from .transforms import HoleBox, LoadHole, LoadHoleFromSet, LoadPhoto, RandomTint, SeededByImage
 
 __all__ = [
     'BadImageError',
+    'BadMaskError',
     'HoleBox',
     'LoadHole',
+    'LoadHoleFromSet',
     'LoadPhoto',
     'PhotoDataset',
     'PhotoMaskDataset',
@@ -21,4 +24,5 @@ __all__ = [
     'SamplePhotos',
     'SeededByImage',
     'TooManyBadImagesError',
+    'read_hole',
 ]

@@ -1,11 +1,19 @@
 """What is wrong with images."""
 
+import traceback
+
+import numpy as np
+
 
 class BadImageError(ValueError):
     """An image that cannot be used; the message names the file, what was found and what is accepted.
 
     A data set skips such an image with a warning and goes on, up to a share of bad images.
     """
+
+
+class BadMaskError(ValueError):
+    """A mask of a set that is meant for every photograph cannot be used, so that there is no sense in going on."""
 
 
 class TooManyBadImagesError(ValueError):
@@ -15,3 +23,24 @@ class TooManyBadImagesError(ValueError):
 def one_line(error: Exception) -> str:
     """What an error says, in one line; its kind where it says nothing."""
     return ' '.join(str(error).split()) or type(error).__name__
+
+
+def mask_of_another_size(error: Exception) -> BadMaskError | None:
+    """The error of a mask that has another size than its photograph, where that made a transform fail; else ``None``.
+
+    Transforms of MMagic fail with NumPy's words for it, in which neither is named.
+
+    Args:
+        error: What a pipeline raised.
+    """
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        results = frame.f_locals.get('results')
+        mask, photo = (results.get('mask'), results.get('gt')) if isinstance(results, dict) else (None, None)
+        if isinstance(mask, np.ndarray) and isinstance(photo, np.ndarray) and mask.shape[:2] != photo.shape[:2]:
+            sizes = ['x'.join(map(str, image.shape[:2])) for image in (mask, photo)]
+            return BadMaskError(
+                f'The mask that was drawn for {results.get("gt_path", "an image")} is {sizes[0]} pixels and the image, '
+                f'as the pipeline has cropped it, {sizes[1]}; both need the same size. Take masks of {sizes[1]} '
+                '(another set, or img_shape of their generators), or crop images to the size of the masks.'
+            )
+    return None

@@ -6,13 +6,18 @@ from logging import WARNING
 from pathlib import Path
 
 from mmagic.datasets import BasicImageDataset
+from mmcv.transforms import Compose
 from mmengine.fileio import list_from_file
 from mmengine.logging import print_log
 from mmengine.registry import DATASETS
 from PIL import Image
 
 from .bad_images import BadImages
-from .errors import BadImageError
+from .errors import BadImageError, mask_of_another_size
+from .mask_names import masks_among, match_masks, name_of_case, names_of_masks, own_of, stem_of
+from .masks import read_hole
+from .preparation import walk_images
+from .transforms import LoadHole
 
 # a line of a list with a label or a shape after the file name, as other projects write them
 LABELLED = re.compile(r'(?P<name>.+\.(?:jpe?g|png|ppm|bmp|tiff?|webp))\s+(?:\d+|\(.*\))', re.IGNORECASE)
@@ -25,7 +30,8 @@ class PhotoDataset(BasicImageDataset):
     A missing folder or list and an empty one stop the run at its start. A bad image is skipped with a warning that
     names it, and counted (``bad_images``); beyond a share of bad images the run stops. In test mode, where each image
     counts, all headers are looked at in the beginning and the bad ones left out, so every model sees the same images.
-    The order is that of the sorted names, on every file system.
+    The order is that of the sorted names, on every file system. Of a folder, images that are named as masks of others
+    (``a_mask.png`` beside ``a.png``) are left out.
 
     Args:
         data_prefix: Folders below ``data_root``; the photographs are under ``gt``.
@@ -63,6 +69,8 @@ class PhotoDataset(BasicImageDataset):
             )
         images = sorted(super().load_data_list(), key=lambda info: info['key'])
         where = self.ann_file if self.use_ann_file else self.data_prefix[self.search_key]
+        if not self.use_ann_file:
+            images = self._leave_out_masks(images)
         if not images:
             raise ValueError(
                 f'{where!r} names no images. Accepted are the endings {", ".join(sorted(set(self.img_suffix)))}; for '
@@ -74,6 +82,22 @@ class PhotoDataset(BasicImageDataset):
             if not images:
                 raise ValueError(f'None of the files that {where!r} names can be opened as an image.')
         return images
+
+    def _name_of(self, info: dict) -> Path:
+        """The name of an image in the folder of photographs."""
+        return Path(os.path.relpath(info['gt_path'], self.data_prefix[self.search_key]))
+
+    def _leave_out_masks(self, images: list[dict]) -> list[dict]:
+        # most folders have none, and millions of names take their time
+        if not any('mask' in info['gt_path'].lower() for info in images):
+            return images
+        among = masks_among(map(self._name_of, images))
+        if among:
+            print_log(
+                f'{len(among)} images are named as masks of others, such as {min(among)}, and are no photographs.',
+                'current',
+            )
+        return [info for info in images if self._name_of(info) not in among]
 
     def _get_path_list_from_ann(self) -> list[str]:
         """Read the names of the list. MMagic's own ends a name at its first blank; a label after it is left out."""
@@ -101,54 +125,102 @@ class PhotoDataset(BasicImageDataset):
                 raise
             self.bad_images.add(idx, self.get_data_info(idx)['gt_path'], str(error))
             return None
+        except ValueError as error:
+            fault = mask_of_another_size(error)
+            if fault is None:
+                raise
+            raise fault from error
 
 
 @DATASETS.register_module()
 class PhotoMaskDataset(PhotoDataset):
-    """Photographs, each with a mask of its own in another folder: the same name there, with any image's ending.
+    """Photographs with masks of their own, in another folder or beside them, by name, with any image's ending.
 
-    Each entry gets ``mask_path`` for :class:`LoadHole`.
+    A mask has its photograph's name, or is named after it: ``a_mask.png``, ``a_mask_2.png``, ``a_mask001.png``. Several
+    masks of a photograph are several cases. Each entry gets ``mask_path`` for :class:`LoadHole`. In test mode, where
+    each image counts, all masks are read in the beginning: one that cannot be used stops the run, and cases without a
+    hole, which have no figure, are left out with a warning that names them.
 
     Args:
-        mask_root: Folder of the masks, with the photographs' folders below it.
+        mask_root: Folder of the masks, with the photographs' folders below it; it may be that of the photographs.
         kwargs: As :class:`PhotoDataset`'s.
+
+    Attributes:
+        without_hole: Names of the cases that were left out.
 
     Raises:
         FileNotFoundError: A folder or the list does not exist.
-        ValueError: There are no photographs, photographs lack a mask, or have several.
+        ValueError: There are no photographs, photographs lack a mask, have several of one name, or none has a hole.
+        BadImageError: In test mode, a mask cannot be read, or does not say what is the hole.
     """
 
     def __init__(self, mask_root: str, **kwargs) -> None:
         self.mask_root = mask_root
+        self.without_hole: list[str] = []
         super().__init__(**kwargs)
 
     def load_data_list(self) -> list[dict]:
-        """List the photographs and find the mask of each."""
+        """List the photographs with each of their masks."""
         if not Path(self.mask_root).is_dir():
             raise FileNotFoundError(f'The folder of masks {self.mask_root!r} does not exist.')
         images = super().load_data_list()
-        masks: dict[Path, list[Path]] = {}
-        for path in sorted(Path(self.mask_root).rglob('*')):
-            if path.suffix in self.img_suffix:
-                masks.setdefault(path.relative_to(self.mask_root).with_suffix(''), []).append(path)
         photos = self.data_prefix[self.search_key]
-        without, several = [], []
+        root = Path(self.mask_root)
+        masks = [path.relative_to(root) for path in walk_images(root, root / '.none')]
+        if root.resolve() == Path(photos).resolve():
+            masks = masks_among(masks)
+        found, left = match_masks(map(self._name_of, images), masks)
+        without, several, cases = [], [], []
         for info in images:
-            name = Path(os.path.relpath(info['gt_path'], photos))
-            found = masks.get(name.with_suffix(''), [])
-            (without if not found else several if len(found) > 1 else []).append(name.as_posix())
-            info['mask_path'] = str(found[0]) if found else None
-        for names, fault in ((without, 'have no mask'), (several, 'have several masks')):
+            name = self._name_of(info)
+            own = found.get(stem_of(name), {})
+            if not own:
+                without.append(name)
+            for stem, same in own.items():
+                mask = own_of(same, name)
+                if mask is None:
+                    several.append(name)
+                    continue
+                case = name_of_case(name, stem, len(own)).as_posix()
+                key = info['key'] if len(own) == 1 else stem_of(Path(case)).as_posix()
+                cases.append(dict(info, key=key, case=case, mask_path=str(root / mask)))
+        for names, fault in ((without, 'have no mask'), (several, 'have several masks of one name')):
             if names:
                 raise ValueError(
                     f'{len(names)} of {len(images)} photographs in {photos!r} {fault} in {self.mask_root!r}, such as '
-                    f'{names[0]}. Each needs one of the same name, whatever its ending.'
+                    f'{names[0].as_posix()}; its masks may be called {names_of_masks(names[0])}.'
                 )
-        left = masks.keys() - {Path(os.path.relpath(info['gt_path'], photos)).with_suffix('') for info in images}
         if left:
             print_log(
-                f'{len(left)} masks in {self.mask_root!r} have no photograph, such as {sorted(left)[0]}; left out.',
+                f'{len(left)} masks in {self.mask_root!r} have no photograph, such as {left[0]}; left out.',
                 'current',
                 WARNING,
             )
-        return images
+        return self._leave_out_empty(cases) if self.test_mode else cases
+
+    def _leave_out_empty(self, cases: list[dict]) -> list[dict]:
+        steps = self.pipeline.transforms
+        reader = next((step for step in steps if isinstance(step, LoadHole)), None)
+        if reader is None:
+            return cases
+        kept = []
+        for info in cases:
+            if read_hole(info['mask_path'], reader.hole_value, reader.invert).any():
+                kept.append(info)
+                continue
+            # one of another size is no mask without a hole, but a wrong one
+            Compose(steps[: steps.index(reader) + 1])(dict(info))
+            self.without_hole.append(info['case'])
+        if not kept:
+            raise ValueError(
+                f'None of the {len(cases)} masks in {self.mask_root!r} has a hole, with hole_value={reader.hole_value} '
+                f'and invert={reader.invert} of LoadHole (--hole-value, --invert).'
+            )
+        if self.without_hole:
+            print_log(
+                f'{len(self.without_hole)} of {len(cases)} cases have masks without a hole, count for no figure and '
+                f'are left out: {", ".join(self.without_hole)}.',
+                'current',
+                WARNING,
+            )
+        return kept

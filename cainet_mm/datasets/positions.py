@@ -12,7 +12,7 @@ from mmengine.registry import DATA_SAMPLERS, DATASETS
 from torch.utils.data import Dataset, Sampler
 
 from ..randomness import SAMPLE, seed_all
-from .errors import BadImageError, TooManyBadImagesError
+from .errors import BadImageError, BadMaskError, TooManyBadImagesError, mask_of_another_size
 
 # signals by which a cluster wants its machine back
 PREEMPTION_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
@@ -77,6 +77,7 @@ class PositionedDataset(Dataset):
             place: Position in the training and index in the data set, as from :class:`PositionedSampler`.
 
         Raises:
+            BadMaskError: A mask has another size than its image.
             RuntimeError: The pipeline failed; the message names the sample.
         """
         position, index = place
@@ -84,10 +85,10 @@ class PositionedDataset(Dataset):
         seed_all(self.seed, SAMPLE, position)
         try:
             return self.dataset[index]
-        except (BadImageError, TooManyBadImagesError):
+        except (BadImageError, BadMaskError, TooManyBadImagesError):
             raise
         except Exception as error:
-            raise RuntimeError(
+            raise mask_of_another_size(error) or RuntimeError(
                 f'{describe_sample(self.dataset, self._index)} could not be prepared ({type(error).__name__}: '
                 f'{error}). Repair or remove it, or change the pipeline of the data set.'
             ) from error

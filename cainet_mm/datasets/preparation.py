@@ -14,6 +14,8 @@ import numpy as np
 from mmagic.datasets.basic_image_dataset import IMG_EXTENSIONS
 from PIL import Image
 
+from .mask_names import masks_among
+
 IMAGE_ENDINGS = frozenset(ending.lower() for ending in (*IMG_EXTENSIONS, '.webp'))
 
 
@@ -148,6 +150,10 @@ def prepare(
         raise PreparationError(f'{root} is no folder; give the one into which {source.title} was unpacked.')
     lists = root / 'lists' if lists is None else lists
     images = {part.name: find_part(root, part, lists) for part in source.parts}
+    masks: set[str] = set()
+    if source is SOURCES['folder']:
+        masks = {name.as_posix() for name in masks_among(map(Path, images['all']))}
+        images['all'] = [name for name in images['all'] if name not in masks]
     if not any_number:
         for part in source.parts:
             check_count(source, part, len(images[part.name]))
@@ -174,6 +180,7 @@ def prepare(
     for result in prepared:
         write_list(result.path, result.kept)
     bad = [f'{image}\t{problem}' for result in prepared for image, problem in result.bad.items()]
+    bad += [f'{mask}\tis named as the mask of another image' for mask in sorted(masks)]
     write_list(lists / 'left_out.txt', bad)
     return prepared
 

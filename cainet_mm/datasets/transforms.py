@@ -10,11 +10,13 @@ from logging import WARNING
 import numpy as np
 from mmagic.datasets.transforms import LoadImageFromFile
 from mmcv.transforms import BaseTransform, Compose
+from mmengine.fileio import list_from_file
 from mmengine.logging import print_log
 from mmengine.registry import TRANSFORMS
 from PIL import Image
 
-from .errors import BadImageError
+from .errors import BadImageError, BadMaskError
+from .masks import Value, read_hole
 
 # what becomes of an image mode that is not plain RGB
 MODE_NOTES = {
@@ -81,35 +83,107 @@ class LoadPhoto(LoadImageFromFile):
             print_log(f'{filename} is {MODE_NOTES[mode]} (said once for each kind).', 'current', WARNING)
 
 
-@TRANSFORMS.register_module()
-class LoadHole(BaseTransform):
-    """Loads a mask whose bright pixels (above half) are the hole: ``mask_path`` to ``mask``, (H, W, 1), 1 in the hole.
+class HoleReader(BaseTransform):
+    """What transforms that read masks from files have in common.
 
-    MMagic's ``LoadMask`` takes every pixel that is not black, which in a JPEG is also the blur around black.
+    Args:
+        hole_value: The hole's value in masks of several, and
+        invert: whether masks mark what is known instead, both as in :func:`~cainet_mm.datasets.masks.read_hole`.
+    """
+
+    def __init__(self, hole_value: Value | None = None, invert: bool = False) -> None:
+        self.hole_value = hole_value if hole_value is None or np.isscalar(hole_value) else tuple(hole_value)
+        self.invert = invert
+
+    def load(self, path: str, results: dict) -> dict:
+        """Load a mask as ``mask``, (H, W, 1), 1 in the hole.
+
+        Raises:
+            BadImageError: It cannot be read, is ambiguous, or has another size than the photograph ``gt``.
+        """
+        hole = read_hole(path, self.hole_value, self.invert)
+        size = results['gt'].shape[:2] if 'gt' in results else hole.shape
+        if hole.shape != size:
+            raise BadImageError(
+                f'The mask {path} is {hole.shape[0]}x{hole.shape[1]} pixels and its photograph '
+                f'{results.get("gt_path", "")} {size[0]}x{size[1]}; both need the same size.'
+            )
+        results['mask'] = hole[..., None].astype(np.uint8)
+        return results
+
+
+@TRANSFORMS.register_module()
+class LoadHole(HoleReader):
+    """Loads a photograph's own mask: ``mask_path`` to ``mask``, (H, W, 1), uint8, 1 in the hole.
+
+    MMagic's ``LoadMask`` takes every pixel that is not black, which in a JPEG is also the blur around black. Here the
+    mask is read as everywhere in this package, by :func:`~cainet_mm.datasets.masks.read_hole`.
+
+    Args:
+        hole_value: The hole's value in masks of several.
+        invert: Whether the masks mark what is known instead.
 
     Raises:
-        BadImageError: The file cannot be read as an image, or has another size than the photograph.
+        BadImageError: The file cannot be read as an image, does not say what is the hole, or has another size than
+            the photograph.
     """
 
     def transform(self, results: dict) -> dict:
         """Load the mask of the photograph ``gt``."""
-        path = results['mask_path']
-        try:
-            with Image.open(path) as image:
-                bright = np.asarray(image.convert('L')) > 127
-        except OSError as error:
-            raise BadImageError(f'The mask {path} cannot be read as an image ({error}).') from error
-        size = results['gt'].shape[:2]
-        if bright.shape != size:
-            raise BadImageError(
-                f'The mask {path} is {bright.shape[0]}x{bright.shape[1]} pixels and its photograph '
-                f'{results.get("gt_path", "")} {size[0]}x{size[1]}; both need the same size.'
+        return self.load(results['mask_path'], results)
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(hole_value={self.hole_value}, invert={self.invert})'
+
+
+@TRANSFORMS.register_module()
+class LoadHoleFromSet(HoleReader):
+    """Draws one of a set of masks: ``mask``, (H, W, 1), uint8, 1 in the hole; read as :class:`LoadHole` reads.
+
+    Inside :class:`SeededByImage` the photograph's name picks the mask, the one that MMagic's ``LoadMask`` in its mode
+    ``'set'`` picks.
+
+    Args:
+        mask_list_file: List of the masks, one name per line.
+        prefix: The folder that the names are relative to.
+        hole_value: The hole's value in masks of several.
+        invert: Whether the masks mark what is known instead.
+
+    Raises:
+        FileNotFoundError: There is no such list.
+        ValueError: It is empty.
+        BadMaskError: A mask cannot be read, does not say what is the hole, has none, or has another size than the
+            photograph.
+    """
+
+    def __init__(self, mask_list_file: str, prefix: str, hole_value: Value | None = None, invert: bool = False) -> None:
+        super().__init__(hole_value, invert)
+        if not os.path.isfile(mask_list_file):
+            raise FileNotFoundError(
+                f'The list of masks {mask_list_file!r} does not exist. Write one with tools/make_masks.py, or one name '
+                'per line, relative to prefix.'
             )
-        results['mask'] = bright[..., None].astype(np.uint8)
+        self.mask_list_file = mask_list_file
+        self.masks = [os.path.join(prefix, name) for name in list_from_file(mask_list_file) if name.strip()]
+        if not self.masks:
+            raise ValueError(f'The list of masks {mask_list_file!r} is empty.')
+
+    def transform(self, results: dict) -> dict:
+        """Draw and load a mask."""
+        path = self.masks[np.random.randint(0, len(self.masks))]
+        try:
+            results = self.load(path, results)
+        except BadImageError as error:
+            raise BadMaskError(f'{error} It is listed in {self.mask_list_file}.') from error
+        if not results['mask'].any():
+            raise BadMaskError(f'The mask {path} has no hole. It is listed in {self.mask_list_file}; take it out.')
         return results
 
     def __repr__(self) -> str:
-        return f'{type(self).__name__}()'
+        return (
+            f'{type(self).__name__}(mask_list_file={self.mask_list_file!r}, masks={len(self.masks)}, '
+            f'hole_value={self.hole_value}, invert={self.invert})'
+        )
 
 
 @contextmanager

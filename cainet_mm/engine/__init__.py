@@ -19,6 +19,7 @@ from .model_wrappers import SplitDistributedDataParallel
 from .optim_wrappers import CPUAmpOptimWrapper
 from .preemption import SaveOnSignalHook
 from .symptoms import CollapseHook, CriticHook
+from .testing import prepare_for_tests
 from .workers import run_with_watched_workers
 
 __all__ = [
@@ -44,5 +45,6 @@ __all__ = [
     'TrainingError',
     'TrainingTimeHook',
     'load_broken_batch',
+    'prepare_for_tests',
     'run_with_watched_workers',
 ]

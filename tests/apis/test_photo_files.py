@@ -14,15 +14,13 @@ from PIL.ExifTags import IFD
 
 from cainet_mm.apis import inpaint, inpaint_files, pair_files
 from cainet_mm.apis.photo_files import (
-    hole_of_image,
     image_of,
     photo_of,
-    read_hole,
     read_photo,
     without_thumbnail,
     write_image,
 )
-from cainet_mm.datasets.errors import BadImageError
+from cainet_mm.datasets import BadImageError, read_hole
 
 ORIENTATION = 0x0112
 MODEL_TAG = 0x0110
@@ -63,6 +61,14 @@ class TestOrientation:
         if ending != '.jpg':
             np.testing.assert_array_equal(np.asarray(back), noise((14, 22, 3)))
 
+    def test_grey_photograph_too(self, tmp_path, orientation, ending):
+        path = tmp_path / f'photo{ending}'
+        Image.fromarray(square((14, 22), 2, 3, 4, 9)).convert('L').save(path, exif=exif_with(orientation), quality=100)
+        upright = read_photo(path).pixels
+        rows, columns = np.nonzero(upright[..., 0] > 127)
+        assert upright.shape[:2] == ((14, 22) if orientation < 5 else (22, 14))
+        assert sorted((np.ptp(rows) + 1, np.ptp(columns) + 1)) == [4, 9]
+
     def test_mask_is_for_what_one_sees_and_the_tags_stay(self, tmp_path, telea, orientation, ending):
         path = tmp_path / f'photo{ending}'
         Image.fromarray(noise((40, 56, 3))).save(path, exif=exif_with(orientation), icc_profile=PROFILE)
@@ -101,10 +107,11 @@ class TestOpenedImages:
         upright = [np.asarray(ImageOps.exif_transpose(image)) for image in (one, Image.open(path))]
         np.testing.assert_array_equal(upright[0][~hole], upright[1][~hole])
 
-    def test_masks_too(self, path):
+    def test_masks_too(self, path, orientation):
+        Image.fromarray(square((40, 56), 4, 6, 9, 14)).convert('L').save(path, exif=exif_with(orientation))
         opened, read = Image.open(path), Image.open(path)
         read.load()
-        np.testing.assert_array_equal(hole_of_image(opened), hole_of_image(read))
+        np.testing.assert_array_equal(read_hole(opened), read_hole(read))
 
 
 class TestThumbnails:

@@ -118,7 +118,7 @@ class TestReading:
         """The config's transform that takes a mask from disk, with five masks."""
         write(tmp_path)
         transform = Config.fromfile(ROOT / 'configs/_base_/masks/from_disk_256.py').draw_mask_from_disk
-        transform.transforms[0].mask_config.update(mask_list_file=str(tmp_path / 'masks.txt'), prefix=str(tmp_path))
+        transform.transforms[0].update(mask_list_file=str(tmp_path / 'masks.txt'), prefix=str(tmp_path))
         return Compose([transform])
 
     def test_masks_come_as_zeros_and_ones(self, draw, tmp_path):

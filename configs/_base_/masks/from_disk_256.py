@@ -7,16 +7,6 @@ mask_folder = 'data/masks/irregular_256'
 draw_mask_from_disk = dict(
     type='SeededByImage',
     transforms=[
-        dict(
-            type='LoadMask',
-            mask_mode='set',
-            mask_config=dict(
-                mask_list_file=f'{mask_folder}/masks.txt',
-                prefix=mask_folder,
-                io_backend='local',
-                color_type='grayscale',
-                file_client_kwargs=dict(backend='local'),
-            ),
-        )
+        dict(type='LoadHoleFromSet', mask_list_file=f'{mask_folder}/masks.txt', prefix=mask_folder),
     ],
 )

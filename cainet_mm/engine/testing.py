@@ -1,0 +1,58 @@
+"""What a model is validated and tested on: batches of images of differing sizes, and only images with a hole."""
+
+from collections.abc import Callable
+
+from mmengine.model import BaseModel
+
+from ..datasets.errors import BadImageError
+
+Step = Callable[[dict], list]
+
+
+def by_size(step: Step) -> Step:
+    """Let a model's step take a batch whose images differ in size, which cannot be one tensor, image by image.
+
+    Args:
+        step: The model's ``val_step`` or ``test_step``.
+
+    Returns:
+        A step that gives the same predictions, in their order.
+    """
+
+    def step_by_size(batch: dict) -> list:
+        inputs = batch.get('inputs') if isinstance(batch, dict) else None
+        if not isinstance(inputs, list) or len({getattr(image, 'shape', None) for image in inputs}) == 1:
+            return step(batch)
+        singles = ({key: values[index : index + 1] for key, values in batch.items()} for index in range(len(inputs)))
+        return [sample for single in singles for sample in step(single)]
+
+    return step_by_size
+
+
+def with_holes(step: Step) -> Step:
+    """Let a model's step refuse images without a hole, which come back as they were: their PSNR is infinite.
+
+    Args:
+        step: The model's ``test_step``.
+
+    Returns:
+        A step that raises :class:`BadImageError`, which names the image.
+    """
+
+    def step_with_holes(batch: dict) -> list:
+        samples = batch.get('data_samples') if isinstance(batch, dict) else None
+        for sample in samples if isinstance(samples, list) else ():
+            mask = getattr(sample, 'mask', None)
+            if mask is not None and not (mask > 0).any():
+                raise BadImageError(
+                    f'The image {sample.metainfo.get("gt_path", "")} has no hole, and so no figures; give it a mask '
+                    'with one, or take it out of the test set.'
+                )
+        return step(batch)
+
+    return step_with_holes
+
+
+def prepare_for_tests(model: BaseModel) -> None:
+    """Let a model, or its wrapper, be validated on images of differing sizes, and tested on those that have a hole."""
+    model.val_step, model.test_step = by_size(model.val_step), with_holes(by_size(model.test_step))
