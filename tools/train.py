@@ -132,8 +132,11 @@ def main():
     from cainet_mm.datasets import TooManyBadImagesError
     from cainet_mm.engine import SaveOnSignalHook, TrainingError
     from cainet_mm.engine.checkpointing import NO_SPACE
+    from cainet_mm.engine.training_lock import refuse_second_training
 
     try:
+        # before the runner writes its config over that of the other training; the lock is taken by the loop
+        refuse_second_training(config.work_dir)
         runner = build_runner(command, config)
         if is_mixed:
             warn_of_ignored_precision(runner)

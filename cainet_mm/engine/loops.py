@@ -8,6 +8,7 @@ from mmengine.registry import LOOPS
 from mmengine.runner import IterBasedTrainLoop, Runner
 
 from ..randomness import STEP, seed_all
+from .training_lock import training_in
 from .workers import run_with_watched_workers
 
 # the iteration that was validated last, in the work directory
@@ -57,7 +58,13 @@ class ResumableTrainLoop(IterBasedTrainLoop):
 
         Raises:
             DataWorkerError: A worker process of a data loader died.
+            TrainingError: Another process trains in the work directory.
         """
+        with training_in(self.runner.work_dir):
+            self._run()
+        return self.runner.model
+
+    def _run(self) -> None:
         # the first process saves its seed in the checkpoints; with diff_rank_seed the others have another one
         shared = [self.runner.seed]
         broadcast_object_list(shared)
@@ -72,7 +79,6 @@ class ResumableTrainLoop(IterBasedTrainLoop):
             self._end_workers()
         self.runner.call_hook('after_train_epoch')
         self.runner.call_hook('after_train')
-        return self.runner.model
 
     def _train(self) -> None:
         self.runner.call_hook('before_train')
