@@ -1,5 +1,6 @@
 """What goes wrong during a training, and what is left of it."""
 
+import json
 import logging
 import os
 import random
@@ -32,9 +33,11 @@ from cainet_mm.engine import (
     CheckpointError,
     DataWorkerError,
     SaveOnSignalHook,
+    TrainingError,
     run_with_watched_workers,
 )
 from cainet_mm.engine.checkpointing import AtomicBackend, find_damage, find_whole_checkpoint, list_checkpoints
+from cainet_mm.engine.training_lock import LOCK, process_key
 from cainet_mm.models.checkpoints import read_checkpoint
 
 RUNTIME = ROOT / 'configs' / '_base_' / 'default_runtime.py'
@@ -571,3 +574,23 @@ def test_train_py_says_what_stopped_it_in_a_sentence(tmp_path):
     assert done.returncode == 1
     assert 'Traceback' not in done.stderr
     assert re.search(r'train\.py: stopped: None of the checkpoints in .*work is whole', done.stderr)
+
+
+def test_a_run_holds_its_work_directory_until_it_ends_or_fails(tmp_path):
+    write_photos(tmp_path / 'photos', 4)
+    lock, held = tmp_path / 'work' / LOCK, []
+
+    class Look(Hook):
+        def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+            held.append(lock.exists())
+            if batch_idx == 1:
+                raise ZeroDivisionError
+
+    loader = dict(train_dataloader=dict(batch_size=2, num_workers=0))
+    with pytest.raises(ZeroDivisionError):
+        make_runner(tmp_path / 'work', tmp_path / 'photos', 4, 'held', hooks=[Look()], **loader).train()
+    assert held == [True, True] and not lock.exists()
+    lock.write_text(json.dumps(dict(host='node7', process=os.getppid(), key=process_key(os.getppid()))))
+    with pytest.raises(TrainingError, match=f'Process {os.getppid()} on node7'):
+        make_runner(tmp_path / 'work', tmp_path / 'photos', 4, 'second', **loader).train()
+    assert len(held) == 2

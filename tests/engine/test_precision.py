@@ -40,7 +40,7 @@ def wrappers(config):
 
 def in_bfloat16(config):
     for wrapper in wrappers(config):
-        wrapper.update(type='CPUAmpOptimWrapper', dtype='bfloat16')
+        wrapper.update(type='CPUAmpOptimWrapper', dtype='bfloat16', even_if_slow=True)
 
 
 def with_hook(**hook):
