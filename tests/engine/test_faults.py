@@ -594,3 +594,42 @@ def test_a_run_holds_its_work_directory_until_it_ends_or_fails(tmp_path):
     with pytest.raises(TrainingError, match=f'Process {os.getppid()} on node7'):
         make_runner(tmp_path / 'work', tmp_path / 'photos', 4, 'second', **loader).train()
     assert len(held) == 2
+
+
+class Trace(Hook):
+    """Notes which photographs were trained on."""
+
+    def __init__(self):
+        self.names = []
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        self.names += [Path(sample.gt_path).name for sample in data_batch['data_samples']]
+
+
+@pytest.mark.parametrize('sampler', ['InfiniteSampler', 'DefaultSampler'])
+def test_batches_of_another_size_repeat_no_image_or_are_warned_of(tmp_path, caplog, sampler):
+    write_photos(tmp_path / 'photos', 12)
+
+    def train(iters, batch_size, folder='changed', **changes):
+        trace, loader = Trace(), dict(batch_size=batch_size, num_workers=0, sampler=dict(type=sampler))
+        name = f'{sampler}_{folder}_{iters}'
+        options = dict(train_dataloader=loader, default_hooks=dict(checkpoint=dict(interval=1)))
+        runner = make_runner(tmp_path / folder, tmp_path / 'photos', iters, name, hooks=[trace], **options, **changes)
+        runner.train()
+        log = (Path(runner.log_dir) / f'{runner.timestamp}.log').read_text()
+        return trace.names, [line for line in log.splitlines() if 'An iteration had' in line]
+
+    undisturbed, _ = train(12, 2, 'whole')
+    first, warned = train(3, 2)
+    assert first == undisturbed[:6] and not warned
+    second, (warned,) = train(4, 4, resume=True)
+    assert 'had 2 images until iteration 3' in warned and 'has 4 from now on' in warned
+    third, (again,) = train(6, 1, resume=True)
+    assert 'had 4 images until iteration 4' in again
+    same, warned_of_same = train(8, 1, resume=True)
+    assert not warned_of_same
+    if sampler == 'InfiniteSampler':
+        assert first + second + third + same == undisturbed[:14]
+        assert 'after the 6 images' in warned and 'after the 10 images' in again
+    else:
+        assert 'come twice, or not at all' in warned
