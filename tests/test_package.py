@@ -598,7 +598,7 @@ class TestWheel:
         command = f'train cainet_mm stage1.py --gpus 0 --work-dir {tmp_path}/run --cfg-options train_cfg.max_iters=1'
         loader = ('batch_size=4', 'num_workers=0', 'persistent_workers=False')
         run = subprocess.run(
-            [sys.executable, '-c', 'from mim.__main__ import cli; cli()', *command.split()]
+            [sys.executable, '-c', 'from mim.cli import cli; cli()', *command.split()]
             + [f'train_dataloader.{setting}' for setting in loader],
             cwd=tmp_path,
             env={**os.environ, 'PYTHONPATH': str(unpacked_wheel)},
