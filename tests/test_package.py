@@ -597,6 +597,23 @@ class TestWheel:
         assert Path(module) == unpacked_wheel / 'cainet_mm' / '__init__.py'
         assert (model, iterations) == ('SiameseMoCo', 3)
 
+    @pytest.mark.slow
+    def test_mim_trains_its_configs(self, unpacked_wheel, tmp_path):
+        pytest.importorskip('mim', reason='needs openmim of requirements/tests.txt')
+        command = f'train cainet_mm stage1.py --gpus 0 --work-dir {tmp_path}/run --cfg-options train_cfg.max_iters=1'
+        loader = ('batch_size=4', 'num_workers=0', 'persistent_workers=False')
+        run = subprocess.run(
+            [sys.executable, '-c', 'from mim.cli import cli; cli()', *command.split()]
+            + [f'train_dataloader.{setting}' for setting in loader],
+            cwd=tmp_path,
+            env={**os.environ, 'PYTHONPATH': str(unpacked_wheel)},
+            capture_output=True,
+            text=True,
+        )
+        assert run.returncode == 0, run.stderr
+        assert f'{unpacked_wheel}/cainet_mm/.mim/tools/train.py' in run.stdout
+        assert (tmp_path / 'run' / 'iter_1.pth').is_file()
+
 
 class TestEditableInstall:
     def test_it_links_the_configs_and_mends_wrong_links(self, source, tmp_path):

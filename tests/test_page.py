@@ -536,6 +536,43 @@ class TestSenders:
         assert client.get('/').status_code == 200
         assert client.get('/', headers={'Origin': 'http://evil.example'}).status_code == 403
 
+    @pytest.mark.usefixtures('sent')
+    @pytest.mark.parametrize('path', ['/inpaint', ''], ids=['path kept', 'path cut off'])
+    @pytest.mark.parametrize(
+        'sends',
+        [
+            {'Host': 'lab.example'},
+            {'Host': 'localhost:7860', 'X-Forwarded-Host': 'lab.example'},
+        ],
+        ids=lambda sends: ' '.join(sends),
+    )
+    def test_a_proxy_shows_the_page_to_itself_alone(self, path, sends):
+        page = Page(Workbench())
+        guard = application(page, ['localhost'], ['lab.example'], '/inpaint')
+        proxy = dict(sends, **{'X-Forwarded-Proto': 'https'})
+        with TestClient(guard, OWN, headers=proxy, follow_redirects=False) as client:
+            answer = client.get(f'{path}/')
+            assert answer.status_code == 200
+            assert re.search(r'"root":\s*"([^"]*)"', answer.text)[1] == 'https://lab.example/inpaint'
+            assert client.get(f'{path}/theme.css').status_code == 200
+            files = {'files': ('photo.png', b'photo')}
+            own = {'Origin': 'https://lab.example'}
+            (sent,) = client.post(f'{path}/gradio_api/upload', files=files, headers=own).json()
+            assert client.get(f'{path}/gradio_api/file={sent}').content == b'photo'
+            for origin in ('https://evil.example', 'https://lab.example:1', 'https://lab.example.evil.example', 'null'):
+                refused = client.post(f'{path}/gradio_api/upload', files=files, headers={'Origin': origin})
+                assert refused.status_code == 403
+            for name in ('Host', 'X-Forwarded-Host'):
+                assert client.get(f'{path}/', headers={name: 'evil.example'}).status_code == 403
+            for hidden in ('/gradio_api/info', f'/gradio_api/file={ROOT}/README.md', '/inpainting/'):
+                assert client.get(f'{path}{hidden}').status_code == 404
+
+    @pytest.mark.usefixtures('sent')
+    def test_the_path_of_a_proxy_ends_in_a_slash(self):
+        guard = application(Page(Workbench()), ['localhost'], [], '/inpaint')
+        answer = TestClient(guard, OWN, follow_redirects=False).get('/inpaint')
+        assert (answer.status_code, answer.headers['Location']) == (307, '/inpaint/')
+
     def test_the_browser_is_told_to_ask_no_other_host(self, client):
         for path in ('/', '/theme.css', '/absent'):
             response = client.get(path)
@@ -809,11 +846,12 @@ def demo(monkeypatch, capsys, tmp_path):
     for name in ('GRADIO_TEMP_DIR', 'GRADIO_ANALYTICS_ENABLED'):
         monkeypatch.setenv(name, 'True')
 
-    def call(*arguments):
+    def call(*arguments, root=''):
         served = []
 
-        def note(page, hosts):
-            served.append((page, hosts))
+        def note(page, hosts, proxies, root_path):
+            assert root_path == root
+            served.append((page, [*hosts, *proxies] if proxies else hosts))
 
         def serve(noted, listener, on_exit):
             assert os.environ['GRADIO_ANALYTICS_ENABLED'] == 'False'
@@ -854,12 +892,20 @@ class TestTool:
         assert said.err.startswith('Warning: whoever reaches 0.0.0.0') and said.err.count('\n') == 1
         assert hosts is None
 
+    @pytest.mark.parametrize('host', ['127.0.0.1', '0.0.0.0'])
+    def test_a_proxy_has_a_name_and_a_path(self, demo, host):
+        arguments = ('--host', host, '--root-path', '/inpaint/', '--allowed-host', 'lab.example')
+        status, said, ((_, hosts), _) = demo(*arguments, root='/inpaint')
+        assert status == 0 and {*hosts} == {'localhost', '127.0.0.1', '::1', host, 'lab.example'}
+        assert said.err.startswith('Warning') == (host == '0.0.0.0')
+
     @pytest.mark.parametrize(
         ('arguments', 'sentence'),
         [
             (('--models', 'absent'), "'absent' is no model"),
             (('--max-megapixels', 0), 'above 0'),
             (('--host', '192.0.2.1'), 'cannot listen on 192.0.2.1'),
+            (('--root-path', 'inpaint'), "such as /inpaint, got 'inpaint'"),
             (('--port', 70000), 'cannot listen on 127.0.0.1, port 70000'),
             (('--device', 'abacus'), 'The device abacus cannot be used'),
         ],

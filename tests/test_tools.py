@@ -14,8 +14,11 @@ import pytest
 import torch
 from conftest import ROOT, load_tool
 from mmengine.config import Config, ConfigDict
+from mmengine.device import get_device
 from mmengine.model import BaseModel
 from torch.utils.data import DataLoader, Dataset
+
+from cainet_mm.engine.training_lock import LOCK, process_key
 
 TOOLS = ROOT / 'tools'
 
@@ -247,6 +250,30 @@ class TestMixedPrecision:
         monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
         assert run_tool('train', 'config.py', '--amp-dtype', 'bfloat16').optim_wrapper.type == 'CPUAmpOptimWrapper'
         assert 'float16 needs a CUDA device' in refusal('train', 'config.py', '--amp-dtype', 'float16')
+
+    def test_a_slow_processor_is_told_to_go_on_by_a_flag(self, run_tool, monkeypatch):
+        monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+        wrapper = run_tool('train', 'config.py', '--amp-anyway').optim_wrapper
+        assert (wrapper.type, wrapper.even_if_slow) == ('CPUAmpOptimWrapper', True)
+
+    @pytest.mark.skipif(get_device() != 'cpu', reason='there is an accelerator')
+    def test_a_wrapper_for_gpus_in_the_config_is_refused_without_one(self, refusal):
+        said = refusal('train', 'config.py', '--cfg-options', 'optim_wrapper.type=AmpOptimWrapper')
+        assert 'AmpOptimWrapper, which needs an accelerator' in said and '--amp' in said
+
+
+def test_a_second_training_is_refused_before_it_writes_anything(run_tool, folder, capsys, monkeypatch):
+    work_dir = folder / 'run'
+    work_dir.mkdir()
+    # of a parent, which is alive
+    holder = dict(host='node7', process=os.getppid(), key=process_key(os.getppid()), since='2026-11-28 03:00:00')
+    (work_dir / LOCK).write_text(json.dumps(holder))
+    with pytest.raises(SystemExit) as stopped:
+        run_tool('train', 'config.py', '--work-dir', 'run', '--resume')
+    said = capsys.readouterr().err
+    assert stopped.value.code == 1 and said.count('\n') == 1
+    assert f'Process {os.getppid()} on node7 trains in run since 2026-11-28 03:00:00' in said
+    assert [path.name for path in work_dir.iterdir()] == [LOCK]
 
     def test_a_model_that_leaves_the_wrapper_s_context_out_is_named(self, monkeypatch):
         class OwnSteps:

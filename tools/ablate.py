@@ -41,7 +41,16 @@ def make_tool():
     budget.add_argument('--minutes', type=float, help='how long each method trains, validation left out')
     tool.add_argument('--seed', type=int, default=0, help='seed of every training (default: %(default)s)')
     tool.add_argument('--gpus', type=int, default=1, help='processes of each training (default: %(default)s)')
-    tool.add_argument('--amp', action='store_true', help='trains in mixed precision')
+    tool.add_argument(
+        '--amp', action='store_const', const='--amp', default='', help='trains in mixed precision, as train.py does'
+    )
+    tool.add_argument(
+        '--amp-anyway',
+        action='store_const',
+        const='--amp-anyway',
+        dest='amp',
+        help='also on a processor on which that is slower than float32',
+    )
     return tool
 
 
@@ -166,7 +175,7 @@ class Training:
         (self.folder / 'settings.txt').write_text(self.settings)
         self.config.dump(self.folder / 'config.py')
         print(f'ablate.py: trains {self.name}', flush=True)
-        options = ['--work-dir', self.folder, '--resume', *(['--amp'] if args.amp else [])]
+        options = ['--work-dir', self.folder, '--resume', *filter(None, [args.amp])]
         if args.gpus > 1:
             command = ['bash', TOOLS / 'dist_train.sh', self.folder / 'config.py', args.gpus, *options]
         else:

@@ -7,6 +7,13 @@ Drop a photograph on the page, paint the hole, choose models, and see what each 
 files of tools/publish_model.py and for work directories of trainings. The config of a work directory is code, which is
 run when its model is used: name no folders that you do not trust.
 
+Behind a reverse proxy that shows it as https://lab.example/inpaint/:
+
+    python tools/demo.py --root-path /inpaint --allowed-host lab.example
+
+The proxy passes on the browser's Host, or X-Forwarded-Host, and X-Forwarded-Proto; whoever reaches the proxy can use
+the page.
+
 The page is for this computer alone, unless --host says otherwise. It asks no other host for anything, and shows and
 fills no file of this computer that was not uploaded. Photographs and results lie in a temporary folder of its own, for
 an hour at most; beyond 50 times the largest upload, the oldest are deleted sooner. The folder is deleted when the page
@@ -36,6 +43,16 @@ def make_tool():
     )
     tool.add_argument('--host', default='127.0.0.1', help='address to listen on (default: 127.0.0.1)')
     tool.add_argument('--port', type=int, default=7860, help='its port; 0 takes a free one (default: 7860)')
+    tool.add_argument(
+        '--allowed-host',
+        nargs='+',
+        default=[],
+        metavar='NAME',
+        help='names under which a reverse proxy shows the page, with a port where it is an unusual one: lab.example',
+    )
+    tool.add_argument(
+        '--root-path', default='', metavar='PATH', help='path under which a reverse proxy shows the page: /inpaint'
+    )
     tool.add_argument('--max-megapixels', type=float, default=16, help='of a photograph (default: 16)')
     tool.add_argument('--max-upload-mb', type=float, default=20, help="megabytes of a photograph's file (default: 20)")
     tool.add_argument('--device', default='cpu', help='cpu (default), cuda, cuda:1, ...')
@@ -77,7 +94,11 @@ def run(tool, args):
             raise
         tool.refuse('the page needs the package gradio: pip install -r requirements/optional.txt')
     sources = args.models or ([DEFAULT_FOLDER] if Path(DEFAULT_FOLDER).is_dir() else [])
-    hosts = ['localhost', '127.0.0.1', '::1', args.host] if is_loopback(args.host) else None
+    root_path = args.root_path.rstrip('/')
+    if root_path and not root_path.startswith('/'):
+        tool.refuse(f'--root-path is the path of an address, such as /inpaint, got {args.root_path!r}.')
+    named = is_loopback(args.host) or args.allowed_host
+    hosts = ['localhost', '127.0.0.1', '::1', args.host] if named else None
     try:
         page = Page(Workbench(usable_device(args.device)), sources, Limits(args.max_megapixels, args.max_upload_mb))
         listener = bind(args.host, args.port)
@@ -85,14 +106,14 @@ def run(tool, args):
         tool.refuse(str(error))
     port = listener.getsockname()[1]
     name = f'[{args.host}]' if ':' in args.host else args.host
-    if hosts is None:
+    if not is_loopback(args.host):
         print(
             f'Warning: whoever reaches {args.host}, port {port}, can use this page and the models on it; '
             '--host 127.0.0.1 keeps it to this computer.',
             file=sys.stderr,
         )
     print(f'{len(page.choices)} models. The page is at http://{name}:{port} until Ctrl-C.', flush=True)
-    serve(application(page, hosts), listener, page.close)
+    serve(application(page, hosts, args.allowed_host, root_path), listener, page.close)
 
 
 if __name__ == '__main__':

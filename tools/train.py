@@ -24,6 +24,11 @@ def make_command():
         '--amp-dtype', choices=['float16', 'bfloat16'], help='mixed precision in this type; bfloat16 needs no scaling'
     )
     command.add_argument(
+        '--amp-anyway',
+        action='store_true',
+        help='--amp also on a processor without bfloat16 arithmetic, where it is several times slower than float32',
+    )
+    command.add_argument(
         '--auto-scale-lr',
         action='store_true',
         help='scale the learning rates by the real batch size over auto_scale_lr.base_batch_size of the config',
@@ -31,24 +36,32 @@ def make_command():
     return command
 
 
-def use_mixed_precision(optim_wrapper, on_cuda, dtype=None):
+def wrappers_in(optim_wrapper):
+    """The optimizer wrappers of a config, which has one or several."""
+    parts = [optim_wrapper] if 'optimizer' in optim_wrapper else optim_wrapper.values()
+    return [part for part in parts if isinstance(part, dict) and 'optimizer' in part]
+
+
+def use_mixed_precision(optim_wrapper, on_cuda, dtype=None, even_if_slow=False):
     """Turns every plain optimizer wrapper of a config, single or one of several, into a mixed-precision one.
+
+    A CPU that is slow in bfloat16 is refused by the wrapper, unless ``even_if_slow``.
 
     Raises:
         ValueError: If a wrapper is of a kind that has no mixed-precision counterpart, or a CPU is to use float16.
     """
     if dtype == 'float16' and not on_cuda:
         raise ValueError('--amp-dtype float16 needs a CUDA device, and there is none; a CPU takes bfloat16.')
-    is_single = 'optimizer' in optim_wrapper
-    wrappers = [optim_wrapper] if is_single else [part for part in optim_wrapper.values() if is_wrapper(part)]
+    wrappers = wrappers_in(optim_wrapper)
     if not wrappers:
         raise ValueError('--amp found no optimizer in optim_wrapper of the config; give it an optimizer=dict(...).')
     for wrapper in wrappers:
         kind = wrapper.get('type', 'OptimWrapper')
-        if kind not in ('OptimWrapper', 'AmpOptimWrapper'):
+        if kind not in ('OptimWrapper', 'AmpOptimWrapper', 'CPUAmpOptimWrapper'):
             raise ValueError(f'--amp converts an OptimWrapper, but the config has {kind}; change it or remove --amp.')
         if on_cuda:
             wrapper['type'] = 'AmpOptimWrapper'
+            wrapper.pop('even_if_slow', None)
             if dtype is not None:
                 wrapper['dtype'] = dtype
             if wrapper.get('dtype') == 'bfloat16':
@@ -61,10 +74,21 @@ def use_mixed_precision(optim_wrapper, on_cuda, dtype=None):
             wrapper['type'] = 'CPUAmpOptimWrapper'
             wrapper.pop('loss_scale', None)
             wrapper['dtype'] = 'bfloat16'
+            if even_if_slow:
+                wrapper['even_if_slow'] = True
 
 
-def is_wrapper(part):
-    return isinstance(part, dict) and 'optimizer' in part
+def refuse_what_needs_cuda(optim_wrapper):
+    """Refuses MMEngine's wrapper of mixed precision where it fails on an assertion.
+
+    Raises:
+        ValueError: A wrapper is of that kind.
+    """
+    if any(wrapper.get('type') == 'AmpOptimWrapper' for wrapper in wrappers_in(optim_wrapper)):
+        raise ValueError(
+            'the config has an AmpOptimWrapper, which needs an accelerator, and there is none; train in float32 with '
+            "type='OptimWrapper', or in bfloat16 by --amp."
+        )
 
 
 def warn_of_ignored_precision(runner):
@@ -110,14 +134,18 @@ def main():
     config = command.load_config(args)
     if config.get('train_dataloader') is None or config.get('train_cfg') is None:
         command.refuse(f'config {args.config} has no train_dataloader or no train_cfg; give a config that trains.')
-    is_mixed = args.amp or args.amp_dtype is not None
-    if is_mixed:
-        import torch
+    is_mixed = args.amp or args.amp_anyway or args.amp_dtype is not None
+    from mmengine.device import get_device
 
-        try:
-            use_mixed_precision(config.optim_wrapper, torch.cuda.is_available(), args.amp_dtype)
-        except ValueError as error:
-            command.refuse(error)
+    try:
+        if is_mixed:
+            import torch
+
+            use_mixed_precision(config.optim_wrapper, torch.cuda.is_available(), args.amp_dtype, args.amp_anyway)
+        elif get_device() == 'cpu':
+            refuse_what_needs_cuda(config.get('optim_wrapper') or {})
+    except ValueError as error:
+        command.refuse(error)
     if args.auto_scale_lr:
         if 'base_batch_size' not in config.get('auto_scale_lr', {}):
             command.refuse(
@@ -132,8 +160,11 @@ def main():
     from cainet_mm.datasets import BadImageError, BadMaskError, TooManyBadImagesError
     from cainet_mm.engine import SaveOnSignalHook, TrainingError
     from cainet_mm.engine.checkpointing import NO_SPACE
+    from cainet_mm.engine.training_lock import refuse_second_training
 
     try:
+        # before the runner writes its config over that of the other training; the lock is taken by the loop
+        refuse_second_training(config.work_dir)
         runner = build_runner(command, config)
         if is_mixed:
             warn_of_ignored_precision(runner)

@@ -150,29 +150,31 @@ class PositionedSampler(Sampler):
         """Whether the sampler has no epochs."""
         return isinstance(self.sampler, InfiniteSampler)
 
-    def start(self, seed: int | None, iteration: int) -> None:
+    def start(self, seed: int | None, iteration: int, samples: int | None = None) -> None:
         """Go to the batch of an iteration.
 
         Args:
             seed: Seed of the sampler.
             iteration: Number of batches that each process has had.
+            samples: Number of samples that each process has had of a sampler without epochs; ``None`` where all
+                batches were of this size.
         """
         # a new one, as an InfiniteSampler cannot go back
         self.sampler = DATA_SAMPLERS.build(dict(self.config), default_args=dict(dataset=self.dataset, seed=seed))
         self.iteration = iteration
+        self.samples = iteration * self.batch_size if samples is None else samples
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         """Give (position, index) from the current iteration to the end of its epoch."""
         rank, world_size = get_dist_info()
         if self.endless:
-            first, skipped = self.iteration, self.iteration * self.batch_size
+            skipped = position = self.samples
         else:
-            first = self.iteration
-            epoch, batch = divmod(first, self._batches_in_epoch())
-            skipped = batch * self.batch_size
+            epoch, batch = divmod(self.iteration, self._batches_in_epoch())
+            skipped, position = batch * self.batch_size, self.iteration * self.batch_size
             self.sampler.set_epoch(epoch)
             self.iteration = (epoch + 1) * self._batches_in_epoch()
-        for number, index in enumerate(islice(iter(self.sampler), skipped, None), first * self.batch_size):
+        for number, index in enumerate(islice(iter(self.sampler), skipped, None), position):
             yield number * world_size + rank, index
 
     def __len__(self) -> int:

@@ -3,13 +3,17 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from mmengine.dist import broadcast_object_list, get_rank, is_main_process
+from mmengine.dist import broadcast_object_list, get_rank, get_world_size, is_main_process
 from mmengine.registry import LOOPS
 from mmengine.runner import IterBasedTrainLoop, Runner
 
 from ..randomness import STEP, seed_all
+from .training_lock import training_in
 from .workers import run_with_watched_workers
 
+# Among MMEngine's notes in checkpoints: an iteration, how many samples all processes together had had before it, and
+# how many they get in each from then on.
+SAMPLES = 'samples_from'
 # the iteration that was validated last, in the work directory
 LAST_VALIDATION = 'last_validation'
 
@@ -24,6 +28,10 @@ class ResumableTrainLoop(IterBasedTrainLoop):
     deterministic, as on CPUs. It also starts at once: MMEngine's loop loads all batches that were trained on again in
     order to skip them. A run that was killed while it validated a checkpoint begins with that validation, without which
     its best checkpoint could be another one.
+
+    A run that goes on with batches of another size, or in another number of processes, goes on after the samples that
+    it had, where its sampler has no epochs (``InfiniteSampler``); with epochs there is a warning that some are repeated
+    or left out.
 
     The data loader's data set and sampler are put into :class:`PositionedDataset` and :class:`PositionedSampler`.
     A worker process that dies, of training or validation, is an error that names the image that it was at.
@@ -57,7 +65,13 @@ class ResumableTrainLoop(IterBasedTrainLoop):
 
         Raises:
             DataWorkerError: A worker process of a data loader died.
+            TrainingError: Another process trains in the work directory.
         """
+        with training_in(self.runner.work_dir):
+            self._run()
+        return self.runner.model
+
+    def _run(self) -> None:
         # the first process saves its seed in the checkpoints; with diff_rank_seed the others have another one
         shared = [self.runner.seed]
         broadcast_object_list(shared)
@@ -72,7 +86,6 @@ class ResumableTrainLoop(IterBasedTrainLoop):
             self._end_workers()
         self.runner.call_hook('after_train_epoch')
         self.runner.call_hook('after_train')
-        return self.runner.model
 
     def _train(self) -> None:
         self.runner.call_hook('before_train')
@@ -106,11 +119,33 @@ class ResumableTrainLoop(IterBasedTrainLoop):
 
     def _batches(self) -> Iterator[Sequence[dict]]:
         """Load batches from the current iteration on, epoch after epoch."""
-        self.dataloader.sampler.start(self.seed, self._iter)
+        self.dataloader.sampler.start(self.seed, self._iter, self._samples_of_each())
         self.dataloader.dataset.seed = self.seed
         while True:
             self._loading = iter(self.dataloader)
             yield from self._loading
+
+    def _samples_of_each(self) -> int:
+        """How many samples each process has had."""
+        batch, hub = self.dataloader.batch_size * get_world_size(), self.runner.message_hub
+        known = self._iter > 0 and SAMPLES in hub.runtime_info
+        iteration, samples, before = hub.get_info(SAMPLES) if known else (0, 0, batch)
+        if before != batch:
+            iteration, samples = self._iter, samples + (self._iter - iteration) * before
+            goes_on = f'the data go on after the {samples} images that were trained on'
+            if not self.dataloader.sampler.endless:
+                goes_on = (
+                    'some images of this epoch come twice, or not at all, as the sampler has epochs; an '
+                    'InfiniteSampler goes on where it was'
+                )
+            self.runner.logger.warning(
+                f'An iteration had {before} images until iteration {self._iter}, all processes together, and has '
+                f'{batch} from now on: {goes_on}. Iterations of schedules and learning rates stay as they are.'
+            )
+        hub.update_info(SAMPLES, [iteration, samples, batch])
+        # one that does not divide them skips what is less than one for each
+        samples += (self._iter - iteration) * batch
+        return -(-samples // get_world_size())
 
     def _end_workers(self) -> None:
         # Left to Python, they are collected together with the queues that tell them to end, and are waited for in

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import gradio as gr
 import uvicorn
@@ -21,7 +21,7 @@ from gradio import processing_utils
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .app import Page
@@ -77,16 +77,29 @@ class Guard:
         room: How many bytes an upload may have.
         hosts: Names under which the page may be opened; ``None`` for any. A page that listens on the loopback address
             needs them: to other names, other people's web sites could point.
+        proxies: Names, with a port where it is an unusual one, under which a reverse proxy shows the page. It may ask
+            under another name.
+        root_path: The path under which it does, such as ``'/inpaint'``; it may leave it out when it asks.
     """
 
-    def __init__(self, app: ASGIApp, folder: str, room: int, hosts: Sequence[str] | None = None) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        folder: str,
+        room: int,
+        hosts: Sequence[str] | None = None,
+        proxies: Sequence[str] = (),
+        root_path: str = '',
+    ) -> None:
         self.app = app
         self.folder = Path(folder).resolve()
         self.files = f'/gradio_api/file={folder}/'
         self.room = room
         # bytes of the uploads that are under way
         self.coming = 0
-        self.hosts = None if hosts is None else {host.lower() for host in hosts}
+        self.proxies = {proxy.lower() for proxy in proxies}
+        self.hosts = None if hosts is None else {host.lower() for host in hosts} | {*map(name_in, self.proxies)}
+        self.root_path = root_path
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -98,12 +111,24 @@ class Guard:
 
         answer = self.app
         if scope['type'] != 'lifespan':
+            at_root, scope = scope['path'] == self.root_path, self.without_root(scope)
             refusal = self.refusal(scope)
             if refusal is not None:
                 answer = PlainTextResponse(refusal[1], refusal[0])
+            elif at_root:
+                # what the page loads is named from where it lies
+                answer = RedirectResponse(f'{self.root_path}/')
             elif scope.get('method') == 'POST':
                 answer = self.receive_upload if scope['path'] == UPLOAD else self.receive_order
         await answer(scope, receive, send_with_headers)
+
+    def without_root(self, scope: Scope) -> Scope:
+        """A request without the path under which a proxy shows the page."""
+        path = scope['path']
+        if not self.root_path or not f'{path}/'.startswith(f'{self.root_path}/'):
+            return scope
+        path = path.removeprefix(self.root_path) or '/'
+        return dict(scope, path=path, raw_path=quote(path).encode())
 
     async def receive_upload(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on an upload, after room was made for it."""
@@ -149,10 +174,13 @@ class Guard:
     def refusal(self, scope: Scope) -> tuple[int, str] | None:
         """Why a request is not passed on, with its status; ``None`` if it is."""
         headers, path = Headers(scope=scope), scope['path']
-        host, origin = headers.get('host', ''), headers.get('origin')
-        if self.hosts is not None and name_in(host) not in self.hosts:
-            return 403, f'This page answers under {", ".join(sorted(self.hosts))}, not under {host!r}.'
-        if origin is not None and origin.partition('://')[2] != host:
+        origin = headers.get('origin')
+        # a proxy has a name of its own, which no page can make a browser send
+        hosts = [headers.get('host', ''), *headers.getlist('x-forwarded-host')]
+        for host in hosts:
+            if self.hosts is not None and name_in(host) not in self.hosts:
+                return 403, f'This page answers under {", ".join(sorted(self.hosts))}, not under {host!r}.'
+        if origin is not None and origin.partition('://')[2] not in {*hosts, *self.proxies}:
             return 403, 'Only the page itself may ask for this.'
         if scope.get('method') == 'POST' and path in (UPLOAD, JOIN):
             room = self.room if path == UPLOAD else ORDER
@@ -256,12 +284,16 @@ async def refuse_download(url: str, cache_dir: str) -> str:
     raise ValueError(f'Photographs are uploaded, and not fetched from {url}.')
 
 
-def application(page: Page, hosts: Sequence[str] | None = None) -> Guard:
+def application(
+    page: Page, hosts: Sequence[str] | None = None, proxies: Sequence[str] = (), root_path: str = ''
+) -> Guard:
     """The page as an ASGI application.
 
     Args:
         page: The page.
         hosts: As :class:`Guard` takes them.
+        proxies: The same.
+        root_path: The same.
     """
     folder = page.files.GRADIO_CACHE
 
@@ -278,6 +310,7 @@ def application(page: Page, hosts: Sequence[str] | None = None) -> Guard:
         FastAPI(openapi_url=None, lifespan=lifespan),
         page.blocks,
         '/',
+        root_path=root_path,
         footer_links=[],
         max_file_size=most,
         ssr_mode=False,
@@ -291,7 +324,7 @@ def application(page: Page, hosts: Sequence[str] | None = None) -> Guard:
     )
     # without it, as in any mounted page, Gradio takes every file of this computer for an uploaded one
     page.blocks.has_launched = True
-    return Guard(app, folder, room, hosts)
+    return Guard(app, folder, room, hosts, proxies, root_path)
 
 
 class Server(uvicorn.Server):

@@ -106,6 +106,14 @@ def test_two_processes_together_get_the_samples_of_one(sampler, batches, monkeyp
             assert mixed == numbers
 
 
+def test_batches_of_another_size_go_on_after_the_samples_that_were_had():
+    whole = [index for indices, _ in take(make_loader(batch_size=1), 40) for index in indices]
+    loader = make_loader(batch_size=5)
+    # six batches of two, and one of five
+    loader.sampler.start(3, 7, samples=17)
+    assert [index for indices, _ in take(loader, 4) for index in indices] == whole[17:37]
+
+
 def test_an_image_is_drawn_for_anew_each_time_it_comes():
     batches = take(make_loader(batch_size=1, length=3), 30)
     drawn = [(indices[0], tuple(numbers[0] for numbers in drawn)) for indices, drawn in batches]

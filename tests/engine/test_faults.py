@@ -1,5 +1,6 @@
 """What goes wrong during a training, and what is left of it."""
 
+import json
 import logging
 import os
 import random
@@ -32,9 +33,11 @@ from cainet_mm.engine import (
     CheckpointError,
     DataWorkerError,
     SaveOnSignalHook,
+    TrainingError,
     run_with_watched_workers,
 )
 from cainet_mm.engine.checkpointing import AtomicBackend, find_damage, find_whole_checkpoint, list_checkpoints
+from cainet_mm.engine.training_lock import LOCK, process_key
 from cainet_mm.models.checkpoints import read_checkpoint
 
 RUNTIME = ROOT / 'configs' / '_base_' / 'default_runtime.py'
@@ -571,3 +574,62 @@ def test_train_py_says_what_stopped_it_in_a_sentence(tmp_path):
     assert done.returncode == 1
     assert 'Traceback' not in done.stderr
     assert re.search(r'train\.py: stopped: None of the checkpoints in .*work is whole', done.stderr)
+
+
+def test_a_run_holds_its_work_directory_until_it_ends_or_fails(tmp_path):
+    write_photos(tmp_path / 'photos', 4)
+    lock, held = tmp_path / 'work' / LOCK, []
+
+    class Look(Hook):
+        def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+            held.append(lock.exists())
+            if batch_idx == 1:
+                raise ZeroDivisionError
+
+    loader = dict(train_dataloader=dict(batch_size=2, num_workers=0))
+    with pytest.raises(ZeroDivisionError):
+        make_runner(tmp_path / 'work', tmp_path / 'photos', 4, 'held', hooks=[Look()], **loader).train()
+    assert held == [True, True] and not lock.exists()
+    lock.write_text(json.dumps(dict(host='node7', process=os.getppid(), key=process_key(os.getppid()))))
+    with pytest.raises(TrainingError, match=f'Process {os.getppid()} on node7'):
+        make_runner(tmp_path / 'work', tmp_path / 'photos', 4, 'second', **loader).train()
+    assert len(held) == 2
+
+
+class Trace(Hook):
+    """Notes which photographs were trained on."""
+
+    def __init__(self):
+        self.names = []
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        self.names += [Path(sample.gt_path).name for sample in data_batch['data_samples']]
+
+
+@pytest.mark.parametrize('sampler', ['InfiniteSampler', 'DefaultSampler'])
+def test_batches_of_another_size_repeat_no_image_or_are_warned_of(tmp_path, caplog, sampler):
+    write_photos(tmp_path / 'photos', 12)
+
+    def train(iters, batch_size, folder='changed', **changes):
+        trace, loader = Trace(), dict(batch_size=batch_size, num_workers=0, sampler=dict(type=sampler))
+        name = f'{sampler}_{folder}_{iters}'
+        options = dict(train_dataloader=loader, default_hooks=dict(checkpoint=dict(interval=1)))
+        runner = make_runner(tmp_path / folder, tmp_path / 'photos', iters, name, hooks=[trace], **options, **changes)
+        runner.train()
+        log = (Path(runner.log_dir) / f'{runner.timestamp}.log').read_text()
+        return trace.names, [line for line in log.splitlines() if 'An iteration had' in line]
+
+    undisturbed, _ = train(12, 2, 'whole')
+    first, warned = train(3, 2)
+    assert first == undisturbed[:6] and not warned
+    second, (warned,) = train(4, 4, resume=True)
+    assert 'had 2 images until iteration 3' in warned and 'has 4 from now on' in warned
+    third, (again,) = train(6, 1, resume=True)
+    assert 'had 4 images until iteration 4' in again
+    same, warned_of_same = train(8, 1, resume=True)
+    assert not warned_of_same
+    if sampler == 'InfiniteSampler':
+        assert first + second + third + same == undisturbed[:14]
+        assert 'after the 6 images' in warned and 'after the 10 images' in again
+    else:
+        assert 'come twice, or not at all' in warned
