@@ -6,14 +6,14 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 
-load_from = 'work_dirs/photos/stage2_64/iter_13000.pth'
+load_from = 'work_dirs/photos/stage2_64/iter_7000.pth'
 train_dataloader = dict(batch_size=4)
 optim_wrapper = dict(
     generator=dict(optimizer=dict(lr=5e-4)),
     disc=dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=5e-4, betas=(0.5, 0.9), fused=True)),
 )
 
-max_iters = 5000
+max_iters = 4500
 train_cfg = dict(max_iters=max_iters)
 param_scheduler = [
     dict(type='LinearLR', by_epoch=False, start_factor=0.05, end=100),

@@ -6,7 +6,7 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 
-load_from = 'work_dirs/photos/stage2_128/iter_5000.pth'
+load_from = 'work_dirs/photos/stage2_128/iter_4500.pth'
 train_dataloader = dict(batch_size=2)
 optim_wrapper = dict(
     generator=dict(optimizer=dict(lr=1e-4)),
