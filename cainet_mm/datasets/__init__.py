@@ -1,5 +1,6 @@
 """Data sets and transforms that MMagic and MMCV lack."""
 
+from .boxes import DrawBoxes
 from .errors import BadImageError, TooManyBadImagesError
 from .photos import PhotoDataset, PhotoMaskDataset
 from .positions import PositionedDataset, PositionedSampler
@@ -8,6 +9,7 @@ from .transforms import HoleBox, LoadHole, LoadPhoto, RandomTint, SeededByImage
 
 __all__ = [
     'BadImageError',
+    'DrawBoxes',
     'HoleBox',
     'LoadHole',
     'LoadPhoto',

@@ -5,8 +5,12 @@ from .baselines import (
     AttentionDecoderStage,
     AttentionEncoderStage,
     ClassicalInpaintor,
+    FeatureMatchingInpaintor,
+    LaMaGenerator,
     LBAMGenerator,
     MaskAttention,
+    MIGANGenerator,
+    PatchCritic,
     TwoColumnCritic,
     UnitRangeGenerator,
 )
@@ -14,10 +18,21 @@ from .critics import CAINetCritic, GlobalLocalCritic
 from .decoders import CAINetDecoder
 from .encoder_decoders import CAINetEncoderDecoder
 from .encoders import CAINetEncoder
+from .fourier import FastFourierConv, FourierBlock, FourierEncoder, FourierUnit, SpectralTransform
 from .fused_generators import FusedGenerator
 from .fusions import AlphaFusion, ChannelAttention, DualAttentionFusion, ImageHead
 from .inpaintors import CAINetInpaintor
-from .losses import DilatedTVLoss, MultiScaleLoss, SampleGradientPenalty, TextureLoss, VGGPerceptualLoss
+from .losses import (
+    DilatedTVLoss,
+    FeatureMatchingLoss,
+    HighReceptiveFieldLoss,
+    LogisticGANLoss,
+    MultiScaleLoss,
+    R1Penalty,
+    SampleGradientPenalty,
+    TextureLoss,
+    VGGPerceptualLoss,
+)
 from .siamese import SiameseMoCo, TwoMaskPreprocessor
 from .view_encoders import ViewEncoder, WholeViewPreprocessor
 
@@ -35,14 +50,27 @@ __all__ = [
     'ClassicalInpaintor',
     'DilatedTVLoss',
     'DualAttentionFusion',
+    'FastFourierConv',
+    'FeatureMatchingInpaintor',
+    'FeatureMatchingLoss',
+    'FourierBlock',
+    'FourierEncoder',
+    'FourierUnit',
     'FusedGenerator',
     'GlobalLocalCritic',
+    'HighReceptiveFieldLoss',
     'ImageHead',
     'LBAMGenerator',
+    'LaMaGenerator',
+    'LogisticGANLoss',
+    'MIGANGenerator',
     'MaskAttention',
     'MultiScaleLoss',
+    'PatchCritic',
+    'R1Penalty',
     'SampleGradientPenalty',
     'SiameseMoCo',
+    'SpectralTransform',
     'TextureLoss',
     'TwoColumnCritic',
     'TwoMaskPreprocessor',
