@@ -76,47 +76,47 @@ def lama(weights: dict[str, Tensor], masked_image: Tensor, mask: Tensor, blocks:
     return reflect_conv(weights[f'model.{index + 1}.weight'], x, bias=weights[f'model.{index + 1}.bias']).sigmoid()
 
 
+def norm_shapes(name: str, channels: int) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of a batch norm."""
+    shapes = {f'{name}.{key}': (channels,) for key in ('weight', 'bias', 'running_mean', 'running_var')}
+    return {**shapes, f'{name}.num_batches_tracked': ()}
+
+
+def ffc_shapes(name: str, into: tuple[int, int], out: tuple[int, int], kernel: int = 3) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of a fast Fourier convolution, its local and global channels given."""
+    shapes = {}
+    for source, before in zip('lg', into, strict=True):
+        for target, after in zip('lg', out, strict=True):
+            part, half = f'{name}.ffc.conv{source}2{target}', after // 2
+            if before and after and source == target == 'g':
+                shapes[f'{part}.conv1.0.weight'] = (half, before, 1, 1)
+                shapes |= norm_shapes(f'{part}.conv1.1', half)
+                shapes[f'{part}.fu.conv_layer.weight'] = (2 * half, 2 * half, 1, 1)
+                shapes |= norm_shapes(f'{part}.fu.bn', 2 * half)
+                shapes[f'{part}.conv2.weight'] = (after, half, 1, 1)
+            elif before and after:
+                shapes[f'{part}.weight'] = (after, before, kernel, kernel)
+    for branch, channels in zip('lg', out, strict=True):
+        shapes |= norm_shapes(f'{name}.bn_{branch}', channels) if channels else {}
+    return shapes
+
+
 def published_shapes(width: int = 64, blocks: int = 9, downs: int = 3) -> dict[str, tuple[int, ...]]:
     """The published names and shapes, three quarters of the deepest channels being global."""
-    shapes = {}
-
-    def add_norm(name: str, channels: int) -> None:
-        shapes.update({f'{name}.{key}': (channels,) for key in ('weight', 'bias', 'running_mean', 'running_var')})
-        shapes[f'{name}.num_batches_tracked'] = ()
-
-    def add_ffc(name: str, into: tuple[int, int], out: tuple[int, int], kernel: int = 3) -> None:
-        for source, before in zip('lg', into, strict=True):
-            for target, after in zip('lg', out, strict=True):
-                part = f'{name}.ffc.conv{source}2{target}'
-                if not before or not after:
-                    continue
-                if (source, target) != ('g', 'g'):
-                    shapes[f'{part}.weight'] = (after, before, kernel, kernel)
-                    continue
-                half = after // 2
-                shapes[f'{part}.conv1.0.weight'] = (half, before, 1, 1)
-                add_norm(f'{part}.conv1.1', half)
-                shapes[f'{part}.fu.conv_layer.weight'] = (2 * half, 2 * half, 1, 1)
-                add_norm(f'{part}.fu.bn', 2 * half)
-                shapes[f'{part}.conv2.weight'] = (after, half, 1, 1)
-        for branch, channels in zip('lg', out, strict=True):
-            if channels:
-                add_norm(f'{name}.bn_{branch}', channels)
-
-    add_ffc('model.1', (4, 0), (width, 0), 7)
+    shapes = ffc_shapes('model.1', (4, 0), (width, 0), 7)
     deepest = width * 2**downs
     split = deepest - int(deepest * 0.75), int(deepest * 0.75)
     for level in range(downs):
         out = split if level == downs - 1 else (width * 2 ** (level + 1), 0)
-        add_ffc(f'model.{2 + level}', (width * 2**level, 0), out)
+        shapes |= ffc_shapes(f'model.{2 + level}', (width * 2**level, 0), out)
     for index in range(blocks):
         for conv in ('conv1', 'conv2'):
-            add_ffc(f'model.{2 + downs + index}.{conv}', split, split)
+            shapes |= ffc_shapes(f'model.{2 + downs + index}.{conv}', split, split)
     index = 3 + downs + blocks
     for level in reversed(range(downs)):
         shapes[f'model.{index}.weight'] = (width * 2 ** (level + 1), width * 2**level, 3, 3)
         shapes[f'model.{index}.bias'] = (width * 2**level,)
-        add_norm(f'model.{index + 1}', width * 2**level)
+        shapes |= norm_shapes(f'model.{index + 1}', width * 2**level)
         index += 3
     shapes[f'model.{index + 1}.weight'] = (3, width, 7, 7)
     shapes[f'model.{index + 1}.bias'] = (3,)

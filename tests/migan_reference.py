@@ -38,7 +38,9 @@ def migan(weights: dict[str, Tensor], image: Tensor, known: Tensor) -> Tensor:
     """Inpaint images in [-1, 1] with masks that are 1 where known."""
     side = image.shape[-1]
     name = f'encoder.b{side}.fromrgb'
-    x = activate(F.conv2d(torch.cat((known - 0.5, image * known), 1), weights[f'{name}.weight'], weights[f'{name}.bias']))
+    x = activate(
+        F.conv2d(torch.cat((known - 0.5, image * known), 1), weights[f'{name}.weight'], weights[f'{name}.bias'])
+    )
     skips = {}
     while side >= 4:
         skips[side] = separable(weights, f'encoder.b{side}.conv1', x)

@@ -3,9 +3,9 @@
     python tools/convert_lama.py big-lama.pt work_dirs/lama/big.pth --config configs/baselines/lama_big.py
     python tools/test.py configs/baselines/lama_big.py work_dirs/lama/big.pth
 
-PUBLIC is a training checkpoint of LaMa's authors, the TorchScript file of its generator, or weights alone. Nothing in it
-is run. Every weight of the generator has to find its place, and every place its weights; what else a training checkpoint
-holds, such as the critic and the networks of its losses, is left out.
+PUBLIC is a training checkpoint of LaMa's authors, the TorchScript file of its generator, or weights alone. Nothing in
+it is run. Every weight of the generator has to find its place, and every place its weights; what else a training
+checkpoint holds, such as the critic and the networks of its losses, is left out.
 """
 
 import re
@@ -66,10 +66,11 @@ def refuse_variant(weights, generator):
         ValueError: They are.
     """
     blocks = len({name.split('.')[1] for name in weights if re.match(r'model\.\d+\.conv1\.', name)})
-    if blocks != len(generator.blocks):
+    ours = len(generator.blocks)
+    if blocks != ours:
         fitting = {9: 'lama_places2.py', 18: 'lama_big.py'}.get(blocks)
         advice = f'take --config configs/baselines/{fitting}' if fitting else 'give a config with as many as --config'
-        raise ValueError(f'PUBLIC holds a LaMa of {blocks} blocks, and the config has {len(generator.blocks)}; {advice}.')
+        raise ValueError(f'PUBLIC holds a LaMa of {blocks} blocks, and the config has {ours}; {advice}.')
     if any('.lfu.' in name for name in weights):
         raise ValueError('PUBLIC holds a LaMa with local Fourier units, which the networks here do not have.')
 

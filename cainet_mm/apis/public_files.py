@@ -151,7 +151,7 @@ def read_public_weights(path: str | Path) -> dict[str, Tensor]:
         weights = dict(weights) if isinstance(weights, Mapping) else {}
     if not weights or not all(isinstance(key, str) and isinstance(value, Tensor) for key, value in weights.items()):
         raise ValueError(
-            f'{str(path)!r} holds no weights. It has to be a state dict, a dict that has one as \'state_dict\', or '
+            f"{str(path)!r} holds no weights. It has to be a state dict, a dict that has one as 'state_dict', or "
             'TorchScript whose modules have kept their weights.'
         )
     return weights

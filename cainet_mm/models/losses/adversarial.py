@@ -22,6 +22,9 @@ class LogisticGANLoss(nn.Module):
         loss_weight: Weight of the generator's term; the critic's is 1.
     """
 
+    # as MMagic's has one; a critic is judged by the scale of its scores if it is that of a WGAN
+    gan_type = 'logistic'
+
     def __init__(self, loss_weight: float = 1.0) -> None:
         super().__init__()
         self.loss_weight = loss_weight

@@ -60,6 +60,9 @@ class R1Penalty(nn.Module):
         loss_weight: :math:`\lambda`.
     """
 
+    # a critic is judged by how far its slopes are from 1 unless they should be elsewhere
+    wanted_slope = 0
+
     def __init__(self, loss_weight: float = 0.001) -> None:
         super().__init__()
         self.loss_weight = loss_weight

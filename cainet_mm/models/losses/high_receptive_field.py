@@ -11,11 +11,7 @@ from torch import Tensor, nn
 from ..checkpoints import find_misfits, read_weights, shapes_of
 
 # the first three convolutions and their norms: the published names, and those of MMPretrain's ResNet
-STEM = {
-    f'{kind}{number}': f'stem.{3 * (number - 1) + place}'
-    for place, kind in enumerate(('conv', 'bn'))
-    for number in (1, 2, 3)
-}
+STEM = {f'{kind}{number + 1}': f'stem.{number}.{kind}' for kind in ('conv', 'bn') for number in range(3)}
 
 
 class FrozenDilatedResNet(nn.Module):
@@ -39,10 +35,13 @@ class FrozenDilatedResNet(nn.Module):
                 stem_channels=128,
                 strides=(1, 2, 1, 1),
                 dilations=(1, 1, 2, 4),
-                contract_dilation=True,
                 out_indices=(0, 1, 2, 3),
             )
         )
+        for stage in (self.network.layer3, self.network.layer4):
+            # the layer that had the stride sees what the stage before sees
+            first = stage[0].conv2
+            first.dilation = first.padding = tuple(reach // 2 for reach in first.dilation)
         if weights is not None:
             self.network.load_state_dict(read_resnet_weights(weights, self.network))
         self.register_buffer('mean', torch.tensor((0.485, 0.456, 0.406)).view(1, 3, 1, 1))
