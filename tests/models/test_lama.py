@@ -19,6 +19,7 @@ from lama_reference import (
 )
 from mmagic.registry import MODELS
 from mmengine.config import Config
+from mmengine.registry import HOOKS
 from torch import nn
 
 from cainet_mm.models.fourier import FourierUnit, MatrixFourierUnit
@@ -198,6 +199,9 @@ class TestLosses:
         assert loss(scores, True, is_disc=True, mask=mask).item() == pytest.approx(sum(real) / 4)
         assert loss(scores, True).item() == pytest.approx(10 * sum(real) / 4), 'the weight is that of the generator'
 
+        with pytest.raises(ValueError, match=r'needs a map of scores.*got \(2, 1\)'):
+            loss(torch.zeros(2, 1), False, is_disc=True, mask=mask)
+
     def test_r1_is_the_squared_gradient_of_the_scores_sum(self):
         """Of D(Y) = (w Y, 2 w Y) per sample, the gradient is 3 w at every true image."""
         weight = torch.rand(1, 3, 4, 4, dtype=torch.float64, requires_grad=True)
@@ -334,3 +338,11 @@ class TestTrainingStep:
             self.make(disc=None)
         with pytest.raises(ValueError, match="logged as 'feature_matching'"):
             self.make(losses=dict(feature_matching=dict(type='MultiScaleLoss', scales=(1,), loss=dict(type='L1Loss'))))
+
+    def test_critic_is_not_judged_by_the_slope_and_scores_of_a_wasserstein_critic(self):
+        hook = HOOKS.build(dict(type='CriticHook'))
+        names = ('critic_real', 'critic_fake', 'critic_penalty', 'loss_adv', 'loss_l1')
+        hook._window.add({name: torch.tensor(50.0) for name in names})
+        assert [name for name, value in hook._measure(hook._window, self.make()).items() if value is not None] == [
+            'share'
+        ]

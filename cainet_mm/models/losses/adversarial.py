@@ -37,7 +37,15 @@ class LogisticGANLoss(nn.Module):
             target_is_real: Whether they should be high.
             is_disc: Whether it is the critic's loss.
             mask: 1 in the hole, (N, 1, H, W): where a fake is one. A score is in the hole where any of its pixels is.
+
+        Raises:
+            ValueError: There is a mask, but one score for an image.
         """
+        if mask is not None and input.ndim != 4:
+            raise ValueError(
+                'A mask as the target of fakes needs a map of scores, (N, 1, h, w), as a PatchCritic gives; got '
+                f'{tuple(input.shape)}. Take another critic.'
+            )
         if target_is_real or mask is None:
             loss = F.softplus(-input if target_is_real else input)
         else:
