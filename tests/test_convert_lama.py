@@ -166,6 +166,9 @@ def test_every_weight_is_accounted_for(published, thin_migan, refusal, tmp_path)
     torch.save(weights, path)
     line = refusal('convert_lama', path, out, '--config', THIN)
     assert 'missing: model.5.conv1.bn_g.running_var; keys left over: model.99.weight.' in line
+    twice = {f'{start}generator.{name}': value for start in ('', 'ema.') for name, value in published.items()}
+    torch.save(twice, path)
+    assert 'is there twice, as generator.' in refusal('convert_lama', path, out, '--config', THIN)
     config, weights = thin_migan
     torch.save({name: value for name, value in weights.items() if name != 'synthesis.b8.conv1.noise_const'}, path)
     assert 'missing: synthesis.b8.conv1.noise_const.' in refusal('convert_migan', path, out, '--config', config)
@@ -173,11 +176,14 @@ def test_every_weight_is_accounted_for(published, thin_migan, refusal, tmp_path)
 
 def test_migans_weights_are_converted_and_fill(thin_migan, call_tool, tmp_path):
     config, weights = thin_migan
-    torch.save(weights, tmp_path / 'public.pt')
+    # as a wrapper's, the patterns with other leading axes
+    public = {f'net.{name}': value.squeeze() if name.endswith('_const') else value for name, value in weights.items()}
+    torch.save(public, tmp_path / 'public.pt')
     done = call_tool('convert_migan', tmp_path / 'public.pt', tmp_path / 'ours.pth', '--config', config)
     assert done.returncode == 0, done.stderr
     state = load_model(config, tmp_path / 'ours.pth').generator.state_dict()
     assert torch.equal(state['decoder.8.conv1.noise'], weights['synthesis.b8.conv1.noise_const'])
+    assert torch.equal(state['decoder.8.upsample.kept'], weights['synthesis.b8.upsample.filter_const'])
     assert len(state) == len(weights)
 
 

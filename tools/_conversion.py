@@ -1,11 +1,28 @@
 """What the converters of public checkpoints share: arguments, reading, strict renaming, writing."""
 
 import argparse
+import re
 from pathlib import Path
 
 from _command import Tool, make_package_importable
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
+
+
+def take_marked(weights, pattern):
+    """Takes out of a file the weights whose names match, under the first group of the match.
+
+    Raises:
+        ValueError: Two names have one group.
+    """
+    matches = {name: re.fullmatch(pattern, name) for name in weights}
+    full_names = {}
+    for name, match in matches.items():
+        if match and full_names.setdefault(match[1], name) != name:
+            raise ValueError(
+                f'{match[1]} is there twice, as {full_names[match[1]]} and as {name}; leave one of them out.'
+            )
+    return {short: weights[name] for short, name in full_names.items()}
 
 
 def run_converter(

@@ -10,7 +10,7 @@ checkpoint holds, such as the critic and the networks of its losses, is left out
 
 import re
 
-from _conversion import CONFIGS, run_converter
+from _conversion import CONFIGS, run_converter, take_marked
 
 CONFIG = CONFIGS / 'baselines' / 'lama_places2.py'
 # parts of a layer: the authors' names, and ours
@@ -30,9 +30,7 @@ PARTS = {
 
 def generator_of(weights):
     """Takes the generator's weights out of a file, under names from ``model.`` on."""
-    marked = {name: re.fullmatch(r'(?:.*\.)?generator\.(model\..+)', name) for name in weights}
-    found = {match[1]: weights[name] for name, match in marked.items() if match}
-    return found or dict(weights)
+    return take_marked(weights, r'(?:.*\.)?generator\.(model\..+)') or weights
 
 
 def public_names(generator):

@@ -10,7 +10,7 @@ Every one of them has to find its place, and every place its weights.
 
 import re
 
-from _conversion import CONFIGS, run_converter
+from _conversion import CONFIGS, run_converter, take_marked
 
 CONFIG = CONFIGS / 'baselines' / 'migan_256.py'
 # parts of a separable convolution: ours, and the authors' names
@@ -20,6 +20,20 @@ PARTS = {
     'pointwise': 'conv2',
     'upsample.filter': 'upsample.filter',
 }
+
+
+def plain_weights(weights):
+    """Takes off what a file has before the networks' names, and patterns' leading axes of one."""
+    inner = take_marked(weights, r'(?:.*\.)?((?:encoder|synthesis)\.b\d+\..+)')
+    if len(inner) < len(weights):
+        # something is left over, which is said with the names as they are
+        return weights
+    axes = dict(filter_const=4, noise_const=2)
+    for name, value in inner.items():
+        wanted = axes.get(name.rpartition('.')[2])
+        if wanted and value.numel() == value.shape[-1] ** 2:
+            inner[name] = value.reshape(*[1] * (wanted - 2), *value.shape[-2:])
+    return inner
 
 
 def public_names(generator):
@@ -67,7 +81,7 @@ def is_migan(encdec):
 
 
 def main():
-    run_converter(__doc__, 'MI-GAN', CONFIG, is_migan, public_names, refuse_variant=refuse_variant, any_file=True)
+    run_converter(__doc__, 'MI-GAN', CONFIG, is_migan, public_names, plain_weights, refuse_variant, any_file=True)
 
 
 if __name__ == '__main__':
