@@ -1,5 +1,6 @@
 """Models: every part is registered with MMEngine's root registry, so any OpenMMLab scope finds it by its name."""
 
+from .attention_heads import AttentionHead
 from .baselines import (
     AsymmetricGaussian,
     AttentionDecoderStage,
@@ -41,6 +42,7 @@ __all__ = [
     'AsymmetricGaussian',
     'AttentionDecoderStage',
     'AttentionEncoderStage',
+    'AttentionHead',
     'CAINetCritic',
     'CAINetDecoder',
     'CAINetEncoder',
