@@ -31,7 +31,7 @@ def plain_weights(weights):
     axes = dict(filter_const=4, noise_const=2)
     for name, value in inner.items():
         wanted = axes.get(name.rpartition('.')[2])
-        if wanted and value.numel() == value.shape[-1] ** 2:
+        if wanted and value.ndim >= 2 and value.numel() == value.shape[-1] ** 2:
             inner[name] = value.reshape(*[1] * (wanted - 2), *value.shape[-2:])
     return inner
 

@@ -43,8 +43,8 @@ class MultiScaleLoss(nn.Module):
         unknown = [name for name in takes if name not in (*OUTPUTS, *Level._fields)]
         if unknown:
             raise ValueError(
-                "MultiScaleLoss can hand over 'output', 'composed', 'outside', 'target' and 'mask' to the loss that it "
-                f'wraps, got {unknown}.'
+                "MultiScaleLoss can hand over 'output', 'composed', 'target' and 'mask', and what is 'outside' of the "
+                f'hole, to the loss that it wraps, got {unknown}.'
             )
         self.loss = MMAGIC_MODELS.build(loss)
         self.scales = tuple(scales)
