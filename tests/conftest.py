@@ -34,8 +34,8 @@ def clean_start():
 
 
 def without_vgg_weights(config: dict) -> None:
-    """Give every perceptual loss in a config random VGG weights, since no test can download the real ones."""
-    names = dict(TextureLoss='vgg', VGGPerceptualLoss='pretrained')
+    """Give every perceptual loss in a config random weights, since no test can download the real ones."""
+    names = dict(TextureLoss='vgg', VGGPerceptualLoss='pretrained', HighReceptiveFieldLoss='weights')
     for value in config.values():
         if isinstance(value, dict):
             if value.get('type') in names:

@@ -28,6 +28,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torch.overrides import TorchFunctionMode
 
+from ..models.fourier import FourierUnit, MatrixFourierUnit
 from ..version import __version__
 from .costs import TracedInpaintor
 from .filling import training_size
@@ -244,7 +245,7 @@ def fold_batch_norms(module: nn.Module) -> None:
 
 
 def make_traceable(module: nn.Module) -> None:
-    """Replace layers whose Python code would fix the sizes of the traced image, in place."""
+    """Replace layers that exporters do not know or whose code would fix the sizes of the traced image, in place."""
     for part in module.modules():
         if type(part) is Conv2dAdaptivePadding and all(
             dilation * (kernel - 1) + 1 >= stride
@@ -252,6 +253,8 @@ def make_traceable(module: nn.Module) -> None:
         ):
             # the same weights under another forward
             part.__class__ = SameConv2d
+        elif type(part) is FourierUnit:
+            part.__class__ = MatrixFourierUnit
 
 
 def as_tuple(outputs: Tensor | Sequence[Tensor]) -> tuple[Tensor, ...]:

@@ -1,5 +1,6 @@
 """Data sets and transforms that MMagic and MMCV lack."""
 
+from .boxes import DrawBoxes
 from .errors import BadImageError, BadMaskError, TooManyBadImagesError
 from .masks import read_hole
 from .photos import PhotoDataset, PhotoMaskDataset
@@ -11,6 +12,7 @@ from .transforms import HoleBox, LoadHole, LoadHoleFromSet, LoadPhoto, RandomTin
 __all__ = [
     'BadImageError',
     'BadMaskError',
+    'DrawBoxes',
     'HoleBox',
     'LoadHole',
     'LoadHoleFromSet',

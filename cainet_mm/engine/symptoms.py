@@ -281,8 +281,9 @@ class CriticHook(_WarnsSometimes):
             real, fake = real[:, -length:], fake[:, -length:]
             figures['estimate'] = (real.mean(0) + fake.mean(0)).abs().mean()
             figures['score'] = ((fake.mean(0) - real.mean(0)) / 2).abs().mean()
-        weight = getattr(getattr(model, 'loss_gp', None), 'loss_weight', 0)
-        if penalty is not None and weight:
+        loss_gp = getattr(model, 'loss_gp', None)
+        weight = getattr(loss_gp, 'loss_weight', 0)
+        if penalty is not None and weight and getattr(loss_gp, 'wanted_slope', 1) == 1:
             figures['slope'] = (penalty.mean() / weight).sqrt()
         terms = [window.take((name,)).abs().mean() for name in window.values if not fits(name, self.no_terms)]
         if adversarial is not None and terms:

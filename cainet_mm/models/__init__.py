@@ -1,12 +1,17 @@
 """Models: every part is registered with MMEngine's root registry, so any OpenMMLab scope finds it by its name."""
 
+from .attention_heads import AttentionHead
 from .baselines import (
     AsymmetricGaussian,
     AttentionDecoderStage,
     AttentionEncoderStage,
     ClassicalInpaintor,
+    FeatureMatchingInpaintor,
+    LaMaGenerator,
     LBAMGenerator,
     MaskAttention,
+    MIGANGenerator,
+    PatchCritic,
     TwoColumnCritic,
     UnitRangeGenerator,
 )
@@ -14,11 +19,22 @@ from .critics import CAINetCritic, GlobalLocalCritic
 from .decoders import CAINetDecoder
 from .encoder_decoders import CAINetEncoderDecoder
 from .encoders import CAINetEncoder
+from .fourier import FastFourierConv, FourierBlock, FourierEncoder, FourierUnit, SpectralTransform
 from .fused_generators import FusedGenerator
 from .fusions import AlphaFusion, ChannelAttention, DualAttentionFusion, ImageHead
 from .hole_fills import SmoothFill
 from .inpaintors import CAINetInpaintor
-from .losses import DilatedTVLoss, MultiScaleLoss, SampleGradientPenalty, TextureLoss, VGGPerceptualLoss
+from .losses import (
+    DilatedTVLoss,
+    FeatureMatchingLoss,
+    HighReceptiveFieldLoss,
+    LogisticGANLoss,
+    MultiScaleLoss,
+    R1Penalty,
+    SampleGradientPenalty,
+    TextureLoss,
+    VGGPerceptualLoss,
+)
 from .siamese import SiameseMoCo, TwoMaskPreprocessor
 from .view_encoders import ViewEncoder, WholeViewPreprocessor
 
@@ -27,6 +43,7 @@ __all__ = [
     'AsymmetricGaussian',
     'AttentionDecoderStage',
     'AttentionEncoderStage',
+    'AttentionHead',
     'CAINetCritic',
     'CAINetDecoder',
     'CAINetEncoder',
@@ -36,15 +53,28 @@ __all__ = [
     'ClassicalInpaintor',
     'DilatedTVLoss',
     'DualAttentionFusion',
+    'FastFourierConv',
+    'FeatureMatchingInpaintor',
+    'FeatureMatchingLoss',
+    'FourierBlock',
+    'FourierEncoder',
+    'FourierUnit',
     'FusedGenerator',
     'GlobalLocalCritic',
+    'HighReceptiveFieldLoss',
     'ImageHead',
     'LBAMGenerator',
+    'LaMaGenerator',
+    'LogisticGANLoss',
+    'MIGANGenerator',
     'MaskAttention',
     'MultiScaleLoss',
+    'PatchCritic',
+    'R1Penalty',
     'SampleGradientPenalty',
     'SiameseMoCo',
     'SmoothFill',
+    'SpectralTransform',
     'TextureLoss',
     'TwoColumnCritic',
     'TwoMaskPreprocessor',

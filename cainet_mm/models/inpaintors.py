@@ -163,14 +163,16 @@ class CAINetInpaintor(OneStageInpaintor):
             terms['critic_penalty'].append(self.loss_gp(partial(self.score, mask=mask), real, fake))
         return {name: mean_of(values) for name, values in terms.items()}
 
-    def score(self, images: Tensor, mask: Tensor) -> Tensor:
+    def score(self, images: Tensor, mask: Tensor, **options) -> Tensor:
         """The critic's scores of images.
 
         Args:
             images: (N, 3, h, w).
             mask: 1 in the hole, (N, 1, h, w); looked at with ``disc_input_with_mask`` alone.
+            options: Further arguments of the critic.
         """
-        return self.disc(torch.cat((images, mask.to(images.dtype)), dim=1) if self.disc_input_with_mask else images)
+        seen = torch.cat((images, mask.to(images.dtype)), dim=1) if self.disc_input_with_mask else images
+        return self.disc(seen, **options)
 
     def _update_generator(
         self, outputs: Sequence[Tensor], pyramid: Sequence[Level], wrapper: OptimWrapper

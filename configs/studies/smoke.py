@@ -17,6 +17,7 @@ methods = {
     'AOT-GAN': dict(config='../baselines/smoke/aot_gan.py'),
     'DFNet': dict(config='../baselines/smoke/dfnet.py'),
     'LBAM': dict(config='../baselines/smoke/lbam.py'),
+    'LaMa': dict(config='../baselines/smoke/lama.py'),
     'CAINet, no stage 1': dict(cainet, options={'model.encdec.encoder.init_cfg': None}),
     'CAINet': dict(cainet, encoder=stage1),
 }

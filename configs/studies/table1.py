@@ -11,6 +11,7 @@ methods = {
     'AOT-GAN': dict(config='../baselines/aot_gan_places2.py'),
     'DFNet': dict(config='../baselines/dfnet_places2.py'),
     'LBAM': dict(config='../baselines/lbam_places2.py'),
+    'LaMa': dict(config='../baselines/lama_places2.py'),
     'CAINet': dict(
         config='../cainet/cainet_stage2_places2.py',
         encoder=dict(config='../cainet/cainet_stage1_imagenet.py', into='model.encdec.encoder.init_cfg.checkpoint'),

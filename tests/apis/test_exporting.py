@@ -225,6 +225,7 @@ class TestONNX:
         [
             ('dfnet', 1),
             ('lbam', 1),
+            ('lama', 1),
             pytest.param('pconv', 64, marks=pytest.mark.slow),
             ('global_local', 4),
             ('aot_gan', 4),

@@ -200,7 +200,7 @@ class TestLoadModel:
 
     def test_there_is_one_of_every_kind(self):
         assert {path.stem for path in INPAINTORS} >= {
-            'stage2', 'pconv', 'deepfillv1', 'deepfillv2', 'global_local', 'aot_gan', 'dfnet', 'lbam'
+            'stage2', 'pconv', 'deepfillv1', 'deepfillv2', 'global_local', 'aot_gan', 'dfnet', 'lbam', 'lama'
         }  # fmt: skip
 
 

@@ -61,7 +61,7 @@ def distance(losses, others):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('name', ['stage1', 'stage2', 'dfnet', 'lbam'])
+@pytest.mark.parametrize('name', ['stage1', 'stage2', 'dfnet', 'lbam', 'lama'])
 def test_bfloat16_trains_as_float32_does_but_for_rounding(name, tmp_path):
     exact, _ = train(name, tmp_path / 'float32')
     rounded, runner = train(name, tmp_path / 'bfloat16', in_bfloat16)

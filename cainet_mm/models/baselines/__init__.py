@@ -1,6 +1,8 @@
 """Methods to compare with that MMagic does not bundle."""
 
 from .classical import ClassicalInpaintor
+from .feature_matching import FeatureMatchingInpaintor
+from .lama import LaMaGenerator, PatchCritic
 from .lbam import (
     AsymmetricGaussian,
     AttentionDecoderStage,
@@ -9,6 +11,7 @@ from .lbam import (
     MaskAttention,
     TwoColumnCritic,
 )
+from .migan import MIGANGenerator
 from .unit_range import UnitRangeGenerator
 
 __all__ = [
@@ -16,8 +19,12 @@ __all__ = [
     'AttentionDecoderStage',
     'AttentionEncoderStage',
     'ClassicalInpaintor',
+    'FeatureMatchingInpaintor',
     'LBAMGenerator',
+    'LaMaGenerator',
+    'MIGANGenerator',
     'MaskAttention',
+    'PatchCritic',
     'TwoColumnCritic',
     'UnitRangeGenerator',
 ]

@@ -1,4 +1,4 @@
-"""The penalty that keeps a WGAN critic 1-Lipschitz."""
+"""Penalties on a critic's gradient."""
 
 import torch
 from mmengine.registry import MODELS
@@ -45,3 +45,38 @@ class SampleGradientPenalty(nn.Module):
             )
         norms = torch.linalg.vector_norm(gradient.flatten(1), dim=1)
         return self.loss_weight * (norms - 1).square().mean()
+
+
+@MODELS.register_module()
+class R1Penalty(nn.Module):
+    r"""Gradient penalty on true images (Mescheder et al., ICML 2018).
+
+    .. math:: \lambda\, \mathbb{E}_{Y} \|\nabla_{Y} D(Y)\|_2^2
+
+    The norm is over all pixels and channels of a sample; D(Y) of a critic that puts out several scores for an image is
+    their sum, as in LaMa. The call has the form of :class:`SampleGradientPenalty`.
+
+    Args:
+        loss_weight: :math:`\lambda`.
+    """
+
+    # a critic is judged by how far its slopes are from 1 unless they should be elsewhere
+    wanted_slope = 0
+
+    def __init__(self, loss_weight: float = 0.001) -> None:
+        super().__init__()
+        self.loss_weight = loss_weight
+
+    def forward(self, critic: nn.Module, real: Tensor, fake: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Compute the penalty, in float32 or above whatever the surrounding autocast is.
+
+        Args:
+            critic: D; scores (N, C, H, W) as (N, ...).
+            real: True images, (N, C, H, W).
+            fake: Not looked at.
+            mask: Not looked at.
+        """
+        real = real.detach().to(torch.promote_types(real.dtype, torch.float32)).requires_grad_()
+        with torch.autocast(real.device.type, enabled=False):
+            (gradient,) = torch.autograd.grad(critic(real).sum(), real, create_graph=True)
+        return self.loss_weight * gradient.square().flatten(1).sum(dim=1).mean()

@@ -9,6 +9,9 @@ from torch import Tensor, nn
 
 from ..pyramids import Level, build_pyramid, downscale
 
+# what the generator's image can be handed over as
+OUTPUTS = ('output', 'composed', 'outside')
+
 
 @MODELS.register_module()
 class MultiScaleLoss(nn.Module):
@@ -22,7 +25,8 @@ class MultiScaleLoss(nn.Module):
         loss: Config of any registered loss.
         scales: P (or Q): the scales, counted from 1, the full-size output.
         takes: What is handed to the wrapped loss, in this order, of ``'output'``, ``'composed'`` (the output in the
-            hole, the target elsewhere), ``'target'`` and ``'mask'``.
+            hole, the target elsewhere), ``'outside'`` (the target in the hole, the output elsewhere), ``'target'`` and
+            ``'mask'``.
 
     Raises:
         ValueError: ``scales`` is empty, has repetitions or numbers below 1, or ``takes`` names something else.
@@ -36,11 +40,11 @@ class MultiScaleLoss(nn.Module):
     ) -> None:
         super().__init__()
         check_scales(scales, type(self).__name__)
-        unknown = [name for name in takes if name not in ('output', 'composed', *Level._fields)]
+        unknown = [name for name in takes if name not in (*OUTPUTS, *Level._fields)]
         if unknown:
             raise ValueError(
-                "MultiScaleLoss can hand over 'output', 'composed', 'target' and 'mask' to the loss that it wraps, got "
-                f'{unknown}.'
+                "MultiScaleLoss can hand over 'output', 'composed', 'target' and 'mask', and what is 'outside' of the "
+                f'hole, to the loss that it wraps, got {unknown}.'
             )
         self.loss = MMAGIC_MODELS.build(loss)
         self.scales = tuple(scales)
@@ -74,6 +78,8 @@ class MultiScaleLoss(nn.Module):
             level = dict(output=outputs[scale - 1], **pyramid[scale - 1]._asdict())
             if 'composed' in self.takes:
                 level['composed'] = torch.where(level['mask'] > 0, level['output'], level['target'])
+            if 'outside' in self.takes:
+                level['outside'] = torch.where(level['mask'] > 0, level['target'], level['output'])
             values.append(self.loss(*(level[name] for name in self.takes)))
         if isinstance(values[0], dict):
             return {name: mean_of([value[name] for value in values]) for name in values[0]}
@@ -86,7 +92,7 @@ class MultiScaleLoss(nn.Module):
     ) -> tuple[list[Tensor], list[Level]]:
         """Down-scale one image, its target and its mask, each step halving the size as the decoder's scales do."""
         needed = dict(target=target, mask=mask)
-        if 'composed' in self.takes:
+        if {'composed', 'outside'} & set(self.takes):
             absent = [name for name, given in needed.items() if given is None]
         else:
             absent = [name for name, given in needed.items() if given is None and name in self.takes]

@@ -1,0 +1,172 @@
+"""Reading weights out of files of others, TorchScript and training checkpoints, without running anything in them."""
+
+import io
+import pickle
+import struct
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..models.checkpoints import read_weights
+
+STORAGES = dict(
+    FloatStorage=torch.float32,
+    DoubleStorage=torch.float64,
+    HalfStorage=torch.float16,
+    BFloat16Storage=torch.bfloat16,
+    LongStorage=torch.int64,
+    IntStorage=torch.int32,
+    ShortStorage=torch.int16,
+    CharStorage=torch.int8,
+    ByteStorage=torch.uint8,
+    BoolStorage=torch.bool,
+)
+# what reading a damaged or crafted file can bring about
+DAMAGE = (
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    NotImplementedError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    pickle.UnpicklingError,
+    struct.error,
+    zipfile.BadZipFile,
+)
+
+
+class Stored(NamedTuple):
+    """Numbers in a file: their type and bytes."""
+
+    dtype: torch.dtype
+    data: bytes
+
+
+class Placeholder:
+    """Stands for an object of any foreign type: it has the state that the file gives it, and does nothing."""
+
+    def __init__(self, *args) -> None:
+        self.state: object = None
+
+    def __setstate__(self, state: object) -> None:
+        self.state = state
+
+    def __setitem__(self, key: object, value: object) -> None:
+        pass
+
+    def append(self, value: object) -> None:
+        """Leave it."""
+
+    def extend(self, values: object) -> None:
+        """Leave them."""
+
+
+class PlaceholderDict(dict):
+    """Stands for an ``OrderedDict``."""
+
+    def __setstate__(self, state: object) -> None:
+        pass
+
+
+class WeightsUnpickler(pickle.Unpickler):
+    """Builds lists, dicts, numbers, strings and tensors; whatever else a file names becomes a placeholder.
+
+    No name is looked up, so nothing outside can be called or changed: all that a file gets is made for it here.
+
+    Args:
+        archive: The file.
+        folder: Where in it the pickle is; its tensors are below ``data/`` there.
+    """
+
+    def __init__(self, archive: zipfile.ZipFile, folder: str) -> None:
+        super().__init__(io.BytesIO(archive.read(f'{folder}data.pkl')))
+        self.archive = archive
+        self.folder = folder
+
+    def find_class(self, module: str, name: str) -> object:
+        """Give what stands for a name."""
+        if module == 'torch' and name in STORAGES:
+            # a string can be given no state
+            return name
+        if (module, name) == ('torch._utils', '_rebuild_tensor_v2'):
+            return lambda stored, offset, size, stride, *rest: make_tensor(stored, offset, size, stride)
+        if (module, name) == ('torch._utils', '_rebuild_parameter'):
+            return lambda tensor, *rest: tensor
+        if (module, name) == ('collections', 'OrderedDict'):
+            return type(name, (PlaceholderDict,), {})
+        return type(name, (Placeholder,), {})
+
+    def persistent_load(self, pid: tuple) -> Stored:
+        """Get the numbers of tensors, which the file keeps apart."""
+        _, kind, key, *_ = pid
+        return Stored(STORAGES[kind], self.archive.read(f'{self.folder}data/{key}'))
+
+
+def make_tensor(stored: Stored, offset: int, size: tuple[int, ...], stride: tuple[int, ...]) -> Tensor:
+    """Make a tensor over stored numbers; torch checks that it has no more of them than there are."""
+    if not isinstance(stored, Stored):
+        raise pickle.UnpicklingError('a tensor without numbers')
+    flat = torch.frombuffer(bytearray(stored.data), dtype=stored.dtype) if stored.data else torch.empty(0)
+    return flat.as_strided(tuple(size), tuple(stride), offset)
+
+
+def read_public_weights(path: str | Path) -> dict[str, Tensor]:
+    """Read the weights of a public file: weights alone, a training checkpoint of any framework, or TorchScript.
+
+    Only tensors are taken. Objects of other types, such as what PyTorch Lightning notes in its checkpoints, are passed
+    over, and the code in a TorchScript file is not loaded.
+
+    Args:
+        path: A local file.
+
+    Returns:
+        The weights by their names; those of TorchScript by the names of its modules.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The file is none of these, or holds no weights.
+    """
+    if not zipfile.is_zipfile(path):
+        # of torch before 1.6, and whatever is no checkpoint
+        return read_weights(path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            # archives have all in one folder; of TorchScript's two pickles the other one holds its code's constants
+            folder = next(name for name in archive.namelist() if name.split('/')[1:] == ['data.pkl'])
+            loaded = WeightsUnpickler(archive, folder.removesuffix('data.pkl')).load()
+    except StopIteration:
+        raise ValueError(f'{str(path)!r} cannot be read as a checkpoint: it is another kind of archive.') from None
+    except DAMAGE as error:
+        raise ValueError(f'{str(path)!r} cannot be read as a checkpoint ({type(error).__name__}: {error}).') from error
+    if isinstance(loaded, Placeholder):
+        weights = dict(tensors_in(loaded))
+    else:
+        weights = loaded.get('state_dict', loaded) if isinstance(loaded, Mapping) else {}
+        weights = dict(weights) if isinstance(weights, Mapping) else {}
+    if not weights or not all(isinstance(key, str) and isinstance(value, Tensor) for key, value in weights.items()):
+        raise ValueError(
+            f"{str(path)!r} holds no weights. It has to be a state dict, a dict that has one as 'state_dict', or "
+            'TorchScript whose modules have kept their weights.'
+        )
+    return weights
+
+
+def tensors_in(module: Placeholder, prefix: str = '', depth: int = 0) -> Iterator[tuple[str, Tensor]]:
+    """Walk over a TorchScript module and those in it.
+
+    Raises:
+        ValueError: Modules are nested without end.
+    """
+    if depth > 64:
+        raise ValueError('The modules of a TorchScript file are nested without end.')
+    for name, value in module.state.items() if isinstance(module.state, dict) else ():
+        if isinstance(value, Tensor):
+            yield f'{prefix}{name}', value
+        elif isinstance(value, Placeholder):
+            yield from tensors_in(value, f'{prefix}{name}.', depth + 1)
