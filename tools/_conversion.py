@@ -67,8 +67,8 @@ def run_converter(
     from mmengine.registry import init_default_scope
 
     from cainet_mm.apis.conversion import read_weights, rename_strictly, write_checkpoint
-    from cainet_mm.apis.publishing import CONFIG_KEY, plain_config
     from cainet_mm.apis.public_files import read_public_weights
+    from cainet_mm.apis.publishing import CONFIG_KEY, plain_config
 
     init_default_scope('mmagic')
     chosen = Config.fromfile(args.config)
