@@ -93,6 +93,8 @@ def stop(number, frame):
 
 def summarise(args, tasks, outcomes, seconds, unused, others):
     """Says what was done, and what was not."""
+    from cainet_mm.utils.photo_paths import say_left_alone
+
     failed = [outcome for outcome in outcomes if outcome.problem is not None]
     print(f'{len(outcomes) - len(failed)} of {len(tasks)} photographs have their result in {args.out}.')
     print(describe_effort(seconds))
@@ -102,7 +104,7 @@ def summarise(args, tasks, outcomes, seconds, unused, others):
     if unused:
         print(f'{len(unused)} masks belong to no photograph, such as {unused[0]}.')
     if others:
-        print(f'{len(others)} files are no photographs by their endings and were left alone, such as {others[0]}.')
+        print(say_left_alone(others))
     for outcome in failed:
         print(outcome.problem, file=sys.stderr)
     left = len(tasks) - len(outcomes)

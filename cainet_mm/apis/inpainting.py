@@ -17,6 +17,7 @@ from ..datasets.errors import BadImageError, one_line
 from ..datasets.masks import Value, read_hole
 from ..datasets.preparation import write_whole
 from ..evaluation import make_montage
+from ..utils.photo_paths import say_left_alone
 from .comparison import recorded_scales, to_picture
 from .configs import describe_error
 from .filling import Options, fill_holes, training_size
@@ -155,10 +156,7 @@ def inpaint_folder(
     if unused:
         warnings.warn(f'{len(unused)} masks belong to no photograph, such as {unused[0]}.', stacklevel=3)
     if others:
-        warnings.warn(
-            f'{len(others)} files are no photographs by their endings and were left alone, such as {others[0]}.',
-            stacklevel=3,
-        )
+        warnings.warn(say_left_alone(others), stacklevel=3)
     names = [task.name.as_posix() for task in tasks]
     problems = {task.name.as_posix(): task.problem for task in tasks if task.problem is not None}
     good = [task for task in tasks if task.problem is None]
@@ -266,9 +264,13 @@ def inpaint_all(
     def jobs() -> Iterator[tuple[Source | BadImageError, Job | None]]:
         for image, mask in sources:
             try:
-                yield image, make_job(image, mask, order, read)
+                job = make_job(image, mask, order, read)
             except BadImageError as error:
                 yield error, None
+            else:
+                for note in job.photo.notes:
+                    warnings.warn(note, stacklevel=2)
+                yield image, job
 
     for group in in_groups(jobs(), options.batch_size):
         yield from fill_group(group, model, options, order)
@@ -334,6 +336,7 @@ def read_tasks(tasks: Iterable[Task], read: Reader) -> Iterator[tuple[Outcome, J
         outcome, job = Outcome(task, task.problem), None
         try:
             job = None if task.problem else make_job(task.photo, task.mask, 'rgb', read)
+            outcome.notes += job.photo.notes if job else []
         except Exception as error:  # whatever is wrong with one, the others go on
             outcome.problem = sentence(task, error)
         yield outcome, job

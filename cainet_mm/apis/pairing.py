@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..datasets.mask_names import masks_among, match_masks, name_of_case, names_of_masks, own_of, stem_of
-from ..datasets.preparation import IMAGE_ENDINGS, walk_files
+from ..utils.photo_paths import IMAGE_ENDINGS, Found, find_files, short_name
 from .photo_files import FORMATS
 
 # what is written beside a result on demand, and the ending of its name
@@ -61,7 +61,8 @@ def pair_files(
 
     Returns:
         The tasks in the order of their names, one for each of a photograph's masks; the masks that belong to no
-        photograph; and the files in the folder of photographs that have another ending than those.
+        photograph; and the files in the folder of photographs that have another ending than those, and what is hidden
+        there.
 
     Raises:
         ValueError: A path does not exist, there are no photographs, a single photograph has no mask or several in a
@@ -81,7 +82,7 @@ def pair_one(photo: Path, mask: Path | None, out: Path | None, sides: Sequence[s
     """The task of a single photograph, as :func:`pair_files` says."""
     if mask is not None and mask.is_dir():
         name = Path(photo.name)
-        found, _ = match_masks([name], [path.relative_to(mask) for path in walk_own(mask, [photo]) if is_image(path)])
+        found, _ = match_masks([name], [path.relative_to(mask) for path in find_own(mask, [photo]).images])
         case, *others = cases_of(name, found.get(stem_of(name), {}), photo.parent, mask, mask)
         if case.problem or others:
             raise ValueError(case.problem or f'{photo} has several masks in {mask}; give the file of one of them.')
@@ -93,7 +94,7 @@ def pair_one(photo: Path, mask: Path | None, out: Path | None, sides: Sequence[s
     if out.suffix.lower() not in FORMATS:
         raise ValueError(f'{out} has an unknown ending; photographs are written as {", ".join(FORMATS)}.')
     require_folder(out.parent)
-    task = Task(photo, mask, out, **{side: out.with_name(out.stem + SIDES[side]) for side in sides})
+    task = Task(photo, mask, out, **{side: out.with_name(short_name(out.stem, SIDES[side])) for side in sides})
     clash = find_clash(task, places_of([photo, mask]))
     if clash is not None:
         raise ValueError(clash)
@@ -110,8 +111,8 @@ def pair_folder(
         raise ValueError(f'Photographs, masks and results need folders of their own, got {", ".join(map(str, given))}.')
     if out is not None:
         require_folder(out)
-    files = sorted(walk_own(photos, [None if beside else masks, out]))
-    images = [path.relative_to(photos) for path in files if is_image(path)]
+    files = find_own(photos, [None if beside else masks, out])
+    images = [path.relative_to(photos) for path in files.images]
     among = masks_among(images)
     names = [name for name in images if name not in among]
     if not names:
@@ -120,7 +121,7 @@ def pair_folder(
         folder, candidates = photos, sorted(among)
     elif masks.is_dir():
         folder = masks
-        candidates = [path.relative_to(masks) for path in sorted(filter(is_image, walk_own(masks, [photos, out])))]
+        candidates = [path.relative_to(masks) for path in find_own(masks, [photos, out]).images]
     else:
         folder, candidates = None, []
     found, unused = match_masks(names, candidates)
@@ -135,7 +136,7 @@ def pair_folder(
         if task.problem is None and clash is not None:
             task = replace(task, problem=f'The photograph {task.photo} was not filled: {clash}')
         tasks.append(task)
-    return tasks, unused_masks, [path for path in files if not is_image(path)]
+    return tasks, unused_masks, [*files.others, *files.hidden]
 
 
 def cases_of(
@@ -166,19 +167,9 @@ def cases_of(
         yield Task(photo, mask and folder / mask, None, problem, name=name_of_case(name, stem, len(found)))
 
 
-def walk_own(folder: Path, others: Sequence[Path | None]) -> Iterator[Path]:
+def find_own(folder: Path, others: Sequence[Path | None]) -> Found:
     """Find the files in a folder and those below it, but for those of the other folders, or files, that lie in it."""
-    around = {folder.resolve(), *folder.resolve().parents}
-    apart = places_of(others).keys() - around
-    for path in walk_files(folder, folder / '.none'):
-        place = path.parent.resolve()
-        if not apart & {path.resolve(), place, *place.parents}:
-            yield path
-
-
-def is_image(path: Path) -> bool:
-    """Whether a file has the ending of an image."""
-    return path.suffix.lower() in IMAGE_ENDINGS
+    return find_files(folder, [path for path in others if path is not None])
 
 
 def places_of(paths: Sequence[Path | None]) -> dict[Path, Path]:
@@ -237,16 +228,16 @@ def choose_names(names: Sequence[Path], ending: str, taken: set[Path]) -> list[P
         ending: The ending.
         taken: Names that are not free; those that are chosen are added.
     """
-    counts = Counter(name.with_name(name.stem + ending) for name in names)
+    counts = Counter(name.with_name(short_name(name.stem, ending)) for name in names)
     free = {name for name, count in counts.items() if count == 1} - taken
     taken |= free
     chosen = []
     for name in names:
-        new = name.with_name(name.stem + ending)
+        new = name.with_name(short_name(name.stem, ending))
         if new not in free:
-            new = name.with_name(name.name + ending)
+            new = name.with_name(short_name(name.name, ending))
             while new in taken:
-                new = new.with_name(new.name + ending)
+                new = new.with_name(short_name(new.name, ending))
             taken.add(new)
         chosen.append(new)
     return chosen
@@ -260,4 +251,4 @@ def is_kept(name: Path) -> bool:
 
 def result_name(name: Path) -> Path:
     """The name of a photograph's result: its own, or, for a format that is lossy or unknown, that of a PNG."""
-    return name if is_kept(name) else name.with_suffix('.png')
+    return name if is_kept(name) else name.with_name(short_name(name.stem, '.png'))

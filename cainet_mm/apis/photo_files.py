@@ -3,15 +3,17 @@
 import io
 import struct
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageCms
 
 from ..datasets.errors import BadImageError, one_line
 from ..datasets.preparation import write_whole
+from ..utils.photo_paths import open_image_file
 
 
 @dataclass(frozen=True)
@@ -81,12 +83,14 @@ class Photo:
         alpha: (H, W), uint8, or ``None``.
         orientation: EXIF's number of how the pixels lie in the file; 1 for upright.
         info: What stands beside the pixels: ``exif``, ``icc_profile``, ``dpi``.
+        notes: Sentences on what is not as in the file.
     """
 
     pixels: np.ndarray
     alpha: np.ndarray | None = None
     orientation: int = 1
     info: dict = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
 
 def read_photo(path: Path) -> Photo:
@@ -98,32 +102,15 @@ def read_photo(path: Path) -> Photo:
     Raises:
         BadImageError: It cannot be read, or is of a kind whose pixels would not survive.
     """
-    image, orientation = open_image(path, 'photograph')
-    return photo_of(image, f'The photograph {path}', orientation)
-
-
-def open_image(path: Path, kind: str) -> tuple[Image.Image, int]:
-    """Read an image file whole, and the orientation that it has in the file.
-
-    Args:
-        path: The file.
-        kind: What it is called in the sentence.
-
-    Raises:
-        BadImageError: It cannot be read.
-    """
+    name = f'The photograph {path}'
     try:
-        # the file is closed when the block is left; its pixels have been read then. Not by its path: Pillow would map a
-        # grey TIFF into memory, with the wrong width where EXIF turns it
-        with open(path, 'rb') as file, Image.open(file) as image:
-            check_header(image, f'The {kind} {path}')
-            orientation = image.getexif().get(ORIENTATION, 1)
-            image.load()
-            return image, orientation
+        with open_image_file(path) as image:
+            check_frames(image, name)
+            return photo_of(image, name, image.getexif().get(ORIENTATION, 1))
     except BadImageError:
         raise
     except Exception as error:  # Pillow's decoders raise their own kinds on damaged bytes
-        raise BadImageError(f'The {kind} {path} cannot be read ({one_line(error)}).') from error
+        raise BadImageError(f'{name} cannot be read ({one_line(error)}).') from error
 
 
 def load_pixels(image: Image.Image, name: str) -> None:
@@ -146,8 +133,9 @@ def photo_of(image: Image.Image, name: str = 'The photograph', stored: int = 1) 
     """Take a PIL image apart.
 
     Args:
-        image: Modes L, LA, RGB, RGBA, I;16 and P; the last one becomes RGB or RGBA. Of an image with several frames,
-            the one that it is at.
+        image: Modes L, LA, RGB, RGBA, I;16 and P; the last one becomes RGB or RGBA. CMYK becomes RGB, of colours of
+            16 bits the upper 8 are taken, and 1-bit images become grey, all with a note. Of an image with several
+            frames, the one that it is at.
         name: What it is called in sentences.
         stored: The orientation in its file. Pillow turns a TIFF upright when it reads the pixels, and leaves other
             images as they are.
@@ -155,6 +143,8 @@ def photo_of(image: Image.Image, name: str = 'The photograph', stored: int = 1) 
     Raises:
         BadImageError: It cannot be read, or is of another kind.
     """
+    # known before the pixels are read
+    notes = [f'{name} has 16 bits for each colour, of which 8 are read: its result has 8.'] if is_deep(image) else []
     load_pixels(image, name)
     info = {key: image.info[key] for key in ('exif', 'icc_profile', 'dpi') if image.info.get(key)}
     orientation = image.getexif().get(ORIENTATION, 1)
@@ -170,6 +160,12 @@ def photo_of(image: Image.Image, name: str = 'The photograph', stored: int = 1) 
             f'{name} has 16 bits and one grey value that stands for transparent, which others could turn into when '
             'holes are filled. Convert it to 8 bits with an alpha channel, or take the transparency out.'
         )
+    if image.mode == 'CMYK':
+        image, how = colours_of(image, info.pop('icc_profile', None))
+        notes.append(f'{name} is CMYK: its result is RGB, converted {how}.')
+    if image.mode == '1':
+        notes.append(f'{name} is black and white with 1 bit for each pixel: its result is grey, with 8.')
+        image = image.convert('LA' if 'transparency' in image.info else 'L')
     if image.mode == 'P' or 'transparency' in image.info and image.mode in ('L', 'RGB'):
         image = image.convert('RGBA' if 'transparency' in image.info else 'RGB')
     if image.mode == 'I' and image.getextrema()[0] >= 0 and image.getextrema()[1] < 2**16:
@@ -179,7 +175,7 @@ def photo_of(image: Image.Image, name: str = 'The photograph', stored: int = 1) 
         pixels = np.asarray(image)
     else:
         raise BadImageError(
-            f'{name} has the mode {image.mode}; grey (8 or 16 bits), RGB and RGBA (8 bits) and palettes are accepted. '
+            f'{name} has the mode {image.mode}; grey (1, 8 or 16 bits), RGB, RGBA, CMYK and palettes are accepted. '
             'Convert it to one of them.'
         )
     pixels = pixels.astype(pixels.dtype.newbyteorder('='))
@@ -190,7 +186,7 @@ def photo_of(image: Image.Image, name: str = 'The photograph', stored: int = 1) 
     alpha = None
     if pixels.shape[2] in (2, 4):
         pixels, alpha = pixels[..., :-1], pixels[..., -1]
-    return Photo(np.ascontiguousarray(pixels), alpha, stored if orientation == 1 else orientation, info)
+    return Photo(np.ascontiguousarray(pixels), alpha, stored if orientation == 1 else orientation, info, notes)
 
 
 # by which EXIF's directories say where a thumbnail begins and how long it is: a JPEG, and one that is not compressed
@@ -251,22 +247,35 @@ def without_thumbnail(exif: bytes) -> bytes:
     return bytes(data)
 
 
-def check_header(image: Image.Image, name: str) -> None:
-    """Refuse what Pillow would not read whole, and without a word: several frames, and colours of more than 8 bits.
+def check_frames(image: Image.Image, name: str) -> None:
+    """Refuse an image file with several frames, of which only one would be read.
 
     Raises:
-        BadImageError: The image file has them.
+        BadImageError: It has them.
     """
     # a phone's MPO is a JPEG with a second view behind it
     if getattr(image, 'n_frames', 1) > 1 and image.format != 'MPO':
         raise BadImageError(f'{name} has {image.n_frames} frames; give each as an image of its own.')
+
+
+def is_deep(image: Image.Image) -> bool:
+    """Whether an image that was opened, and not read yet, has colours of 16 bits, of which Pillow reads 8."""
     # a raw mode such as RGB;16B, or the largest value of a PPM
     coding = str([tile[3] for tile in getattr(image, 'tile', ())])
-    if image.mode in ('L', 'LA', 'RGB', 'RGBA') and (';16' in coding or '65535' in coding):
-        raise BadImageError(
-            f'{name} has 16 bits for each colour, which Pillow cannot read whole. Convert it to 8 bits, or give its '
-            'pixels to inpaint() as an array of uint16.'
-        )
+    return image.mode in ('L', 'LA', 'RGB', 'RGBA', 'CMYK') and (';16' in coding or '65535' in coding)
+
+
+def colours_of(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, str]:
+    """Convert CMYK to RGB: by its colour profile to sRGB where it has one, else by Pillow's formula.
+
+    Returns:
+        The image, and how it was converted.
+    """
+    if profile:
+        with suppress(ImageCms.PyCMSError, OSError):
+            own, srgb = ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile('sRGB')
+            return ImageCms.profileToProfile(image, own, srgb, outputMode='RGB'), 'to sRGB by its colour profile'
+    return image.convert('RGB'), 'without a colour profile, so that colours may look different'
 
 
 def image_of(photo: Photo, pixels: np.ndarray, alpha: np.ndarray | None) -> Image.Image:

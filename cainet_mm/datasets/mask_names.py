@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from ..utils.photo_paths import short_name
+
 # what a mask's name has behind its photograph's: image1_mask001, photo_mask, photo_mask_2, photo-mask
 MASK_STEM = re.compile(r'(?P<photo>.+?)[_-]mask[_-]?\d*', re.IGNORECASE)
 
@@ -72,4 +74,4 @@ def name_of_case(photo: Path, stem: Path, total: int) -> Path:
         stem: The mask's name, without its ending.
         total: Number of the photograph's masks.
     """
-    return photo if total == 1 else photo.with_name(stem.name + photo.suffix)
+    return photo if total == 1 else photo.with_name(short_name(stem.name, photo.suffix))

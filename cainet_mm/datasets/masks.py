@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageOps
 
+from ..utils.photo_paths import open_image_file
 from .errors import BadImageError, one_line
 
 Mask = np.ndarray | Image.Image | str | Path
@@ -85,8 +86,7 @@ def pixels_of(mask: Image.Image | str | Path, name: str) -> tuple[np.ndarray, np
     """
     if isinstance(mask, str | Path):
         try:
-            # not by its path: Pillow would map a grey TIFF into memory, with the wrong width where EXIF turns it
-            with open(mask, 'rb') as file, Image.open(file) as image:
+            with open_image_file(mask) as image:
                 return pixels_of(image, name)
         except BadImageError:
             raise

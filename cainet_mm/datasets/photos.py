@@ -1,26 +1,20 @@
 """Folders and lists of photographs."""
 
 import os
-import re
 from logging import WARNING
 from pathlib import Path
 
 from mmagic.datasets import BasicImageDataset
 from mmcv.transforms import Compose
-from mmengine.fileio import list_from_file
 from mmengine.logging import print_log
 from mmengine.registry import DATASETS
-from PIL import Image
 
+from ..utils.photo_paths import IMAGE_ENDINGS, find_files, open_image_file, read_names
 from .bad_images import BadImages
 from .errors import BadImageError, mask_of_another_size
 from .mask_names import masks_among, match_masks, name_of_case, names_of_masks, own_of, stem_of
 from .masks import read_hole
-from .preparation import walk_images
 from .transforms import LoadHole
-
-# a line of a list with a label or a shape after the file name, as other projects write them
-LABELLED = re.compile(r'(?P<name>.+\.(?:jpe?g|png|ppm|bmp|tiff?|webp))\s+(?:\d+|\(.*\))', re.IGNORECASE)
 
 
 @DATASETS.register_module()
@@ -31,17 +25,22 @@ class PhotoDataset(BasicImageDataset):
     names it, and counted (``bad_images``); beyond a share of bad images the run stops. In test mode, where each image
     counts, all headers are looked at in the beginning and the bad ones left out, so every model sees the same images.
     The order is that of the sorted names, on every file system. Of a folder, images that are named as masks of others
-    (``a_mask.png`` beside ``a.png``) are left out.
+    (``a_mask.png`` beside ``a.png``) are left out, and what else is no photograph is left alone; both are said.
+
+    A list names images relative to the folder of photographs, or by absolute paths, and is read as
+    :func:`~cainet_mm.utils.photo_paths.read_names` says: the ``key`` of an image, by which masks are seeded, is the
+    same however its name is spelled.
 
     Args:
         data_prefix: Folders below ``data_root``; the photographs are under ``gt``.
         max_bad_share: Share of the images that may be bad. One bad image is always tolerated.
+        img_suffix: Endings of the images in a folder, in any letter case.
         kwargs: As MMagic's ``BasicImageDataset``: ``ann_file``, ``data_root``, ``pipeline``, ``test_mode``,
             ``recursive``, ...
 
     Raises:
         FileNotFoundError: A folder or the list does not exist.
-        ValueError: There are no images.
+        ValueError: There are no images, or the list has another encoding than UTF-8.
         TooManyBadImagesError: There are too many bad ones.
     """
 
@@ -49,10 +48,15 @@ class PhotoDataset(BasicImageDataset):
         self,
         data_prefix: dict[str, str] = dict(gt=''),
         max_bad_share: float = 0.05,
+        img_suffix: str | tuple[str, ...] = tuple(sorted(IMAGE_ENDINGS)),
         **kwargs,
     ) -> None:
         self.max_bad_share = max_bad_share
-        super().__init__(data_prefix=dict(data_prefix), filename_tmpl={}, **kwargs)
+        endings = [img_suffix] if isinstance(img_suffix, str) else img_suffix
+        self.endings = sorted({ending.lower() for ending in endings})
+        # a remote store compares them letter by letter
+        img_suffix = (*self.endings, *map(str.upper, self.endings))
+        super().__init__(data_prefix=dict(data_prefix), filename_tmpl={}, img_suffix=img_suffix, **kwargs)
 
     def load_data_list(self) -> list[dict]:
         """List the images, after making sure that there are some."""
@@ -67,13 +71,13 @@ class PhotoDataset(BasicImageDataset):
                 f'The image list {self.ann_file!r} does not exist. Write one file name per line, relative to the '
                 "data folder, or set ann_file='' to take every image in the folder."
             )
-        images = sorted(super().load_data_list(), key=lambda info: info['key'])
+        images = sorted(map(self._info_of, self._get_path_list()), key=lambda info: info['key'])
         where = self.ann_file if self.use_ann_file else self.data_prefix[self.search_key]
         if not self.use_ann_file:
             images = self._leave_out_masks(images)
         if not images:
             raise ValueError(
-                f'{where!r} names no images. Accepted are the endings {", ".join(sorted(set(self.img_suffix)))}; for '
+                f'{where!r} names no images. Accepted are the endings {", ".join(self.endings)}; for '
                 'folders in folders set recursive=True.'
             )
         self.bad_images = BadImages(len(images), self.max_bad_share)
@@ -99,18 +103,30 @@ class PhotoDataset(BasicImageDataset):
             )
         return [info for info in images if self._name_of(info) not in among]
 
+    def _info_of(self, name: str) -> dict:
+        """The entry of an image: its ``key``, the name without an ending, and its paths."""
+        paths = {f'{key}_path': os.path.join(folder, name) for key, folder in self.data_prefix.items()}
+        return dict(key=os.path.splitext(name)[0], **paths)
+
     def _get_path_list_from_ann(self) -> list[str]:
         """Read the names of the list. MMagic's own ends a name at its first blank; a label after it is left out."""
-        lines = [line for line in list_from_file(self.ann_file, backend_args=self.backend_args) if line.strip()]
-        labelled = (LABELLED.fullmatch(line) for line in lines)
-        names = (match['name'] if match else line for line, match in zip(lines, labelled, strict=True))
-        return [name.replace('/', os.sep) for name in names]
+        return read_names(self.ann_file, self.data_prefix[self.search_key], self.backend_args)
+
+    def _get_path_list_from_folder(self) -> list[str]:
+        """Find the images of the folder; MMagic's own leaves out links, and what is written in mixed letter case."""
+        if self.backend_args is not None:
+            return [name.replace(os.sep, '/') for name in super()._get_path_list_from_folder()]
+        folder = Path(self.data_prefix[self.search_key])
+        found = find_files(folder, recursive=self.recursive, endings=self.endings)
+        if left := found.left_alone():
+            print_log(left, 'current')
+        return [path.relative_to(folder).as_posix() for path in found.images]
 
     def _opens(self, index: int, path: str) -> bool:
         if self.backend_args is not None:
             return True
         try:
-            with Image.open(path):
+            with open_image_file(path):
                 return True
         except OSError as error:
             self.bad_images.add(index, path, f'{path} cannot be opened as an image ({error}).')
@@ -166,7 +182,7 @@ class PhotoMaskDataset(PhotoDataset):
         images = super().load_data_list()
         photos = self.data_prefix[self.search_key]
         root = Path(self.mask_root)
-        masks = [path.relative_to(root) for path in walk_images(root, root / '.none')]
+        masks = [path.relative_to(root) for path in find_files(root).images]
         if root.resolve() == Path(photos).resolve():
             masks = masks_among(masks)
         found, left = match_masks(map(self._name_of, images), masks)

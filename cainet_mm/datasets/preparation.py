@@ -11,12 +11,10 @@ from multiprocessing.pool import ThreadPool
 from pathlib import Path
 
 import numpy as np
-from mmagic.datasets.basic_image_dataset import IMG_EXTENSIONS
-from PIL import Image
+from mmengine.logging import print_log
 
+from ..utils.photo_paths import IMAGE_ENDINGS, find_files, open_image_file, short_name
 from .mask_names import masks_among
-
-IMAGE_ENDINGS = frozenset(ending.lower() for ending in (*IMG_EXTENSIONS, '.webp'))
 
 
 class PreparationError(ValueError):
@@ -197,39 +195,15 @@ def find_part(root: Path, part: Part, lists: Path) -> list[str]:
             f'{root} has none of the folders {", ".join(part.folders)}, where the {part.name} images are expected; '
             'unpack or link them there.'
         )
-    images = sorted(path.relative_to(root).as_posix() for path in walk_images(root / folder, lists))
+    found = find_files(root / folder, [lists])
+    images = sorted(path.relative_to(root).as_posix() for path in found.images)
     if not images:
         raise PreparationError(
             f'{root / folder} has no images; accepted are the endings {", ".join(sorted(IMAGE_ENDINGS))}.'
         )
+    if left := found.left_alone():
+        print_log(left, 'current')
     return images
-
-
-def walk_images(folder: Path, excluded: Path) -> Iterator[Path]:
-    """Find the images in a folder and those below it, links followed; hidden files and one folder are left out."""
-    return (path for path in walk_files(folder, excluded) if path.suffix.lower() in IMAGE_ENDINGS)
-
-
-def walk_files(folder: Path, excluded: Path) -> Iterator[Path]:
-    """Find the files in a folder and those below it, links followed; hidden files and one folder are left out.
-
-    Raises:
-        OSError: A folder cannot be read, whose files would be missing without a word.
-    """
-
-    def stop(error: OSError) -> None:
-        raise error
-
-    visited = {excluded.resolve()}
-    for parent, folders, files in os.walk(folder, onerror=stop, followlinks=True):
-        if Path(parent).resolve() in visited:
-            folders.clear()
-            continue
-        visited.add(Path(parent).resolve())
-        folders[:] = [name for name in folders if not name.startswith('.')]
-        for name in files:
-            if not name.startswith('.'):
-                yield Path(parent, name)
 
 
 def check_count(source: Source, part: Part, found: int) -> None:
@@ -287,7 +261,7 @@ def find_problem(path: Path, min_side: int = 1, headers_only: bool = False) -> s
     if not is_writable_name(path.name):
         return 'has a name that no list can hold'
     try:
-        with Image.open(path) as image:
+        with open_image_file(path) as image:
             width, height = image.size
             if min(width, height) < min_side:
                 return f'is {height}x{width} pixels, smaller than {min_side} along one side'
@@ -319,7 +293,7 @@ def write_list(path: Path, lines: Sequence[str]) -> None:
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file under another name first, so that an interruption leaves no half of it; its folder is made."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f'.{path.name}.{os.getpid()}')
+    partial = path.with_name(short_name(f'.{path.name}', f'.{os.getpid()}'))
     try:
         partial.write_bytes(content)
         partial.replace(path)

@@ -1,6 +1,7 @@
 """Transforms that MMagic and MMCV lack."""
 
 import os
+import posixpath
 import random
 import zlib
 from collections.abc import Callable, Iterator
@@ -10,12 +11,12 @@ from logging import WARNING
 import numpy as np
 from mmagic.datasets.transforms import LoadImageFromFile
 from mmcv.transforms import BaseTransform, Compose
-from mmengine.fileio import list_from_file
 from mmengine.logging import print_log
 from mmengine.registry import TRANSFORMS
-from PIL import Image
+from PIL import ImageOps
 
-from .errors import BadImageError, BadMaskError
+from ..utils.photo_paths import open_image_file, read_names
+from .errors import BadImageError, BadMaskError, one_line
 from .masks import Value, read_hole
 
 # what becomes of an image mode that is not plain RGB
@@ -61,7 +62,7 @@ class LoadPhoto(LoadImageFromFile):
             reason = ' '.join(str(error).split())
             raise BadImageError(f'{filename} cannot be decoded as an image ({reason}).') from error
         if image is None:
-            raise BadImageError(f'{filename} is no image that can be decoded (JPEG, PNG, BMP, TIFF, WebP are).')
+            image = self._decode_by_pillow(filename)
         height, width = image.shape[:2]
         if height < self.min_size[0] or width < self.min_size[1]:
             raise BadImageError(
@@ -71,10 +72,21 @@ class LoadPhoto(LoadImageFromFile):
         self._note_mode(filename)
         return image
 
+    def _decode_by_pillow(self, filename: str) -> np.ndarray:
+        """Decode what OpenCV cannot, such as HEIC where Pillow can: (H, W, 3), uint8, upright."""
+        try:
+            with open_image_file(filename) as image:
+                pixels = np.asarray(ImageOps.exif_transpose(image).convert('RGB'))
+        except Exception as error:  # Pillow's decoders raise their own kinds on damaged bytes
+            raise BadImageError(
+                f'{filename} is no image that can be decoded (JPEG, PNG, BMP, TIFF, WebP are): {one_line(error)}.'
+            ) from error
+        return pixels if self.channel_order == 'rgb' else np.ascontiguousarray(pixels[..., ::-1])
+
     def _note_mode(self, filename: str) -> None:
         try:
             # reads the header alone, of local files; the decoder has turned whatever it was into BGR
-            with Image.open(filename) as header:
+            with open_image_file(filename) as header:
                 mode = header.mode
         except OSError:
             return
@@ -144,14 +156,14 @@ class LoadHoleFromSet(HoleReader):
     ``'set'`` picks.
 
     Args:
-        mask_list_file: List of the masks, one name per line.
+        mask_list_file: List of the masks, one name per line, in UTF-8.
         prefix: The folder that the names are relative to.
         hole_value: The hole's value in masks of several.
         invert: Whether the masks mark what is known instead.
 
     Raises:
         FileNotFoundError: There is no such list.
-        ValueError: It is empty.
+        ValueError: It is empty, or has another encoding.
         BadMaskError: A mask cannot be read, does not say what is the hole, has none, or has another size than the
             photograph.
     """
@@ -164,7 +176,7 @@ class LoadHoleFromSet(HoleReader):
                 'per line, relative to prefix.'
             )
         self.mask_list_file = mask_list_file
-        self.masks = [os.path.join(prefix, name) for name in list_from_file(mask_list_file) if name.strip()]
+        self.masks = [os.path.join(prefix, name) for name in read_names(mask_list_file, prefix)]
         if not self.masks:
             raise ValueError(f'The list of masks {mask_list_file!r} is empty.')
 
@@ -228,7 +240,7 @@ class SeededByImage(BaseTransform):
                 f'SeededByImage seeds by results[{self.name_key!r}], but the results have {sorted(results)}. Set '
                 'name_key to an entry that names the image.'
             )
-        name = str(results[self.name_key]).replace(os.sep, '/')
+        name = posixpath.normpath(str(results[self.name_key]).replace('\\', '/'))
         with seeded(zlib.crc32(f'{self.seed}/{name}'.encode())):
             return self.transforms(results)
 

@@ -149,7 +149,8 @@ class Page:
             return gr.update(visible='hidden'), None, str(error)
         height, width = photo.pixels.shape[:2]
         editor = dict(background=view_of(photo, photo.pixels), layers=[], composite=None)
-        return gr.update(visible=True), editor, f'{width} × {height} pixels. Paint over what is to be filled.'
+        said = [f'{width} × {height} pixels. Paint over what is to be filled.', *photo.notes]
+        return gr.update(visible=True), editor, ' '.join(said)
 
     def read(self, file: dict[str, Any] | None) -> Photo:
         """Read a photograph that was uploaded.

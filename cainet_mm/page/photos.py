@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ..apis.photo_files import FORMATS, ORIENTATION, Photo, check_header, image_of, photo_of, transparent_in
+from ..apis.photo_files import FORMATS, ORIENTATION, Photo, check_frames, image_of, photo_of, transparent_in
 from ..datasets.errors import BadImageError, one_line
 
 # Pillow knows more, among them formats that start other programs; a phone's MPO is found as a JPEG
@@ -101,14 +101,12 @@ def read_upload(content: bytes, limits: Limits) -> Photo:
     image = open_upload(content)
     limits.check_size(image.size)
     try:
-        check_header(image, 'The photograph')
-        orientation = image.getexif().get(ORIENTATION, 1)
-        image.load()
+        check_frames(image, 'The photograph')
+        return photo_of(image, 'The photograph', image.getexif().get(ORIENTATION, 1))
     except BadImageError:
         raise
     except Exception as error:  # as above
         raise BadImageError(f'The photograph cannot be read ({one_line(error)}).') from error
-    return photo_of(image, 'The photograph', orientation)
 
 
 def read_layer(path: Path, size: tuple[int, int]) -> np.ndarray:

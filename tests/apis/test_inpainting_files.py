@@ -146,6 +146,14 @@ class TestNames:
                 result = np.asarray(Image.open(task.out))
                 np.testing.assert_array_equal(result[~HOLE], photos[task.photo.name][~HOLE])
 
+    def test_the_longest_names_have_their_results(self, network):
+        for name in ('x' * 251 + '.png', 'x' * 251 + '.jpg', 'x' * 250 + 'y.jpg'):
+            photo(f'photos/{name}')
+        mask('mask.png')
+        tasks, _, _ = pair('photos', 'mask.png', 'out', save_raw=True, save_scales=True)
+        assert [outcome.problem for outcome in inpaint_files(tasks, network)] == [None] * 3
+        assert len(contents('out')) == len({path for task in tasks for path in task.outputs}) == 9
+
     def test_plain_names_are_kept_where_they_are_free(self):
         photo('photos/a.jpg')
         mask('mask.png')

@@ -244,11 +244,48 @@ class TestWriting:
 
 class TestReading:
     @pytest.mark.parametrize('ending', ['.png', '.tif', '.ppm'])
-    def test_16_bit_colours_are_refused_not_cut(self, tmp_path, ending):
+    def test_of_16_bit_colours_8_are_kept_and_that_is_said(self, tmp_path, telea, ending):
+        pixels, hole = noise((30, 40, 3), np.uint16), square((30, 40), 9, 9, 9)
         path = tmp_path / f'deep{ending}'
-        cv2.imwrite(str(path), noise((9, 8, 3), np.uint16))
-        with pytest.raises(BadImageError, match=rf'{path} has 16 bits for each colour'):
-            read_photo(path)
+        cv2.imwrite(str(path), pixels[..., ::-1])
+        (outcome,) = inpaint_files(pair_files(path, self.save(hole, tmp_path), tmp_path / 'out.png')[0], telea)
+        assert outcome.problem is None
+        assert f'{path} has 16 bits for each colour, of which 8 are read: its result has 8.' in outcome.notes[0]
+        result = np.asarray(Image.open(tmp_path / 'out.png')).astype(int)
+        assert np.abs(result - pixels / 257.0)[~hole].max() <= 1
+
+    @pytest.mark.parametrize('profile', [None, b'no profile'])
+    def test_cmyk_becomes_rgb_and_that_is_said(self, tmp_path, telea, profile):
+        path, hole = tmp_path / 'print.jpg', square((30, 40), 9, 9, 9)
+        image = Image.fromarray(np.full((30, 40, 3), (200, 40, 90), np.uint8)).convert('CMYK')
+        image.save(path, quality=100, icc_profile=profile)
+        with pytest.warns(UserWarning, match=rf'{path} is CMYK: its result is RGB, converted without a colour profile'):
+            result = inpaint(path, hole, model=telea)
+        assert result.mode == 'RGB' and 'icc_profile' not in result.info
+        assert np.abs(np.asarray(result).astype(int) - (200, 40, 90)).max() <= 4
+        opened = Image.open(path)
+        np.testing.assert_array_equal(photo_of(opened).pixels[~hole], np.asarray(result)[~hole])
+
+    @pytest.mark.parametrize('ending', ['.png', '.tif', '.bmp'])
+    def test_1_bit_becomes_grey(self, tmp_path, telea, ending):
+        pixels, hole = noise((30, 40)) > 127, square((30, 40), 9, 9, 9)
+        Image.fromarray(pixels).save(tmp_path / f'line{ending}')
+        tasks = pair_files(tmp_path / f'line{ending}', self.save(hole, tmp_path), tmp_path / f'out{ending}')[0]
+        (outcome,) = inpaint_files(tasks, telea)
+        assert outcome.problem is None and '1 bit for each pixel: its result is grey' in outcome.notes[0]
+        result = Image.open(tmp_path / f'out{ending}')
+        assert result.mode == 'L'
+        np.testing.assert_array_equal(np.asarray(result)[~hole], np.where(pixels, 255, 0)[~hole])
+
+    def test_1_bit_with_a_transparent_value(self, tmp_path):
+        pixels = noise((12, 17)) > 127
+        Image.fromarray(pixels).save(tmp_path / 'line.png', transparency=255)
+        photo = photo_of(Image.open(tmp_path / 'line.png'))
+        np.testing.assert_array_equal(photo.alpha > 0, ~pixels)
+
+    def save(self, hole, folder):
+        Image.fromarray(hole).save(folder / 'mask.png')
+        return folder / 'mask.png'
 
     @pytest.mark.parametrize('ending', ['.png', '.tif'])
     def test_16_bit_grey_is_kept(self, tmp_path, telea, ending):

@@ -20,8 +20,8 @@ from cainet_mm.datasets.preparation import (
     divide,
     find_problem,
     prepare,
-    walk_files,
 )
+from cainet_mm.utils.photo_paths import find_files
 
 SMALL = Source('Small set', (Part('train', ('train', 'training')), Part('test', ('test',))), min_side=32)
 POOL = Source('Pool', (Part('all', ('',)),), min_side=32)
@@ -94,7 +94,7 @@ class TestLists:
 
         monkeypatch.setattr(os, 'scandir', refuse)
         with pytest.raises(PermissionError, match=f"Permission denied: '{closed}'"):
-            list(walk_files(root, root / 'lists'))
+            find_files(root, [root / 'lists'])
 
     def test_linked_folders_are_followed_once(self, root, tmp_path_factory):
         elsewhere = tmp_path_factory.mktemp('elsewhere')
