@@ -27,6 +27,8 @@ from typing import IO
 import numpy as np
 import torch
 from packaging.version import Version
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 
 # by which torch from 2.6 on can be told to read as it did before
 FORCED_OPEN = 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD'
@@ -57,7 +59,11 @@ _patches: list[tuple] = []
 _lock = threading.Lock()
 
 
-class UnsafeCheckpointError(ValueError):
+class WeightsError(ValueError):
+    """Weights cannot be read from a file, or do not fit; the message says why and what to do."""
+
+
+class UnsafeCheckpointError(WeightsError):
     """A file is no checkpoint that can be read without running what is in it."""
 
 
@@ -93,9 +99,12 @@ def make_checkpoint_loader_safe() -> None:
     @functools.wraps(original)
     def load_checkpoint(cls, filename, *args, **kwargs):
         try:
+            # torch reads them only in later versions
+            if str(filename).endswith('.safetensors') and '://' not in str(filename):
+                return load_file(filename)
             with _restricted_torch_load():
                 loaded = original(cls, filename, *args, **kwargs)
-        except pickle.UnpicklingError as error:
+        except (pickle.UnpicklingError, SafetensorError) as error:
             raise UnsafeCheckpointError(describe_refusal(filename, error)) from error
         if isinstance(loaded, dict) and isinstance(loaded.get('meta'), dict):
             loaded['meta'].pop('config', None)

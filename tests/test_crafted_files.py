@@ -17,7 +17,7 @@ from mmengine.logging import HistoryBuffer
 from mmengine.runner.checkpoint import CheckpointLoader
 
 from cainet_mm import unpickling
-from cainet_mm.models.checkpoints import read_checkpoint
+from cainet_mm.utils.checkpoint_io import read_checkpoint
 
 
 @pytest.fixture(params=['torch', 'restricted'], autouse=True)

@@ -21,7 +21,7 @@ from cainet_mm import unpickling
 from cainet_mm.apis import load_model, publish
 from cainet_mm.apis.publishing import read_published_config
 from cainet_mm.evaluation.feature_metrics import load_inception, load_lpips
-from cainet_mm.models.checkpoints import load_part, read_checkpoint, read_weights
+from cainet_mm.utils.checkpoint_io import load_part, read_checkpoint, read_weights
 
 
 class Creates:

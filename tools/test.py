@@ -42,17 +42,20 @@ def main():
     if config.get('test_dataloader') is None or config.get('test_evaluator') is None:
         command.refuse(f'config {args.config} has no test_dataloader or no test_evaluator; give a config that tests.')
     config.load_from = args.checkpoint
-    config.resume = False
+    config.resume = config.load_from_partial = False
 
     # known only now, as it needs torch, which a wrong argument shall not wait for
     from cainet_mm.datasets import BadImageError, BadMaskError
-    from cainet_mm.engine import DataWorkerError, run_with_watched_workers
+    from cainet_mm.engine import CheckpointError, DataWorkerError, run_with_watched_workers
+    from cainet_mm.unpickling import WeightsError
 
     try:
         runner = build_runner(command, config)
         if args.out is not None:
             runner.register_hook(write_metrics_to(args.out), 'LOWEST')
         run_with_watched_workers(runner.test, runner.test_loop)
+    except (WeightsError, CheckpointError) as error:
+        command.refuse(error)
     except DataWorkerError as error:
         command.stop(error)
     except (BadImageError, BadMaskError) as error:

@@ -161,6 +161,7 @@ def main():
     from cainet_mm.engine import SaveOnSignalHook, TrainingError
     from cainet_mm.engine.checkpointing import NO_SPACE
     from cainet_mm.engine.training_lock import refuse_second_training
+    from cainet_mm.unpickling import WeightsError
 
     try:
         # before the runner writes its config over that of the other training; the lock is taken by the loop
@@ -173,6 +174,8 @@ def main():
         runner.train()
         # all is done and saved
         listen_to(signal.SIG_IGN)
+    except WeightsError as error:
+        command.refuse(error)
     except TrainingError as error:
         command.stop(error)
     except OSError as error:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from ..models.checkpoints import find_misfits, read_weights
+from ..utils.checkpoint_io import find_misfits, read_weights
 from .publishing import checkpoint_bytes
 
 __all__ = ['read_weights', 'rename_strictly', 'write_checkpoint']

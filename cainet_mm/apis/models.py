@@ -9,9 +9,9 @@ from mmengine.config import Config
 from mmengine.model import BaseModel
 from mmengine.registry import init_default_scope
 
-from ..models.checkpoints import find_misfits, shapes_of
+from ..utils.checkpoint_io import load_strict, read_weights
 from .configs import describe_error, for_inference, read_config, require_inpaintor, require_model, without_pretrained
-from .publishing import read_published_config, read_weights_of
+from .publishing import read_published_config
 from .zoo import DEFAULT_MODEL, find_model, is_name
 
 __all__ = ['load_inpaintor', 'load_model', 'read_config', 'usable_device', 'without_pretrained']
@@ -59,7 +59,7 @@ def load_model(
     except Exception as error:  # by what is wrong in the config, and where
         raise ValueError(f'{name} has a model that cannot be built ({describe_error(error)}).') from error
     if checkpoint is not None:
-        load_weights(model, str(checkpoint))
+        load_strict(model, read_weights(checkpoint), checkpoint)
     # as OpenMMLab's packages keep it with models for inference
     model.cfg = config
     return model.to(place).eval()
@@ -98,32 +98,3 @@ def usable_device(device: str | torch.device) -> torch.device:
         return tensor.device
     except (RuntimeError, AssertionError, NotImplementedError) as error:  # by the kind of device
         raise ValueError(f'The device {device} cannot be used: {str(error).splitlines()[0]}') from error
-
-
-def load_weights(model: BaseModel, checkpoint: str) -> None:
-    """Load a checkpoint whose keys and shapes have to be those of the model.
-
-    A checkpoint may be without a critic (``disc``), such as one that was converted from another implementation: the
-    critic of the model then stays as it is.
-
-    Args:
-        model: The model.
-        checkpoint: Path or URL.
-
-    Raises:
-        FileNotFoundError: A local checkpoint does not exist.
-        ValueError: It cannot be read or holds no weights; keys are missing, left over, or of another shape.
-    """
-    weights = read_weights_of(checkpoint)
-    # MMagic's perceptual loss keeps its network in the checkpoint
-    weights = {key: value for key, value in weights.items() if not key.startswith('loss_percep.')}
-    critic = {key: value for key, value in model.state_dict().items() if key.startswith('disc.')}
-    if not critic.keys() & weights.keys():
-        weights = {**weights, **critic}
-    problems = find_misfits(shapes_of(weights), shapes_of(model.state_dict()))
-    if problems:
-        raise ValueError(
-            f'The checkpoint {checkpoint!r} does not fit the {type(model).__name__} of the config. Keys '
-            f'{"; keys ".join(problems)}. Give the config that it was trained with.'
-        )
-    model.load_state_dict(weights)

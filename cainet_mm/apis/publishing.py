@@ -13,7 +13,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from ..datasets.preparation import write_whole
-from ..models.checkpoints import read_checkpoint
+from ..utils.checkpoint_io import read_checkpoint, read_weights
 from .configs import describe_error, for_inference, model_class, read_config, require_data, require_inpaintor
 from .filling import training_size
 
@@ -56,7 +56,7 @@ def publish(
         raise ValueError(f'{CONFIG_KEY} is where the file keeps its config; give the note another name.')
     if not isinstance(config, Config):
         config = read_config(config)
-    weights = {key: value for key, value in read_weights_of(checkpoint).items() if not key.startswith('disc.')}
+    weights = {key: value for key, value in read_weights(checkpoint).items() if not key.startswith('disc.')}
     kind = model_class(config, 'The config')
     if kind is not None:
         require_inpaintor(kind, f'The checkpoint {str(checkpoint)!r}')
@@ -120,54 +120,6 @@ def halve(key: str, weight: Tensor) -> Tensor:
     return half
 
 
-def read_file(checkpoint: str | Path) -> object:
-    """Read what a checkpoint holds, without running anything in it.
-
-    Args:
-        checkpoint: Path or URL.
-
-    Raises:
-        FileNotFoundError: It is a local path and nothing is there.
-        ValueError: It cannot be read.
-    """
-    if '://' not in str(checkpoint) and not Path(checkpoint).is_file():
-        raise FileNotFoundError(f'The checkpoint {str(checkpoint)!r} does not exist.')
-    try:
-        return read_checkpoint(checkpoint)
-    except ValueError:
-        raise
-    except Exception as error:  # torch raises an OSError without the file's name on one that was cut off
-        raise ValueError(
-            f'The checkpoint {str(checkpoint)!r} cannot be read ({describe_error(error)}); it may be cut off. Copy it '
-            'anew, or give another one.'
-        ) from error
-
-
-def read_weights_of(checkpoint: str | Path) -> dict[str, Tensor]:
-    """Read the weights of a checkpoint, as they are named there.
-
-    Args:
-        checkpoint: Path or URL of a state dict, or of a dict that has one as ``state_dict``.
-
-    Raises:
-        FileNotFoundError: It is a local path and nothing is there.
-        ValueError: It cannot be read, or holds no weights.
-    """
-    loaded = read_file(checkpoint)
-    weights = loaded.get('state_dict', loaded) if isinstance(loaded, Mapping) else loaded
-    if not isinstance(weights, Mapping):
-        fault = f'a {type(weights).__name__}'
-    else:
-        wrong = [key for key, value in weights.items() if not (isinstance(key, str) and isinstance(value, Tensor))]
-        if not wrong:
-            return dict(weights)
-        fault = f'a {type(weights[wrong[0]]).__name__} as {wrong[0]!r}'
-    raise ValueError(
-        f'The checkpoint {str(checkpoint)!r} has {fault} where weights are expected. It has to be a state dict, names '
-        "with a tensor each, or a dict that has one as 'state_dict'."
-    )
-
-
 def read_metadata(path: str | Path) -> dict[str, str]:
     """Read the config and the notes in a safetensors file, not its weights; of other files nothing.
 
@@ -196,7 +148,7 @@ def read_published_config(path: str | Path) -> Config:
     if Path(path).suffix == SAFETENSORS and '://' not in str(path):
         meta = read_metadata(path)
     else:
-        loaded = read_file(path)
+        loaded = read_checkpoint(path)
         meta = loaded.get('meta') if isinstance(loaded, Mapping) else None
     if not isinstance(meta, Mapping) or CONFIG_KEY not in meta:
         raise ValueError(

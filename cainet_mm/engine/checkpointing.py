@@ -20,7 +20,7 @@ from mmengine.runner import Runner
 from mmengine.runner.checkpoint import CheckpointLoader
 
 from ..datasets.errors import one_line
-from ..models.checkpoints import enumerate_names
+from ..utils.checkpoint_io import enumerate_names
 from .errors import CheckpointError
 
 BACKEND = 'atomic'

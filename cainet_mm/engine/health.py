@@ -17,7 +17,7 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
-from ..models.checkpoints import enumerate_names
+from ..utils.checkpoint_io import enumerate_names
 from .broken_batches import can_be_nan, find_bad_samples, find_sources, to_plain
 from .checkpointing import list_checkpoints, parameters_of, wrappers_of
 from .errors import TrainingError

@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 
 from ..datasets.bad_images import BadImages
 from ..datasets.positions import PositionedSampler
-from ..models.checkpoints import find_part, load_part
+from ..utils.checkpoint_io import find_part, fit_weights, load_part, weights_in
 
 
 @HOOKS.register_module()
@@ -249,6 +249,31 @@ class LoadPartHook(Hook):
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         load_part(model, self.part, self.checkpoint, self.prefix)
         runner.logger.info(f'{self.part} starts from {self.checkpoint} ({self.prefix}*).')
+
+
+@HOOKS.register_module()
+class FittingWeightsHook(Hook):
+    """Refuses a checkpoint that does not fit the model key for key; MMEngine would warn, and go on with random weights.
+
+    It is for what a test or a training loads (``load_from``), and goes on from. A config with
+    ``load_from_partial = True`` lets a training begin with what fits of a checkpoint. The tools register it by
+    themselves.
+    """
+
+    # before those that look for the weights themselves, such as that of a moving average
+    priority = 'VERY_HIGH'
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Put the weights where MMEngine looks for them, under the names of the model.
+
+        Raises:
+            WeightsError: There are none, or they do not fit.
+        """
+        weights = weights_in(checkpoint, runner._load_from)
+        if runner._resume or not runner.cfg.get('load_from_partial'):
+            model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+            weights = fit_weights(model, weights, runner._load_from)
+        checkpoint['state_dict'] = weights
 
 
 @HOOKS.register_module()

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
 
-from ..models.checkpoints import read_weights
+from ..utils.checkpoint_io import read_weights
 
 ALEXNET = 'alexnet-owt-7be5be79.pth'
 INCEPTION = 'weights-inception-2015-12-05-6726825d.pth'

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 from mmcv.cnn import ConvModule
-from mmengine.model import BaseModule
+from mmengine.model import BaseModule, PretrainedInit
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from .checkpoints import check_pretrained_fits
+from ..utils.checkpoint_io import load_strict, read_weights
 
 
 @MODELS.register_module()
@@ -88,11 +88,27 @@ class CAINetEncoder(BaseModule):
         return super().train(mode and not self.frozen)
 
     def init_weights(self) -> None:
-        """Initialise, after making sure that a pre-trained checkpoint fits."""
-        for init_cfg in self.init_cfg if isinstance(self.init_cfg, list) else [self.init_cfg or {}]:
-            if init_cfg.get('type') == 'Pretrained':
-                check_pretrained_fits(self, init_cfg)
+        """Initialise; MMEngine would load a pre-trained checkpoint leniently, here every key has to fit.
+
+        Raises:
+            FileNotFoundError: The checkpoint is a local path and nothing is there.
+            ValueError: It cannot be read, or does not fit.
+        """
+        is_first, given = not self.is_init, self.init_cfg
+        configs = given if isinstance(given, list) else [given or {}]
+        pretrained = [config for config in configs if config.get('type') in ('Pretrained', PretrainedInit)]
+        self.init_cfg = [config for config in configs if config and config not in pretrained] or None
         super().init_weights()
+        self.init_cfg = given
+        for config in pretrained if is_first else ():
+            try:
+                weights = read_weights(config['checkpoint'], config.get('prefix') or '')
+            except FileNotFoundError as error:
+                raise FileNotFoundError(
+                    f'{error} Train stage 1 first and give its checkpoint file, or set the init_cfg to None to start '
+                    'from random weights.'
+                ) from None
+            load_strict(self, weights, config['checkpoint'])
 
     def forward(self, inputs: Tensor) -> tuple[Tensor, ...]:
         """Encode.

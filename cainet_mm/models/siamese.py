@@ -69,18 +69,37 @@ class SiameseMoCo(MoCo):
         backbone: Config of the encoder.
         neck: Config of the projection to z.
         head: Config of MMPretrain's ``ContrastiveHead``, with the temperature.
-        kwargs: ``queue_len``, ``feat_dim``, ``momentum``, ``data_preprocessor``, ``init_cfg``, as MMPretrain's.
+        data_preprocessor: What makes the two views, by default a ``TwoMaskPreprocessor``.
+        kwargs: ``queue_len``, ``feat_dim``, ``momentum``, ``init_cfg``, as MMPretrain's.
 
     Raises:
         ValueError: ``momentum`` is outside (0, 1) or, at the first step, the batch does not divide the queue.
     """
 
-    def __init__(self, backbone: dict, neck: dict, head: dict, momentum: float = 0.1, **kwargs) -> None:
+    def __init__(
+        self,
+        backbone: dict,
+        neck: dict,
+        head: dict,
+        momentum: float = 0.1,
+        data_preprocessor: dict | nn.Module | None = None,
+        **kwargs,
+    ) -> None:
         if not 0 < momentum < 1:
             raise ValueError(
                 f'SiameseMoCo takes the momentum of the key encoder as 1 - m, above 0 and below 1, got {momentum}.'
             )
-        super().__init__(backbone=backbone, neck=neck, head=head, momentum=momentum, **kwargs)
+        if not isinstance(data_preprocessor, nn.Module):
+            # MMPretrain's default has a name that other scopes do not know
+            data_preprocessor = {'type': 'TwoMaskPreprocessor', **(data_preprocessor or {})}
+        super().__init__(
+            backbone=backbone,
+            neck=neck,
+            head=head,
+            momentum=momentum,
+            data_preprocessor=data_preprocessor,
+            **kwargs,
+        )
         self._key_encoder_started = False
 
     def loss(self, inputs: list[Tensor], data_samples: list[DataSample] | DataSample, **kwargs) -> dict[str, Tensor]:

@@ -38,7 +38,7 @@ from cainet_mm.engine import (
 )
 from cainet_mm.engine.checkpointing import AtomicBackend, find_damage, find_whole_checkpoint, list_checkpoints
 from cainet_mm.engine.training_lock import LOCK, process_key
-from cainet_mm.models.checkpoints import read_checkpoint
+from cainet_mm.utils.checkpoint_io import read_checkpoint
 
 RUNTIME = ROOT / 'configs' / '_base_' / 'default_runtime.py'
 

@@ -4,9 +4,10 @@ from collections.abc import Sequence, Set
 from functools import lru_cache
 
 import torch
-from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor, nn
 from torchvision.models.vgg import cfgs, make_layers
+
+from ...utils.checkpoint_io import read_weights
 
 # the layers pool-1, pool-2 and pool-3 in torchvision's vgg16().features
 VGG16_POOLS = (4, 9, 16)
@@ -90,11 +91,10 @@ def read_vgg_weights(source: str, network: str, features: nn.Module, layout: Set
         "torch.hub.get_dir() + '/checkpoints' says, or take the loss out of the config."
     )
     try:
-        checkpoint = CheckpointLoader.load_checkpoint(source, map_location='cpu')
+        given = read_weights(source)
     except Exception as error:  # the back ends raise what they like: URLError, OSError, RuntimeError, UnpicklingError
         raise ValueError(f'The weights of {name} cannot be read from {source!r} ({error}). {advice}') from error
-    checkpoint = checkpoint.get('state_dict', checkpoint) if isinstance(checkpoint, dict) else {}
-    weights = {key.removeprefix('features.'): value for key, value in checkpoint.items()}
+    weights = {key.removeprefix('features.'): value for key, value in given.items()}
     wanted = features.state_dict()
     wrong = [key for key in wanted if key not in weights or weights[key].shape != wanted[key].shape]
     if wrong:

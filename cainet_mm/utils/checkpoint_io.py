@@ -1,0 +1,212 @@
+"""Reading the weights of checkpoints, in one way everywhere, and loading them only where every key fits."""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from mmengine.runner.checkpoint import CheckpointLoader, get_state_dict
+from torch import Tensor, nn
+
+from ..unpickling import WeightsError, describe_refusal
+
+NAMES_SHOWN = 6
+# networks that losses keep in a model, such as MMagic's perceptual loss; nothing is learned in them
+LOSSES = ('loss_percep.', 'losses.')
+# what a checkpoint may be without, as published ones are: the model then keeps its own
+OPTIONAL = ('disc.', *LOSSES)
+# what torch raises on files of any other kind
+TORCH_ERRORS = (RuntimeError, EOFError, KeyError, IndexError, AttributeError, UnicodeDecodeError)
+
+
+def read_checkpoint(source: str | Path) -> object:
+    """Read what a checkpoint holds, to the CPU, without running code that it may contain.
+
+    Args:
+        source: Path or URL; a training checkpoint of MMEngine's, a published file, or weights alone.
+
+    Raises:
+        FileNotFoundError: The source is a local path and nothing is there.
+        WeightsError: The file is no checkpoint, is cut off, holds what could run code, or cannot be fetched.
+    """
+    source = str(source)
+    if '://' not in source and not Path(source).is_file():
+        raise FileNotFoundError(f'The checkpoint {source!r} does not exist.')
+    try:
+        return CheckpointLoader.load_checkpoint(source, map_location='cpu')
+    except WeightsError:
+        raise
+    except TORCH_ERRORS as error:
+        raise WeightsError(describe_refusal(source, error)) from error
+    except Exception as error:  # an OSError without the file's name where it was cut off; of URLs there are many
+        raise WeightsError(
+            f'The checkpoint {source!r} cannot be read ({error or type(error).__name__}); it may be cut off, or out of '
+            'reach. Copy it anew, or give another one.'
+        ) from error
+
+
+def read_weights(source: str | Path, prefix: str = '') -> dict[str, Tensor]:
+    """Read the weights of a checkpoint, as :func:`weights_in` finds them.
+
+    Args:
+        source: Path or URL.
+        prefix: What the wanted keys begin with; it is taken off, and other keys are left out.
+
+    Raises:
+        FileNotFoundError: The source is a local path and nothing is there.
+        WeightsError: It cannot be read, or holds no weights, or none under the prefix.
+    """
+    weights = weights_in(read_checkpoint(source), source)
+    if prefix and not prefix.endswith('.'):
+        prefix += '.'
+    given = {key[len(prefix) :]: value for key, value in weights.items() if key.startswith(prefix)}
+    if not given:
+        starts = sorted({key.split('.')[0] + '.' for key in weights})
+        raise WeightsError(
+            f'The checkpoint {str(source)!r} has no weights under the prefix {prefix!r}; its keys start with '
+            f'{", ".join(starts)}. Give the prefix under which the part was saved.'
+        )
+    return given
+
+
+def weights_in(loaded: object, source: object) -> dict[str, Tensor]:
+    """Find the weights in what a checkpoint holds.
+
+    Accepted is a state dict, or a dict that has one as ``state_dict`` or ``generator``; the prefix ``module.`` that
+    ``DataParallel`` puts before every key is taken off.
+
+    Args:
+        loaded: The content.
+        source: What the checkpoint is called in sentences.
+
+    Raises:
+        WeightsError: There are no weights.
+    """
+    weights = loaded
+    if isinstance(loaded, Mapping):
+        if 'state_dict' in loaded:
+            weights = loaded['state_dict']
+        elif isinstance(loaded.get('generator'), Mapping):
+            weights = loaded['generator']
+    if not isinstance(weights, Mapping):
+        fault = f'a {type(weights).__name__}'
+    elif 'param_groups' in weights or 'optimizer' in weights:
+        fault = 'the state of an optimiser'
+    else:
+        wrong = [key for key, value in weights.items() if not (isinstance(key, str) and isinstance(value, Tensor))]
+        if weights and not wrong:
+            start = 'module.' if all(key.startswith('module.') for key in weights) else ''
+            return {key.removeprefix(start): value for key, value in weights.items()}
+        fault = f'a {type(weights[wrong[0]]).__name__} as {wrong[0]!r}' if wrong else 'nothing'
+    raise WeightsError(
+        f'The checkpoint {str(source)!r} has {fault} where weights are expected; it holds no weights that can be used. '
+        "It has to be a state dict, names with a tensor each, or a dict that has one as 'state_dict' or 'generator'."
+    )
+
+
+def load_strict(module: nn.Module, weights: Mapping[str, Tensor], source: str | Path) -> None:
+    """Load weights that have to fit a module, as :func:`fit_weights` says.
+
+    Raises:
+        WeightsError: They do not; the module is left as it was.
+    """
+    module.load_state_dict(fit_weights(module, weights, source))
+
+
+def fit_weights(module: nn.Module, weights: Mapping[str, Tensor], source: str | Path) -> dict[str, Tensor]:
+    """Make sure that weights fit a module key for key.
+
+    They may be without a critic (``disc.``), which the module then keeps, and without or with the networks of losses.
+    Those of a generator alone fit a model that has it as ``generator``.
+
+    Args:
+        module: What they are for.
+        weights: By their names, such as :func:`read_weights` gives.
+        source: What the checkpoint is called in sentences.
+
+    Returns:
+        The weights under the names of the module, without those that it does not need.
+
+    Raises:
+        WeightsError: Keys are missing, left over, or of another shape.
+    """
+    # by the names that parts have without the wrappers of distributed training
+    wanted = get_state_dict(module)
+    if not weights.keys() & wanted.keys() and any(f'generator.{key}' in wanted for key in weights):
+        weights = {f'generator.{key}': value for key, value in weights.items()}
+    given = {key: value for key, value in weights.items() if key in wanted or not key.startswith(LOSSES)}
+    for start in OPTIONAL:
+        if not any(key.startswith(start) for key in given):
+            given.update((key, value) for key, value in wanted.items() if key.startswith(start))
+    problems = find_misfits(shapes_of(given), shapes_of(wanted))
+    if not problems:
+        return given
+    advice = 'Give the settings that it was trained with (widths, kernels, norm), or another checkpoint.'
+    if 'queue_ptr' in weights and 'queue_ptr' not in wanted:
+        advice = (
+            'It is a checkpoint of stage 1, whose encoder a stage 2 begins with by '
+            "init_cfg=dict(type='Pretrained', checkpoint=..., prefix='backbone.'); give one of stage 2 here."
+        )
+    raise WeightsError(
+        f'The checkpoint {str(source)!r} does not fit the {type(module).__name__}. Keys {"; keys ".join(problems)}. '
+        f'{advice}'
+    )
+
+
+def load_part(model: nn.Module, part: str, checkpoint: str, prefix: str = '') -> None:
+    """Load a submodule's weights from those that a checkpoint has under a prefix; they have to fit key for key.
+
+    Args:
+        model: The model.
+        part: Dotted name of the submodule.
+        checkpoint: Path or URL.
+        prefix: What the submodule's keys begin with in the checkpoint.
+
+    Raises:
+        FileNotFoundError: The checkpoint is a local path and nothing is there.
+        ValueError: There is no such submodule; or the weights cannot be read, or do not fit.
+    """
+    load_strict(find_part(model, part), read_weights(checkpoint, prefix), checkpoint)
+
+
+def find_part(model: nn.Module, part: str) -> nn.Module:
+    """Get a submodule by its dotted name.
+
+    Raises:
+        ValueError: There is none of that name; the message has the nearest ones.
+    """
+    modules = dict(model.named_modules())
+    if part not in modules:
+        near = difflib.get_close_matches(part, modules, n=4, cutoff=0.0)
+        raise ValueError(f'{type(model).__name__} has no part {part!r}; the nearest names are {", ".join(near)}.')
+    return modules[part]
+
+
+def shapes_of(weights: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    """The shapes of weights by their names."""
+    return {key: tuple(value.shape) for key, value in weights.items()}
+
+
+def find_misfits(given: Mapping[str, tuple[int, ...]], wanted: Mapping[str, tuple[int, ...]]) -> list[str]:
+    """Say what keeps weights from fitting a module: phrases with the first few names; none where everything fits.
+
+    Args:
+        given: Shapes of the weights by their names.
+        wanted: Those of the module.
+    """
+    faults = {
+        'missing': [key for key in wanted if key not in given],
+        'left over': [key for key in given if key not in wanted],
+        'of another shape': [
+            f'{key} (checkpoint {given[key]}, module {shape})'
+            for key, shape in wanted.items()
+            if key in given and given[key] != shape
+        ],
+    }
+    return [f'{fault}: {enumerate_names(names)}' for fault, names in faults.items() if names]
+
+
+def enumerate_names(names: Iterable[str]) -> str:
+    """Join names for a sentence, the first few of many."""
+    names = list(names)
+    shown = ', '.join(names[:NAMES_SHOWN])
+    return f'{shown} and {len(names) - NAMES_SHOWN} more' if len(names) > NAMES_SHOWN else shown
