@@ -67,9 +67,9 @@ def expected_fill(method, photo, hole):
             filled[..., channel][hole] = round(sum(known) / len(known))
         return filled
     if method == 'smooth':
-        image = torch.from_numpy(photo.transpose(2, 0, 1).copy()).double()[None] / 127.5 - 1
-        filled = SmoothFill()(image, torch.from_numpy(hole).double()[None, None])
-        return ((filled[0] + 1) * 127.5).round().byte().numpy().transpose(1, 2, 0)
+        image = torch.from_numpy(photo.transpose(2, 0, 1).copy()).float()[None] - 127.5
+        filled = SmoothFill()(image, torch.from_numpy(hole).float()[None, None])
+        return (filled[0] + 127.5).round().byte().numpy().transpose(1, 2, 0)
     # next to the border of the image, OpenCV also reads under the hole, so it has to see the same grey there
     masked = photo.copy()
     masked[hole] = 128
