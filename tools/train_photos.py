@@ -32,7 +32,7 @@ BASELINES = {'Telea': 'telea.py', 'Navier-Stokes': 'navier_stokes.py', 'smooth f
 MOST_HELD_OUT = 100
 FEWEST = 8
 # iterations that are run to see how long one takes
-TRIAL = 30
+TRIAL = 20
 
 
 def make_tool():
@@ -269,7 +269,8 @@ def train_stage(args, name, start):
     if done is not None and Path(done).name == f'iter_{length}.pth':
         print(f'train_photos.py: {name} is trained already', flush=True)
         return config, done
-    print(f'train_photos.py: {name}: {length:,} iterations of {config.train_dataloader.batch_size} crops', flush=True)
+    crops = f'{length:,} iterations of {config.train_dataloader.batch_size} crops'
+    print(f'train_photos.py: {name}: {crops}{"" if done is None else f", goes on from {done}"}', flush=True)
     # MMEngine leaves load_from out where it looks for a checkpoint to resume
     train.main([str(path), '--work-dir', str(folder), *(['--resume'] if done is not None else [])])
     train.listen_to(signal.SIG_DFL)
