@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from conftest import ROOT, tiny
+from conftest import tiny
 from mmengine.config import Config
 from mmengine.registry import HOOKS, MODELS
 from safetensors.torch import save_file

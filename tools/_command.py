@@ -75,10 +75,10 @@ class Command(Tool):
         # torchrun sets LOCAL_RANK instead; older launchers pass one of these.
         self.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
 
-    def parse(self):
+    def parse(self, arguments=None):
         """Parses the command line and refuses what cannot work before anything slow is imported."""
         try:
-            args = self.parse_args()
+            args = self.parse_args(arguments)
         except ValueError:
             self.refuse('--cfg-options takes pairs KEY=VALUE, such as train_cfg.max_iters=100.')
         self.require_file(args.config, 'config')

@@ -24,6 +24,7 @@ import sys
 from copy import deepcopy
 from pathlib import Path
 
+from _budgets import set_length
 from _command import Tool, make_package_importable
 from mmengine.config import Config
 
@@ -120,28 +121,9 @@ class Training:
         if self.trains:
             self.batch = self.config.train_dataloader.batch_size * args.gpus
             if budgeted and args.images:
-                self.set_length(math.ceil(args.images / self.batch))
+                set_length(self.config, math.ceil(args.images / self.batch))
             clock = dict(type='TrainingTimeHook', limit_minutes=args.minutes if budgeted else None)
             self.config.custom_hooks = [*self.config.get('custom_hooks', []), clock]
-
-    def set_length(self, iterations):
-        """Sets the number of iterations; schedules keep their shape, validation is at the end."""
-        factor = iterations / self.config.train_cfg.max_iters
-        schedulers = []
-        for scheduler in self.config.get('param_scheduler') or []:
-            for key in ('begin', 'end', 'T_max'):
-                if key in scheduler:
-                    scheduler[key] = round(scheduler[key] * factor)
-            if 'milestones' in scheduler:
-                scheduler.milestones = [round(milestone * factor) for milestone in scheduler.milestones]
-            if 'end' not in scheduler or scheduler.end > scheduler.get('begin', 0):
-                schedulers.append(scheduler)
-        if schedulers:
-            self.config.param_scheduler = schedulers
-        else:
-            self.config.pop('param_scheduler', None)
-        self.config.train_cfg.update(max_iters=iterations, val_interval=iterations)
-        self.config.default_hooks.checkpoint.interval = max(1, iterations // 4)
 
     @property
     def settings(self):

@@ -124,9 +124,9 @@ def listen_to(handler):
         signal.signal(number, handler)
 
 
-def main():
+def main(arguments=None):
     command = make_command()
-    args = command.parse()
+    args = command.parse(arguments)
     listen_to(exit_before_training)
     if args.resume not in (None, 'auto'):
         command.require_file(args.resume, '--resume')

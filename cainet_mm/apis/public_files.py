@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..models.checkpoints import read_weights
+from ..utils.checkpoint_io import read_weights
 
 STORAGES = dict(
     FloatStorage=torch.float32,

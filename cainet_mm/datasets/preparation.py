@@ -4,7 +4,7 @@ Nothing is copied: a list names images relative to the data set's folder.
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.pool import ThreadPool
@@ -160,10 +160,41 @@ def prepare(
         images = divide(names, source.num_test if num_test is None else num_test, seed)
 
     min_side = source.min_side if min_side is None else min_side
+    roots = dict.fromkeys(images, root)
+    return write_verified(images, roots, lists, min_side, headers_only=headers_only, workers=workers, track=track)
+
+
+def write_verified(
+    images: Mapping[str, Sequence[str]],
+    roots: Mapping[str, Path],
+    lists: Path,
+    min_side: int,
+    *,
+    headers_only: bool = False,
+    workers: int = 4,
+    track: Callable[[Iterable, str, int], Iterable] = lambda images, name, total: images,
+) -> list[Prepared]:
+    """Verify images and write their lists, once all have been verified.
+
+    Args:
+        images: The names of each list's images.
+        roots: The folder that the names of each list are relative to.
+        lists: Where the lists go.
+        min_side: Smallest accepted height and width.
+        headers_only: As :func:`prepare` takes it, and what follows.
+        workers: Number of threads.
+        track: Shows progress.
+
+    Returns:
+        What became of the lists.
+
+    Raises:
+        PreparationError: No image of a list can be used.
+    """
     prepared = []
     for name, names in images.items():
         result = Prepared(name, lists / f'{name}.txt')
-        problems = verify(root, names, min_side, headers_only, workers)
+        problems = verify(roots[name], names, min_side, headers_only, workers)
         for image, problem in track(zip(names, problems, strict=True), name, len(names)):
             if problem is None:
                 result.kept.append(image)

@@ -221,6 +221,26 @@ class TrainingTimeHook(Hook):
 
 
 @HOOKS.register_module()
+class HolePSNRHook(Hook):
+    """Logs the PSNR in the hole after each validation, beside that of other methods.
+
+    A figure by itself says little, as it depends on the photographs and on the size of the holes. The validation needs
+    the metric :class:`HolePSNR`.
+
+    Args:
+        beside: The figures of other methods on the same photographs and masks, in dB, by the methods' names.
+    """
+
+    def __init__(self, beside: dict[str, float]) -> None:
+        self.beside = dict(beside)
+
+    def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
+        """Log."""
+        others = ', '.join(f'{name} {value:.2f}' for name, value in self.beside.items())
+        runner.logger.info(f'hole PSNR {metrics["HolePSNR"]:.2f} dB ({others})')
+
+
+@HOOKS.register_module()
 class LoadPartHook(Hook):
     """Loads a part of a model from a checkpoint at the start of training; every key of the part has to fit.
 

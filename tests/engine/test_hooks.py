@@ -47,3 +47,11 @@ def test_channels_last_changes_the_layout_and_no_result():
     assert convolutions(images).is_contiguous(memory_format=torch.channels_last)
     torch.testing.assert_close(convolutions(images), expected)
     assert all(torch.equal(value, weights[key]) for key, value in convolutions.state_dict().items())
+
+
+def test_hole_psnr_is_logged_beside_other_methods():
+    hook = HOOKS.build(dict(type='HolePSNRHook', beside={'Telea': 17.754, 'smooth fill': 18.1}))
+    said = []
+    runner = SimpleNamespace(logger=SimpleNamespace(info=said.append))
+    hook.after_val_epoch(runner, metrics=dict(PSNR=26.5, HolePSNR=18.7355))
+    assert said == ['hole PSNR 18.74 dB (Telea 17.75, smooth fill 18.10)']

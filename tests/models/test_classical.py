@@ -7,7 +7,9 @@ import torch
 from mmagic.registry import MODELS
 from mmagic.structures import DataSample
 
-METHODS = ['mean', 'telea', 'navier_stokes']
+from cainet_mm.models import SmoothFill
+
+METHODS = ['mean', 'telea', 'navier_stokes', 'smooth']
 
 
 def make_model(method):
@@ -64,6 +66,10 @@ def expected_fill(method, photo, hole):
             known = [float(value) for value, gap in zip(photo[..., channel].flat, hole.flat, strict=True) if not gap]
             filled[..., channel][hole] = round(sum(known) / len(known))
         return filled
+    if method == 'smooth':
+        image = torch.from_numpy(photo.transpose(2, 0, 1).copy()).float()[None] - 127.5
+        filled = SmoothFill()(image, torch.from_numpy(hole).float()[None, None])
+        return (filled[0] + 127.5).round().byte().numpy().transpose(1, 2, 0)
     # next to the border of the image, OpenCV also reads under the hole, so it has to see the same grey there
     masked = photo.copy()
     masked[hole] = 128
@@ -121,9 +127,22 @@ def test_image_without_a_hole_comes_back_as_it_was(method):
     np.testing.assert_array_equal(pixels(sample.output.pred_img), photos[0])
 
 
-def test_image_that_is_all_hole_becomes_mid_grey():
+def test_smooth_fill_continues_a_gradient_to_the_grey_level():
+    rows, columns = np.mgrid[:32, :32].astype(np.float32)
+    photo = np.stack((60 + 3 * rows, 200 - 2 * columns, 20 + rows + columns), axis=2).astype(np.uint8)
+    hole = np.zeros((32, 32), bool)
+    hole[10:22, 12:20] = True
+    (sample,) = fill('smooth', [photo], [hole])
+    assert np.abs(pixels(sample.output.pred_img).astype(int) - photo).max() <= 2
+    # the mean colour is off by much more
+    (sample,) = fill('mean', [photo], [hole])
+    assert np.abs(pixels(sample.output.pred_img).astype(int) - photo).max() > 10
+
+
+@pytest.mark.parametrize('method', ['mean', 'smooth'])
+def test_image_that_is_all_hole_becomes_mid_grey(method):
     photos, _ = make_photos(1, 13, 11)
-    (sample,) = fill('mean', photos, [np.ones((13, 11), bool)], blank=False)
+    (sample,) = fill(method, photos, [np.ones((13, 11), bool)], blank=False)
     assert (sample.output.pred_img == 128).all()
 
 
@@ -138,7 +157,7 @@ def test_samples_keep_their_fields_and_name_the_result_as_the_learnt_models_do()
 
 
 def test_unknown_method_is_refused_with_those_that_there_are():
-    with pytest.raises(ValueError, match="knows the methods mean, telea, navier_stokes, got 'magic'"):
+    with pytest.raises(ValueError, match="knows the methods mean, telea, navier_stokes, smooth, got 'magic'"):
         make_model('magic')
 
 

@@ -10,6 +10,8 @@ from mmengine.model import BaseModel
 from mmengine.registry import MODELS
 from torch import Tensor
 
+from ..hole_fills import SmoothFill
+
 
 def fill_with_mean(image: np.ndarray, hole: np.ndarray) -> np.ndarray:
     """Fill the hole with the mean colour of the known pixels; mid-grey where nothing is known.
@@ -33,10 +35,23 @@ def fill_with_opencv(flag: int) -> Callable[[np.ndarray, np.ndarray], np.ndarray
     return lambda image, hole: cv2.inpaint(image, hole.astype(np.uint8), 3, flag)
 
 
+def fill_smoothly(image: np.ndarray, hole: np.ndarray) -> np.ndarray:
+    """Fill the hole by :class:`SmoothFill`; mid-grey where nothing is known.
+
+    Args:
+        image: (H, W, 3), uint8.
+        hole: (H, W), bool.
+    """
+    centred = torch.from_numpy(image).permute(2, 0, 1).float()[None] - 127.5
+    filled = SmoothFill()(centred, torch.from_numpy(hole)[None, None].float())[0] + 127.5
+    return filled.round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).numpy()
+
+
 METHODS = dict(
     mean=fill_with_mean,
     telea=fill_with_opencv(cv2.INPAINT_TELEA),
     navier_stokes=fill_with_opencv(cv2.INPAINT_NS),
+    smooth=fill_smoothly,
 )
 
 
@@ -45,7 +60,8 @@ class ClassicalInpaintor(BaseModel):
     """Fills holes without learnt weights, so that test pipelines, masks and metrics are those of every other model.
 
     Args:
-        method: ``'mean'``, the mean colour of the known pixels; ``'telea'`` or ``'navier_stokes'``, OpenCV's.
+        method: ``'mean'``, the mean colour of the known pixels; ``'telea'`` or ``'navier_stokes'``, OpenCV's;
+            ``'smooth'``, the :class:`SmoothFill` that a network may start from.
         data_preprocessor: Config of MMagic's ``DataPreprocessor``.
         kwargs: Those of MMEngine's ``BaseModel``.
 

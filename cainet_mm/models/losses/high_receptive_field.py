@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from ..checkpoints import find_misfits, read_weights, shapes_of
+from ...utils.checkpoint_io import find_misfits, read_weights, shapes_of
 
 # the first three convolutions and their norms: the published names, and those of MMPretrain's ResNet
 STEM = {f'{kind}{number + 1}': f'stem.{number}.{kind}' for kind in ('conv', 'bn') for number in range(3)}
