@@ -22,8 +22,13 @@ model = dict(
     disc=dict(widths=(8, 16, 32)),
 )
 
-max_iters = 1800
+max_iters = 1500
 train_cfg = dict(max_iters=max_iters, val_interval=max_iters // 2)
+custom_hooks = [
+    dict(type='ChannelsLastHook'),
+    # the mean over some hundred steps: earlier ones are far from the end of so short a training
+    dict(type='EMAHook', ema_type='ExponentialMovingAverage', momentum=0.01),
+]
 optim_wrapper = dict(
     disc=dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-3, betas=(0.5, 0.9))),
 )

@@ -1,4 +1,4 @@
-# AOT-GAN, half as wide and half as deep, on a folder of photographs.
+# AOT-GAN, thinner and half as deep, on a folder of photographs.
 _base_ = [
     '../../_base_/models/aot_gan.py',
     '../../_base_/datasets/photo_folder_64.py',
@@ -7,9 +7,9 @@ _base_ = [
 
 model = dict(
     encdec=dict(
-        encoder=dict(mid_channels=32, out_channels=128),
-        dilation_neck=dict(in_channels=128, num_aotblock=4),
-        decoder=dict(in_channels=128, mid_channels=64),
+        encoder=dict(mid_channels=24, out_channels=96),
+        dilation_neck=dict(in_channels=96, num_aotblock=4),
+        decoder=dict(in_channels=96, mid_channels=48),
     ),
     disc=dict(base_channels=16),
     # VGG-19's weights are a download of 548 MB
