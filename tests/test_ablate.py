@@ -90,7 +90,12 @@ def test_study_that_cannot_work_is_refused(study, sentence, ablate, tmp_path, ca
 
 
 @pytest.mark.parametrize(
-    'last', [dict(config='absent.py'), dict(config='good.py', options={'train_cfg.max_iters.x': 4})]
+    'last',
+    [
+        dict(config='absent.py'),
+        dict(config='good.py', options={'train_cfg.max_iters.x': 4}),
+        dict(config='cainet-phots'),
+    ],
 )
 def test_config_that_cannot_be_read_is_refused_before_anything_is_trained(last, ablate, args, tmp_path, capsys):
     tiny('stage2', tmp_path).dump(tmp_path / 'good.py')
@@ -101,6 +106,15 @@ def test_config_that_cannot_be_read_is_refused_before_anything_is_trained(last, 
         ablate.check_trainings(tool, args, ablate.read_study(tool, args.study))
     assert f'last of study {args.study} has a config or options that cannot be used' in capsys.readouterr().err
     assert not args.out_dir.exists()
+
+
+def test_a_named_network_is_compared_and_not_trained(ablate, args, tmp_path, shipped):
+    Config(dict(data='good.py', methods=dict(ours=dict(config='cainet-photos')))).dump(tmp_path / 'study.py')
+    args.study = tmp_path / 'study.py'
+    tool, study = ablate.make_tool(), ablate.read_study(ablate.make_tool(), args.study)
+    ablate.check_trainings(tool, args, study)
+    assert ablate.train_method(tool, args, 'ours', study.methods.ours) == ({}, None, None)
+    assert study.methods.ours.config == 'cainet-photos'
 
 
 @pytest.mark.slow

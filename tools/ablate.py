@@ -3,9 +3,10 @@
     python tools/ablate.py STUDY OUT_DIR [--images N | --minutes M]
 
 STUDY is a config such as those in configs/studies: it names the data to compare on and the methods, each with the
-config that trains it. Every method sees the same number of images (--images), or trains for the same time (--minutes),
-with the same seed; without either, each trains for as long as its config says. An encoder that methods start from is
-trained once, by a config of its own, for as long as that one says; what it saw is shown beside the budget.
+config that trains it or, for what is trained already, the name of a network, such as cainet-photos. Every method sees
+the same number of images (--images), or trains for the same time (--minutes), with the same seed; without either, each
+trains for as long as its config says. An encoder that methods start from is trained once, by a config of its own, for
+as long as that one says; what it saw is shown beside the budget.
 
 The command can be repeated after an interruption: what is finished is not trained again, and what was begun goes on
 from its last checkpoint. A method whose training fails is reported, and the others go on; the exit status is then 1.
@@ -77,13 +78,15 @@ def split_at_dashes(arguments):
 
 def read_study(tool, path):
     """Reads a study; paths of configs in it are relative to its file."""
+    from cainet_mm.apis.zoo import is_name
+
     study = Config.fromfile(path)
     if not isinstance(study.get('methods'), dict) or not study.methods or 'data' not in study:
         tool.refuse(f'study {path} needs data, a config, and methods, a dict of names with dict(config=...) each.')
     folder = Path(path).resolve().parent
 
     def locate(config):
-        return config if '::' in config else str((folder / config).resolve())
+        return config if '::' in config or is_name(config) else str((folder / config).resolve())
 
     study.data = locate(study.data)
     for name, method in study.methods.items():
@@ -110,10 +113,11 @@ class Training:
 
     def __init__(self, args, name, entry, budgeted):
         from cainet_mm.apis import read_config
+        from cainet_mm.apis.zoo import is_name
 
         self.name = name
         self.folder = args.out_dir / 'runs' / name
-        self.config = read_config(entry.config)
+        self.config = Config() if is_name(entry.config) else read_config(entry.config)
         self.config.merge_from_dict(deepcopy(entry.get('options', {})))
         self.config.work_dir = str(self.folder)
         self.config.randomness = dict(self.config.get('randomness', {}), seed=args.seed)
@@ -181,12 +185,17 @@ class Training:
 
 def check_trainings(tool, args, study):
     """Refuses configs and options that cannot be read, before hours go into the methods named first."""
+    from cainet_mm.apis import find_model
+    from cainet_mm.apis.zoo import is_name
+
     for name, method in study.methods.items():
         try:
             Training(args, name, method, budgeted=True)
+            if is_name(method.config):
+                find_model(method.config)
             if 'encoder' in method:
                 Training(args, name, method.encoder, budgeted=False)
-        except (FileNotFoundError, KeyError, TypeError) as error:
+        except (FileNotFoundError, KeyError, TypeError, ValueError) as error:
             tool.refuse(f'{name} of study {args.study} has a config or options that cannot be used: {error}')
 
 

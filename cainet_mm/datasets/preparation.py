@@ -161,7 +161,9 @@ def prepare(
 
     min_side = source.min_side if min_side is None else min_side
     roots = dict.fromkeys(images, root)
-    return write_verified(images, roots, lists, min_side, headers_only=headers_only, workers=workers, track=track)
+    return write_verified(
+        images, roots, lists, min_side, masks, headers_only=headers_only, workers=workers, track=track
+    )
 
 
 def write_verified(
@@ -169,6 +171,7 @@ def write_verified(
     roots: Mapping[str, Path],
     lists: Path,
     min_side: int,
+    masks: Iterable[str] = (),
     *,
     headers_only: bool = False,
     workers: int = 4,
@@ -181,6 +184,7 @@ def write_verified(
         roots: The folder that the names of each list are relative to.
         lists: Where the lists go.
         min_side: Smallest accepted height and width.
+        masks: Names of files that are masks of the images, to be listed as left out.
         headers_only: As :func:`prepare` takes it, and what follows.
         workers: Number of threads.
         track: Shows progress.

@@ -6,7 +6,7 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 
-stage1_checkpoint = 'work_dirs/quickstart/stage1/iter_400.pth'  # where tools/quickstart.sh puts it
+stage1_checkpoint = 'work_dirs/stage1/iter_400.pth'  # where tools/train.py puts it
 
 model = dict(
     encdec=dict(
