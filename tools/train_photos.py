@@ -113,6 +113,7 @@ def split_photos(photos, held_out, out):
         PreparationError: There are no photographs.
     """
     from cainet_mm.datasets.preparation import Part, divide, find_part
+    from cainet_mm.utils.photo_paths import read_names
 
     everything = Part('train', ('',))
     names = find_part(photos, everything, out)
@@ -123,7 +124,7 @@ def split_photos(photos, held_out, out):
         prefix = Path(os.path.relpath(held_out, root))
         test = [(prefix / name).as_posix() for name in find_part(held_out, everything, out)]
     else:
-        test = [line.strip() for line in held_out.read_text(encoding='utf-8').splitlines() if line.strip()]
+        test = read_names(held_out, str(root))
     held = {(root / name).resolve() for name in test}
     return dict(train=[name for name in names if (photos / name).resolve() not in held], test=test)
 
