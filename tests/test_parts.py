@@ -28,9 +28,8 @@ LEAST = dict(
     ChannelAttention=dict(channels=4),
     ClassicalInpaintor=dict(method='telea', data_preprocessor=PREPROCESSOR),
     DualAttentionFusion=dict(in_channels=4),
-    FusedGenerator=dict(generator=ENCODER_DECODER, features=('encoder.stages.0',)),
     GlobalLocalCritic=dict(global_critic=CRITIC, local_critic=CRITIC),
-    HoleBox=dict(size=8),
+    HoleBox=dict(size=(8, 8)),
     ImageHead=dict(in_channels=4),
     LoadPartHook=dict(part='generator', checkpoint='weights.pth'),
     MaskAttention=dict(in_channels=4, out_channels=4),
@@ -48,8 +47,8 @@ LEAST = dict(
     VGGPerceptualLoss=dict(layer_weights={'0': 1.0}, vgg_type='vgg16', pretrained=None),
     ViewEncoder=dict(encoder=ENCODER, form='view'),
 )
-# of a run, whose runner builds them with its loader and its process group
-OF_A_RUN = {'ResumableTrainLoop', 'SplitDistributedDataParallel'}
+# of a run, whose runner builds them with its loader and its process group; and what takes a whole generator
+OF_A_RUN = {'FusedGenerator', 'ResumableTrainLoop', 'SplitDistributedDataParallel'}
 # their weights are files that others publish
 NEED_FILES = {'InceptionFID', 'LPIPS'}
 
