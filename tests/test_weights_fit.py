@@ -96,7 +96,7 @@ class TestTools:
         arguments = ('--work-dir', tmp_path / 'work', '--out', tmp_path / 'figures.json', '--cfg-options')
         for name, option, what in (
             ('stage1', 'load_from_partial=True', 'It is a checkpoint of stage 1'),
-            ('stage2', 'model.encdec.decoder.fusion.reduction=4', 'Keys of another shape: generator.decoder.'),
+            ('stage2', 'model.encdec.decoder.fusion.reduction=1', 'Keys of another shape: generator.decoder.'),
         ):
             done = call_tool('test', folder / 'stage2.py', folder / f'{name}.pth', *arguments, option)
             assert (done.returncode, what in done.stderr) == (2, True), done.stderr
