@@ -52,7 +52,7 @@ def test_every_tool_takes_the_same_files_and_says_what_it_leaves(folder, tmp_pat
     assert len(said) == 3
     for line in said:
         assert f'1 files are no photographs by their endings and were left alone, such as {folder}/notes.txt' in line
-        assert '3 files or folders are hidden and were left alone' in line
+        assert '3 images or folders are hidden and were left alone' in line
     assert {path.name for path in others} == {'notes.txt', '.ipynb_checkpoints', '__MACOSX', '._a.png'}
 
 
