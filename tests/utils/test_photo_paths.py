@@ -124,7 +124,7 @@ class TestFormats:
         monkeypatch.setitem(sys.modules, 'pillow_heif', None)
         (tmp_path / name).write_bytes(HEIC)
         for read in (read_hole, lambda path: LoadPhoto()._load_image(str(path))):
-            with pytest.raises(BadImageError, match=rf'{name}.* is HEIC, .* pip install pillow-heif'):
+            with pytest.raises(BadImageError, match=rf'{name}.* is HEIC, .*pip install pillow-heif'):
                 read(tmp_path / name)
 
     def test_heic_is_opened_where_the_package_is(self, tmp_path, monkeypatch):
