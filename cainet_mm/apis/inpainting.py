@@ -264,16 +264,19 @@ def inpaint_all(
     def jobs() -> Iterator[tuple[Source | BadImageError, Job | None]]:
         for image, mask in sources:
             try:
-                job = make_job(image, mask, order, read)
+                yield image, with_warnings(make_job(image, mask, order, read))
             except BadImageError as error:
                 yield error, None
-            else:
-                for note in job.photo.notes:
-                    warnings.warn(note, stacklevel=2)
-                yield image, job
 
     for group in in_groups(jobs(), options.batch_size):
         yield from fill_group(group, model, options, order)
+
+
+def with_warnings(job: Job) -> Job:
+    """Warn of what is not as in a photograph's file."""
+    for note in job.photo.notes:
+        warnings.warn(note, stacklevel=2)
+    return job
 
 
 def fill_group(

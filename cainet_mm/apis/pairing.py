@@ -116,7 +116,7 @@ def pair_folder(
     among = masks_among(images)
     names = [name for name in images if name not in among]
     if not names:
-        raise ValueError(f'{photos} has no photographs; accepted are the endings {", ".join(sorted(IMAGE_ENDINGS))}.')
+        raise ValueError(f'{photos} has no photographs; accepted are the endings {", ".join(IMAGE_ENDINGS)}.')
     if beside:
         folder, candidates = photos, sorted(among)
     elif masks.is_dir():

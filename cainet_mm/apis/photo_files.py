@@ -106,7 +106,7 @@ def read_photo(path: Path) -> Photo:
     try:
         with open_image_file(path) as image:
             check_frames(image, name)
-            return photo_of(image, name, image.getexif().get(ORIENTATION, 1))
+            return photo_of(image, name, unread=True)
     except BadImageError:
         raise
     except Exception as error:  # Pillow's decoders raise their own kinds on damaged bytes
@@ -129,7 +129,7 @@ def load_pixels(image: Image.Image, name: str) -> None:
         raise BadImageError(f'{name} cannot be read ({one_line(error)}).') from error
 
 
-def photo_of(image: Image.Image, name: str = 'The photograph', stored: int = 1) -> Photo:
+def photo_of(image: Image.Image, name: str = 'The photograph', unread: bool = False) -> Photo:
     """Take a PIL image apart.
 
     Args:
@@ -137,14 +137,15 @@ def photo_of(image: Image.Image, name: str = 'The photograph', stored: int = 1) 
             16 bits the upper 8 are taken, and 1-bit images become grey, all with a note. Of an image with several
             frames, the one that it is at.
         name: What it is called in sentences.
-        stored: The orientation in its file. Pillow turns a TIFF upright when it reads the pixels, and leaves other
-            images as they are.
+        unread: Whether it has only been opened, so that its orientation is that of the file. Pillow turns a TIFF
+            upright when it reads the pixels, and leaves other images as they are.
 
     Raises:
         BadImageError: It cannot be read, or is of another kind.
     """
-    # known before the pixels are read
+    # before the pixels are read, which asking a PNG for its EXIF data does
     notes = [f'{name} has 16 bits for each colour, of which 8 are read: its result has 8.'] if is_deep(image) else []
+    stored = image.getexif().get(ORIENTATION, 1) if unread else 1
     load_pixels(image, name)
     info = {key: image.info[key] for key in ('exif', 'icc_profile', 'dpi') if image.info.get(key)}
     orientation = image.getexif().get(ORIENTATION, 1)

@@ -48,12 +48,12 @@ class PhotoDataset(BasicImageDataset):
         self,
         data_prefix: dict[str, str] = dict(gt=''),
         max_bad_share: float = 0.05,
-        img_suffix: str | tuple[str, ...] = tuple(sorted(IMAGE_ENDINGS)),
+        img_suffix: str | tuple[str, ...] = IMAGE_ENDINGS,
         **kwargs,
     ) -> None:
         self.max_bad_share = max_bad_share
         endings = [img_suffix] if isinstance(img_suffix, str) else img_suffix
-        self.endings = sorted({ending.lower() for ending in endings})
+        self.endings = list(dict.fromkeys(ending.lower() for ending in endings))
         # a remote store compares them letter by letter
         img_suffix = (*self.endings, *map(str.upper, self.endings))
         super().__init__(data_prefix=dict(data_prefix), filename_tmpl={}, img_suffix=img_suffix, **kwargs)

@@ -233,9 +233,7 @@ def find_part(root: Path, part: Part, lists: Path) -> list[str]:
     found = find_files(root / folder, [lists])
     images = sorted(path.relative_to(root).as_posix() for path in found.images)
     if not images:
-        raise PreparationError(
-            f'{root / folder} has no images; accepted are the endings {", ".join(sorted(IMAGE_ENDINGS))}.'
-        )
+        raise PreparationError(f'{root / folder} has no images; accepted are the endings {", ".join(IMAGE_ENDINGS)}.')
     if left := found.left_alone():
         print_log(left, 'current')
     return images

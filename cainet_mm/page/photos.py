@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ..apis.photo_files import FORMATS, ORIENTATION, Photo, check_frames, image_of, photo_of, transparent_in
+from ..apis.photo_files import FORMATS, Photo, check_frames, image_of, photo_of, transparent_in
 from ..datasets.errors import BadImageError, one_line
 
 # Pillow knows more, among them formats that start other programs; a phone's MPO is found as a JPEG
@@ -102,7 +102,7 @@ def read_upload(content: bytes, limits: Limits) -> Photo:
     limits.check_size(image.size)
     try:
         check_frames(image, 'The photograph')
-        return photo_of(image, 'The photograph', image.getexif().get(ORIENTATION, 1))
+        return photo_of(image, 'The photograph', unread=True)
     except BadImageError:
         raise
     except Exception as error:  # as above

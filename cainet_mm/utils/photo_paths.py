@@ -13,19 +13,16 @@ from pathlib import Path
 from mmengine.fileio import get
 from PIL import Image, UnidentifiedImageError
 
-# in any letter case
-IMAGE_ENDINGS = frozenset(
-    f'.{name}'
-    for name in (
-        *('avif', 'bmp', 'dib', 'heic', 'heif', 'jfif', 'jpe', 'jpeg', 'jpg'),
-        *('pbm', 'pgm', 'png', 'pnm', 'ppm', 'tif', 'tiff', 'webp'),
-    )
+# in any letter case, the usual ones first
+IMAGE_ENDINGS = (
+    *('.bmp', '.jpeg', '.jpg', '.png', '.ppm', '.tif', '.tiff', '.webp'),
+    *('.avif', '.dib', '.heic', '.heif', '.jfif', '.jpe', '.pbm', '.pgm', '.pnm'),
 )
 # what operating systems and archives put beside files
 HIDDEN_FOLDERS = frozenset(('__MACOSX',))
 # a line of a list with a label or a shape after the file name, as other projects write them
 LABELLED = re.compile(
-    rf'(?P<name>.+\.(?:{"|".join(ending[1:] for ending in sorted(IMAGE_ENDINGS))}))\s+(?:\d+|\(.*\))', re.IGNORECASE
+    rf'(?P<name>.+\.(?:{"|".join(ending[1:] for ending in IMAGE_ENDINGS)}))\s+(?:\d+|\(.*\))', re.IGNORECASE
 )
 # what stands after "ftyp" at the beginning of a file
 BRANDS = {
@@ -44,7 +41,7 @@ class Found:
         folder: The folder.
         images: Files with the ending of an image, sorted.
         others: Files with another ending.
-        hidden: Files and folders whose names begin with a dot, and those of ``HIDDEN_FOLDERS``; not looked into.
+        hidden: Images and folders whose names begin with a dot, and those of ``HIDDEN_FOLDERS``; not looked into.
         below: Folders that were not looked into, since only the folder itself was asked for.
     """
 
@@ -63,7 +60,7 @@ def say_left_alone(paths: Sequence[Path], below: Sequence[Path] = ()) -> str | N
     """Say in a sentence which files of a folder are no images; ``None`` where there are none.
 
     Args:
-        paths: Files with other endings, and hidden files and folders.
+        paths: Files with other endings, and hidden images and folders.
         below: Folders below that are not looked into.
     """
     hidden = [path for path in paths if is_hidden(path.name)]
@@ -72,7 +69,7 @@ def say_left_alone(paths: Sequence[Path], below: Sequence[Path] = ()) -> str | N
         f'{len(some)} {what} left alone, such as {some[0]}'
         for some, what in (
             (others, 'files are no photographs by their endings and were'),
-            (hidden, 'files or folders are hidden and were'),
+            (hidden, 'images or folders are hidden and were'),
             (below, 'folders below were not asked for (recursive=True) and were'),
         )
         if some
@@ -122,7 +119,7 @@ def find_files(
             continue
         visited.add(place)
         hidden = {name for name in (*folders, *files) if is_hidden(name)}
-        found.hidden += sorted(here / name for name in hidden)
+        found.hidden += sorted(here / name for name in hidden if name in folders or is_image(here / name, endings))
         # in a fixed order: of two ways to a linked folder the same one is taken everywhere
         folders[:] = sorted(set(folders).difference(hidden))
         if not recursive:
