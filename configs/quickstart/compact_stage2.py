@@ -27,7 +27,7 @@ train_cfg = dict(max_iters=max_iters, val_interval=max_iters // 2)
 custom_hooks = [
     dict(type='ChannelsLastHook'),
     # the mean over some hundred steps: earlier ones are far from the end of so short a training
-    dict(type='EMAHook', ema_type='ExponentialMovingAverage', momentum=0.01),
+    dict(type='EMAHook', ema_type='ExponentialMovingAverage', momentum=0.005),
 ]
 optim_wrapper = dict(
     disc=dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-3, betas=(0.5, 0.9))),
