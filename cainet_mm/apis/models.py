@@ -24,7 +24,7 @@ def load_model(
 
     Example:
         >>> load_model('cainet-photos')  # one of list_models()
-        >>> load_model('configs/quickstart/compact_stage2.py', 'work_dirs/quickstart/stage2/iter_1500.pth')
+        >>> load_model('configs/quickstart/compact_stage2.py', 'work_dirs/quickstart/stage2/iter_1200.pth')
 
     Args:
         config: Path of a config, or the config. ``None`` takes the one that a published checkpoint holds. Without a

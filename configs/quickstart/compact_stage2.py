@@ -22,19 +22,19 @@ model = dict(
     disc=dict(widths=(8, 16, 32)),
 )
 
-max_iters = 1500
+max_iters = 1200
 train_cfg = dict(max_iters=max_iters, val_interval=max_iters // 2)
 custom_hooks = [
     dict(type='ChannelsLastHook'),
     # the mean over some hundred steps: earlier ones are far from the end of so short a training
-    dict(type='EMAHook', ema_type='ExponentialMovingAverage', momentum=0.01),
+    dict(type='EMAHook', ema_type='ExponentialMovingAverage', momentum=0.005),
 ]
 optim_wrapper = dict(
     disc=dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-3, betas=(0.5, 0.9))),
 )
 param_scheduler = [
-    dict(type='LinearLR', by_epoch=False, start_factor=0.05, end=max_iters // 150),
-    dict(type='CosineAnnealingLR', by_epoch=False, begin=max_iters // 150, end=max_iters, eta_min_ratio=0.01),
+    dict(type='LinearLR', by_epoch=False, start_factor=0.05, end=10),
+    dict(type='CosineAnnealingLR', by_epoch=False, begin=10, end=max_iters, eta_min_ratio=0.01),
 ]
 
 default_hooks = dict(
