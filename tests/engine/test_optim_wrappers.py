@@ -54,7 +54,9 @@ def test_a_processor_without_bfloat16_is_refused_unless_one_means_it(model, monk
     assert build(model).update_params
 
 
-@pytest.mark.parametrize('abilities', [AVX2 | {name} for name in sorted(BFLOAT16)] + [None], ids=[*sorted(BFLOAT16), 'unknown'])
+@pytest.mark.parametrize(
+    'abilities', [AVX2 | {name} for name in sorted(BFLOAT16)] + [None], ids=[*sorted(BFLOAT16), 'unknown']
+)
 def test_a_processor_with_bfloat16_and_one_that_nobody_knows_train(model, monkeypatch, abilities):
     monkeypatch.setattr(optim_wrappers, 'processor_abilities', lambda: abilities)
     build(model, even_if_slow=False)
