@@ -74,7 +74,8 @@ def time_layouts(module: torch.nn.Module, inputs: tuple, named: dict, repeats: i
     Returns:
         Seconds of a forward pass, channels-last first.
     """
-    copy = deepcopy(module).eval()
+    copy = deepcopy(module)
+    copy.eval()  # returns nothing in some backbones of MMPretrain
     layouts = (torch.channels_last, torch.contiguous_format)
     fastest = dict.fromkeys(layouts, float('inf'))
     # in turns, as other work on the machine comes and goes; the first ones are slow
