@@ -31,7 +31,6 @@ LEAST = dict(
     DrawBoxes=dict(size=(64, 64)),
     DualAttentionFusion=dict(in_channels=4),
     FastFourierConv=dict(in_channels=4, out_channels=4),
-    FeatureMatchingInpaintor=dict(data_preprocessor=PREPROCESSOR, encdec=ENCODER_DECODER, losses={}),
     FourierBlock=dict(channels=8),
     FourierUnit=dict(channels=4),
     HighReceptiveFieldLoss=dict(weights=None),
@@ -56,8 +55,8 @@ LEAST = dict(
     VGGPerceptualLoss=dict(layer_weights={'0': 1.0}, vgg_type='vgg16', pretrained=None),
     ViewEncoder=dict(encoder=ENCODER, form='view'),
 )
-# of a run, whose runner builds them with its loader and its process group; and what takes a whole generator
-OF_A_RUN = {'FusedGenerator', 'ResumableTrainLoop', 'SplitDistributedDataParallel'}
+# of a run, whose runner builds them with its loader and its process group; and what takes a whole generator or critic
+OF_A_RUN = {'FeatureMatchingInpaintor', 'FusedGenerator', 'ResumableTrainLoop', 'SplitDistributedDataParallel'}
 # their weights are files that others publish
 NEED_FILES = {'InceptionFID', 'LPIPS'}
 
