@@ -32,7 +32,8 @@ def read_checkpoint(source: str | Path) -> object:
     if '://' not in source and not Path(source).is_file():
         raise FileNotFoundError(f'The checkpoint {source!r} does not exist.')
     try:
-        return CheckpointLoader.load_checkpoint(source, map_location='cpu')
+        # in silence: the errors name the file
+        return CheckpointLoader.load_checkpoint(source, map_location='cpu', logger='silent')
     except WeightsError:
         raise
     except TORCH_ERRORS as error:
