@@ -142,7 +142,7 @@ def test_method_that_fails_is_a_row_and_the_others_go_on(compare, ours, tmp_path
     )  # fmt: skip
     assert code == 1
     text = (out / 'table.md').read_text()
-    assert 'other failed: ValueError: The checkpoint' in text and 'lost failed: no time' in text
+    assert 'other failed: WeightsError: The checkpoint' in text and 'lost failed: no time' in text
     assert {row['method'] for row in rows_of(out / 'images.csv')} == {'Telea'}
     report = json.loads((out / 'report.json').read_text())
     assert report['failures'].keys() == {'other', 'lost'} and report['costs'].keys() == {'Telea'}
