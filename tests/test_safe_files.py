@@ -18,7 +18,7 @@ from mmengine.runner import Runner
 from mmengine.runner.checkpoint import CheckpointLoader
 
 from cainet_mm import unpickling
-from cainet_mm.apis import load_model, publish
+from cainet_mm.apis import load_model, publish, zoo
 from cainet_mm.apis.publishing import read_published_config
 from cainet_mm.evaluation.feature_metrics import load_inception, load_lpips
 from cainet_mm.utils.checkpoint_io import load_part, read_checkpoint, read_weights
@@ -298,6 +298,9 @@ def test_a_published_file_brings_its_config_to_the_tool(tmp_path):
             patch.setattr(sys, 'argv', ['inpaint.py', *arguments, '--checkpoint', str(published)])
             assert inpaint.main() == 0
             patch.setattr(sys, 'argv', ['inpaint.py', *arguments])
+            # where the network that comes with the package is gone, too
+            patch.setattr(zoo, 'PACKAGE_FOLDER', tmp_path / 'empty')
+            patch.setenv('CAINET_MM_WEIGHTS', str(tmp_path / 'empty'))
             with pytest.raises(SystemExit):
                 inpaint.main()
     finally:

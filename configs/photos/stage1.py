@@ -2,7 +2,7 @@
 _base_ = [
     '../_base_/models/siamese_moco.py',
     '../_base_/models/cainet_compact.py',
-    '../_base_/datasets/photo_folder_64.py',
+    '../_base_/datasets/photo_folder_two_masks.py',
     '../_base_/default_runtime.py',
 ]
 
@@ -14,26 +14,6 @@ model = dict(
     feat_dim=64,
 )
 custom_hooks = [dict(type='QueueFitsBatchHook'), dict(type='ChannelsLastHook'), dict(type='CollapseHook')]
-
-train_dataloader = dict(
-    batch_size=32,
-    dataset=dict(
-        pipeline=[
-            # as in stage 2, but for the two masks
-            *_base_.train_dataloader.dataset.pipeline[:4],
-            _base_.draw_query_mask,
-            _base_.draw_key_mask,
-            dict(type='PackInputs', keys=['gt'], data_keys=['mask_q', 'mask_k']),
-        ],
-    ),
-)
-# nothing is validated
-val_dataloader = None
-val_evaluator = None
-val_cfg = None
-test_dataloader = None
-test_evaluator = None
-test_cfg = None
 
 max_iters = 800
 train_cfg = dict(type='ResumableTrainLoop', max_iters=max_iters)

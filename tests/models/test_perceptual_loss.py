@@ -8,7 +8,7 @@ from mmagic.registry import MODELS
 from torch import nn
 from torchvision.models import vgg as torchvision_vgg
 
-from cainet_mm.models.losses import vgg
+from cainet_mm.utils import checkpoint_io
 
 # the settings of MMagic's configs
 PCONV = dict(vgg_type='vgg16', layer_weights={'4': 1.0, '9': 1.0, '16': 1.0}, perceptual_weight=0.05, style_weight=120)
@@ -55,7 +55,7 @@ def weights(features, monkeypatch):
     """Answers for torchvision's downloads, here and in MMagic; lists what was asked for."""
     asked = []
 
-    def load(source, map_location=None):
+    def load(source, map_location=None, logger=None):
         asked.append(source)
         state = features[source.removeprefix('torchvision://')].state_dict()
         return {f'features.{key}': value for key, value in state.items()}
@@ -64,7 +64,7 @@ def weights(features, monkeypatch):
         # MMagic cuts its own piece out of it and freezes that
         return lambda pretrained: SimpleNamespace(features=nn.Sequential(*features[name]))
 
-    monkeypatch.setattr(vgg.CheckpointLoader, 'load_checkpoint', load)
+    monkeypatch.setattr(checkpoint_io.CheckpointLoader, 'load_checkpoint', load)
     for name in LAYOUTS:
         monkeypatch.setattr(torchvision_vgg, name, construct(name))
     return asked
