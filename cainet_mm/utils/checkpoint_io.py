@@ -39,9 +39,12 @@ def read_checkpoint(source: str | Path) -> object:
     except TORCH_ERRORS as error:
         raise WeightsError(describe_refusal(source, error)) from error
     except Exception as error:  # an OSError without the file's name where it was cut off; of URLs there are many
+        reason = str(error) or type(error).__name__
+        if '://' in source:
+            raise WeightsError(f'The checkpoint {source!r} cannot be fetched ({reason}).') from error
         raise WeightsError(
-            f'The checkpoint {source!r} cannot be read ({error or type(error).__name__}); it may be cut off, or out of '
-            'reach. Copy it anew, or give another one.'
+            f'The checkpoint {source!r} cannot be read ({reason}); it may be cut off. Copy it anew, or give another '
+            'one.'
         ) from error
 
 

@@ -494,7 +494,7 @@ class TestKinds:
             (noise((20, 30, 3)), None, 'no alpha channel'),
             (noise((20, 30, 3)), np.ones(20), 'A mask has height and width'),
             (noise((20, 30, 3)), np.full((20, 30), np.nan), 'nan or infinite'),
-            (Image.new('CMYK', (30, 20)), np.ones((20, 30)), 'mode CMYK'),
+            (Image.new('LAB', (30, 20)), np.ones((20, 30)), 'mode LAB'),
         ],
     )
     def test_what_cannot_be_filled_gets_a_sentence(self, telea, image, mask, what):
