@@ -207,7 +207,7 @@ def test_nothing_is_left_where_writing_fails(tmp_path, monkeypatch):
     def fail(*args):
         raise OSError('disk full')
 
-    monkeypatch.setattr('cainet_mm.apis.conversion.os.replace', fail)
+    monkeypatch.setattr('os.replace', fail)
     with pytest.raises(OSError, match='disk full'):
         write_checkpoint(dict(a=torch.zeros(1)), tmp_path / 'out.pth', {})
     assert list(tmp_path.iterdir()) == []

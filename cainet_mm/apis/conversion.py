@@ -1,11 +1,11 @@
 """Turning checkpoints of other implementations into this package's."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
 from torch import Tensor, nn
 
+from ..datasets.preparation import write_whole
 from ..utils.checkpoint_io import find_misfits, read_weights
 from .publishing import checkpoint_bytes
 
@@ -69,10 +69,4 @@ def write_checkpoint(weights: Mapping[str, Tensor], path: str | Path, meta: dict
     path = Path(path)
     if path.exists() and not force:
         raise FileExistsError(f'{str(path)!r} exists already; name another file, or replace it with --force.')
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f'.{path.name}.{os.getpid()}.partial')
-    try:
-        partial.write_bytes(checkpoint_bytes(weights, meta, path.suffix))
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_whole(path, checkpoint_bytes(weights, meta, path.suffix))

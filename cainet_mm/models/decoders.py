@@ -29,8 +29,8 @@ class CAINetDecoder(BaseModule):
         progressive: Whether the fusion of a scale gets the input image with the next coarser output added in its
             hole, in place of the input image alone. A scale then refines what the coarser one found:
             :math:`x_k + m_k \odot (\hat Y_{k+1} - x_{k+1}){\uparrow}` is handed over at scale k, with the share
-            :math:`m_k` of hole in each pixel. The coarsest scale gets the input image. The first skip has to be
-            image and mask, in this order.
+            :math:`m_k` of hole in each pixel. The coarsest scale gets the input image. Outputs are those of the
+            fusions in the hole and the input elsewhere. The first skip has to be image and mask, in this order.
         kernel_size: Odd kernel size of the convolutions.
         norm_cfg: Norm layer. ``None`` for none.
         act_cfg: Activation.
