@@ -97,9 +97,9 @@ def test_minutes_become_iterations_at_whose_end_the_schedule_ends(tool, photos, 
         assert config.param_scheduler[-1].end == config.train_cfg.max_iters
         assert 0 < config.param_scheduler[0].end < config.train_cfg.max_iters / 5
         momentum = [hook['momentum'] for hook in config.custom_hooks if hook['type'] == 'EMAHook']
-        assert momentum == ([] if name == 'stage1' else [pytest.approx(10 / config.train_cfg.max_iters)])
+        assert momentum == ([] if name == 'stage1_64' else [pytest.approx(10 / config.train_cfg.max_iters)])
     # 5, 50 and 40 of 95 parts of 9.5 minutes, four iterations a second
-    assert iterations == dict(stage1=120, stage2_64=1200, stage2_128=960)
+    assert iterations == dict(stage1_64=120, stage2_64=1200, stage2_128=960)
     assert config.train_cfg.val_interval == 192
 
 
@@ -142,7 +142,7 @@ def test_it_trains_every_stage_goes_on_where_it_was_stopped_and_publishes(tool, 
     configs = {name: apis.read_config(out / f'{name}.py') for name in tool.stages_of(128)}
     start = configs['stage2_64'].model.encdec.encoder.init_cfg.checkpoint
     assert (start, configs['stage2_128'].load_from) == tuple(
-        str(out / name / 'iter_2.pth') for name in ('stage1', 'stage2_64')
+        str(out / name / 'iter_2.pth') for name in ('stage1_64', 'stage2_64')
     )
     # a method that learns nothing has the figure that the run would give it
     (beside,) = [hook.beside for hook in configs['stage2_128'].custom_hooks if hook.type == 'HolePSNRHook']
@@ -170,7 +170,7 @@ def test_it_trains_every_stage_goes_on_where_it_was_stopped_and_publishes(tool, 
     (out / 'stage2_128/last_checkpoint').write_text(str(out / 'stage2_128/iter_1.pth'))
     tool.main(arguments)
     said = capsys.readouterr().out
-    assert 'stage1 is trained already' in said and 'stage2_64 is trained already' in said
+    assert 'stage1_64 is trained already' in said and 'stage2_64 is trained already' in said
     assert 'stage2_128 is trained already' not in said
     weights = torch.load(last, map_location='cpu', weights_only=False)['state_dict']
     assert all(torch.equal(weights[key], value) for key, value in expected.items())

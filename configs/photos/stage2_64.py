@@ -6,7 +6,7 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 
-stage1_checkpoint = 'work_dirs/photos/stage1/iter_800.pth'
+stage1_checkpoint = 'work_dirs/photos/stage1_64/iter_800.pth'
 model = dict(
     encdec=dict(
         encoder=dict(init_cfg=dict(type='Pretrained', checkpoint=stage1_checkpoint, prefix='backbone.')),

@@ -15,7 +15,7 @@ methods = {
     'LBAM': dict(config='../baselines/photos/lbam.py'),
     'CAINet': dict(
         config='../photos/stage2_64.py',
-        encoder=dict(config='../photos/stage1.py', into='model.encdec.encoder.init_cfg.checkpoint'),
+        encoder=dict(config='../photos/stage1_64.py', into='model.encdec.encoder.init_cfg.checkpoint'),
     ),
     'CAINet, shipped': dict(config='cainet-photos'),
 }

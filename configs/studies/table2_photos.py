@@ -11,7 +11,7 @@ daf = {**plain, 'model.encdec.decoder.fusion.residual': False}
 no_daf = {**plain, 'model.encdec.decoder.fusion': dict(_delete_=True, type='ImageHead')}
 scratch = {'model.encdec.encoder.init_cfg': None}
 encoder = dict(
-    config='../photos/stage1.py',
+    config='../photos/stage1_64.py',
     options={'model.data_preprocessor.centred': False},
     into='model.encdec.encoder.init_cfg.checkpoint',
 )
