@@ -924,6 +924,8 @@ def running(folder, tmp_path_factory):
     for place in places:
         place.mkdir()
     environment = dict(os.environ, PYTHONPATH=str(ROOT), TMPDIR=str(places[1]), HOME=str(places[2]))
+    # the list of fonts that matplotlib makes at its first import
+    environment['MPLCONFIGDIR'] = str(empty / 'matplotlib')
     (published,) = (folder / 'shared').glob('cainet-*.pth')
     command = [sys.executable, str(ROOT / 'tools/demo.py'), '--port', '0', '--models', str(published)]
     process = subprocess.Popen(

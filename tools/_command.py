@@ -116,12 +116,12 @@ def build_runner(command, config):
     from mmengine.registry import RUNNERS
     from mmengine.runner import Runner
 
-    from cainet_mm.engine import FittingWeightsHook, prepare_for_tests
+    from cainet_mm.engine import EvaluationStepsHook, FittingWeightsHook
 
     run_without_accelerator(command, config)
     runner = RUNNERS.build(config) if 'runner_type' in config else Runner.from_cfg(config)
     runner.register_hook(FittingWeightsHook())
-    prepare_for_tests(runner.model)
+    runner.register_hook(EvaluationStepsHook())
     return runner
 
 

@@ -21,7 +21,7 @@ from .model_wrappers import SplitDistributedDataParallel
 from .optim_wrappers import CPUAmpOptimWrapper
 from .preemption import SaveOnSignalHook
 from .symptoms import CollapseHook, CriticHook
-from .testing import prepare_for_tests
+from .testing import EvaluationStepsHook
 from .workers import run_with_watched_workers
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     'CollapseHook',
     'CriticHook',
     'DataWorkerError',
+    'EvaluationStepsHook',
     'FiniteHook',
     'FittingWeightsHook',
     'HolePSNRHook',
@@ -49,6 +50,5 @@ __all__ = [
     'TrainingError',
     'TrainingTimeHook',
     'load_broken_batch',
-    'prepare_for_tests',
     'run_with_watched_workers',
 ]

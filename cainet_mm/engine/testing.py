@@ -2,7 +2,9 @@
 
 from collections.abc import Callable
 
-from mmengine.model import BaseModel
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
+from mmengine.runner import Runner
 
 from ..datasets.errors import BadImageError
 
@@ -53,6 +55,15 @@ def with_holes(step: Step) -> Step:
     return step_with_holes
 
 
-def prepare_for_tests(model: BaseModel) -> None:
-    """Let a model, or its wrapper, be validated on images of differing sizes, and tested on those that have a hole."""
-    model.val_step, model.test_step = by_size(model.val_step), with_holes(by_size(model.test_step))
+@HOOKS.register_module()
+class EvaluationStepsHook(Hook):
+    """Lets a model be validated on images of differing sizes, and tested only on images that have a hole.
+
+    The tools register it by themselves. It acts when the run begins: a strategy of MMEngine's ``FlexibleRunner`` has
+    no model before.
+    """
+
+    def before_run(self, runner: Runner) -> None:
+        """Wrap the steps of the model, or of its wrapper."""
+        model = runner.model
+        model.val_step, model.test_step = by_size(model.val_step), with_holes(by_size(model.test_step))
