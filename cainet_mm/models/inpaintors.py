@@ -1,7 +1,8 @@
 """Stage 2: the inpaintor."""
 
+import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
 
@@ -42,14 +43,17 @@ class CAINetInpaintor(OneStageInpaintor):
         disc_input_with_mask: Whether the critic sees the mask behind the image, (N, 4, H, W), as a
             :class:`TwoColumnCritic` wants; the gradient penalty is on the image alone either way.
         downscale_mode: How the target is brought to a scale, ``'area'`` or ``'bilinear'``.
-        train_cfg: ``disc_step``: updates of the critic for one of the generator (default 1).
+        train_cfg: ``disc_step``: updates of the critic for one of the generator (default 1). ``penalty_interval``: the
+            gradient penalty is computed in every so many updates of the critic, with so many times its weight
+            (default 1, as in the paper; StyleGAN2's "lazy regularisation"). Its log is 0 in the others, so that the
+            mean over an interval of the log is that of the penalty.
         test_cfg: ``compose``: whether the known pixels are put back into the reported image ``pred_img`` (default
             true). The raw output is reported as ``fake_res``, the composed one as ``fake_img``, either way.
         init_cfg: MMEngine's initialisation.
 
     Raises:
         ValueError: A loss or the critic asks for a scale that the generator does not put out, a critic comes without
-            its losses or beside a loss called ``adv``, or ``train_cfg`` has a ``disc_step`` below 1 or unknown keys.
+            its losses or beside a loss called ``adv``, or ``train_cfg`` has unknown keys or a number below 1.
     """
 
     def __init__(
@@ -69,12 +73,12 @@ class CAINetInpaintor(OneStageInpaintor):
     ) -> None:
         if disc is not None and (loss_gan is None or loss_gp is None):
             raise ValueError('CAINetInpaintor trains a critic (disc) with loss_gan and loss_gp; give both, or no disc.')
-        train_cfg = dict(train_cfg or {})
-        disc_step = train_cfg.get('disc_step', 1)
-        if set(train_cfg) - {'disc_step'} or disc_step < 1:
+        defaults = dict(disc_step=1, penalty_interval=1)
+        train_cfg = dict(defaults, **(train_cfg or {}))
+        if train_cfg.keys() - defaults.keys() or min(train_cfg.values()) < 1:
             raise ValueError(
-                f'train_cfg of CAINetInpaintor takes disc_step, a number from 1 up, got {train_cfg}. To train without '
-                'a critic, leave out disc, loss_gan and loss_gp.'
+                'train_cfg of CAINetInpaintor takes disc_step and penalty_interval, numbers from 1 up, got '
+                f'{train_cfg}. To train without a critic, leave out disc, loss_gan and loss_gp.'
             )
         super().__init__(
             data_preprocessor=data_preprocessor,
@@ -82,7 +86,7 @@ class CAINetInpaintor(OneStageInpaintor):
             disc=disc,
             loss_gan=loss_gan,
             loss_gp=loss_gp,
-            train_cfg=dict(disc_step=disc_step),
+            train_cfg=train_cfg,
             test_cfg=dict(test_cfg or {}),
             init_cfg=init_cfg,
         )
@@ -120,35 +124,40 @@ class CAINetInpaintor(OneStageInpaintor):
         masked, target = data['inputs'], data['data_samples'].gt_img
         mask = data['data_samples'].mask.to(masked.dtype)
 
-        self.disc_step_count = (self.disc_step_count + 1) % self.train_cfg['disc_step']
-        updates_generator = self.disc_step_count == 0 or not self.with_gan
+        disc_step, penalty_interval = self.train_cfg['disc_step'], self.train_cfg['penalty_interval']
+        self.disc_step_count = (self.disc_step_count + 1) % math.lcm(disc_step, penalty_interval)
+        updates_generator = self.disc_step_count % disc_step == 0 or not self.with_gan
+        penalty_weight = penalty_interval if self.disc_step_count % penalty_interval == 0 else 0
         with generator_wrapper.optim_context(self.generator), torch.set_grad_enabled(updates_generator):
             outputs = self.generator(torch.cat((masked, mask), dim=1))
         pyramid = build_pyramid(target, mask, [output.shape[-2:] for output in outputs], self.downscale_mode)
 
         log_vars = {}
         if self.with_gan:
-            log_vars.update(self._update_critic(outputs, pyramid, optim_wrapper['disc']))
+            log_vars.update(self._update_critic(outputs, pyramid, optim_wrapper['disc'], penalty_weight))
         if updates_generator:
             log_vars.update(self._update_generator(outputs, pyramid, generator_wrapper))
         return log_vars
 
     def _update_critic(
-        self, outputs: Sequence[Tensor], pyramid: Sequence[Level], wrapper: OptimWrapper
+        self, outputs: Sequence[Tensor], pyramid: Sequence[Level], wrapper: OptimWrapper, penalty_weight: float
     ) -> dict[str, Tensor]:
         """Bring the critic of Eq. (13) one step up: real images score high, the generator's low."""
         set_requires_grad(self.disc, True)
         with wrapper.optim_context(self.disc):
-            losses = self.critic_losses(outputs, pyramid)
+            losses = self.critic_losses(outputs, pyramid, penalty_weight)
         wrapper.update_params(sum(losses.values()))
         return {name: value.detach() for name, value in losses.items()}
 
-    def critic_losses(self, outputs: Sequence[Tensor], pyramid: Sequence[Level]) -> dict[str, Tensor]:
+    def critic_losses(
+        self, outputs: Sequence[Tensor], pyramid: Sequence[Level], penalty_weight: float = 1
+    ) -> dict[str, Tensor]:
         """The critic's terms of Eq. (13), as losses to be minimised, averaged over its scales.
 
         Args:
             outputs: The generator's images, finest first.
             pyramid: Target and mask at the same scales.
+            penalty_weight: What the gradient penalty is multiplied by; at 0 it is not computed.
 
         Returns:
             ``critic_real`` (-E D(Y)), ``critic_fake`` (E D(Y^)) and ``critic_penalty``.
@@ -160,8 +169,12 @@ class CAINetInpaintor(OneStageInpaintor):
             real_scores, fake_scores = self.score(torch.cat((real, fake)), torch.cat((mask, mask))).chunk(2)
             terms['critic_real'].append(self.loss_gan(real_scores, True, is_disc=True))
             terms['critic_fake'].append(self.loss_gan(fake_scores, False, is_disc=True))
-            terms['critic_penalty'].append(self.loss_gp(partial(self.score, mask=mask), real, fake))
+            terms['critic_penalty'].append(self.penalty(partial(self.score, mask=mask), real, fake, penalty_weight))
         return {name: mean_of(values) for name, values in terms.items()}
+
+    def penalty(self, score: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, weight: float) -> Tensor:
+        """The weighted gradient penalty, (); at weight 0 it is not computed."""
+        return weight * self.loss_gp(score, real, fake) if weight else real.new_zeros(())
 
     def score(self, images: Tensor, mask: Tensor, **options) -> Tensor:
         """The critic's scores of images.

@@ -252,6 +252,27 @@ class TestStep:
             updates.append({name.split('.')[0] for name in changed(model, before)})
         assert updates == [{'disc'}, {'disc'}, {'disc', 'generator'}] * 2
 
+    def test_penalty_at_intervals_counts_as_often_in_the_mean(self):
+        batch, logged = make_batch(), {}
+        for interval in (1, 3):
+            model = make_model(train_cfg=dict(penalty_interval=interval))
+            penalised = []
+            model.loss_gp.register_forward_hook(lambda *_, seen=penalised: seen.append(len(logged)))
+            # weights stay, and so does the penalty but for where between real and fake it is taken
+            torch.manual_seed(0)
+            wrappers = make_wrappers(model, lr=0)
+            logged[interval] = [model.train_step(batch, wrappers)['critic_penalty'].item() for _ in range(6)]
+            assert len(penalised) == 6 // interval * len(TEXTURE)
+        assert [value == 0 for value in logged[3]] == [True, True, False] * 2
+        assert sum(logged[3]) == pytest.approx(sum(logged[1]), rel=0.02)
+
+    def test_intervals_of_penalty_and_generator_are_counted_apart(self):
+        model, batch = make_model(train_cfg=dict(disc_step=2, penalty_interval=3)), make_batch()
+        wrappers = make_wrappers(model)
+        steps = [model.train_step(batch, wrappers) for _ in range(12)]
+        assert ['loss_adv' in step for step in steps] == [False, True] * 6
+        assert [step['critic_penalty'].item() > 0 for step in steps] == [False, False, True] * 4
+
     def test_trains_without_a_critic_under_one_wrapper_or_several(self):
         for make in (
             make_wrappers,
@@ -364,9 +385,9 @@ class TestBadInput:
         with pytest.raises(ValueError, match='trains a critic .* with loss_gan and loss_gp'):
             make_model(**{left_out: None})
 
-    @pytest.mark.parametrize('train_cfg', [dict(disc_step=0), dict(start_iter=5)])
+    @pytest.mark.parametrize('train_cfg', [dict(disc_step=0), dict(penalty_interval=0), dict(start_iter=5)])
     def test_train_cfg_that_it_does_not_know(self, train_cfg):
-        with pytest.raises(ValueError, match='takes disc_step, a number from 1 up'):
+        with pytest.raises(ValueError, match='takes disc_step and penalty_interval, numbers from 1 up'):
             make_model(train_cfg=train_cfg)
 
     @pytest.mark.parametrize('scales', [(), (1, 1), (0, 1)])

@@ -48,7 +48,9 @@ class FeatureMatchingInpaintor(CAINetInpaintor):
         """What the critic sees of an output, (N, 3, h, w)."""
         return output if self.critic_sees == 'output' else torch.where(level.mask > 0, output, level.target)
 
-    def critic_losses(self, outputs: Sequence[Tensor], pyramid: Sequence[Level]) -> dict[str, Tensor]:
+    def critic_losses(
+        self, outputs: Sequence[Tensor], pyramid: Sequence[Level], penalty_weight: float = 1
+    ) -> dict[str, Tensor]:
         """The critic's terms, as those of :class:`CAINetInpaintor`."""
         terms = dict(critic_real=[], critic_fake=[], critic_penalty=[])
         for scale in self.critic_scales:
@@ -57,7 +59,7 @@ class FeatureMatchingInpaintor(CAINetInpaintor):
             score = partial(self.score, mask=mask)
             terms['critic_real'].append(self.loss_gan(score(real), True, is_disc=True))
             terms['critic_fake'].append(self.loss_gan(score(fake), False, is_disc=True, mask=mask))
-            terms['critic_penalty'].append(self.loss_gp(score, real, fake))
+            terms['critic_penalty'].append(self.penalty(score, real, fake, penalty_weight))
         return {name: mean_of(values) for name, values in terms.items()}
 
     def generator_losses(self, outputs: Sequence[Tensor], pyramid: Sequence[Level]) -> dict[str, Tensor]:
