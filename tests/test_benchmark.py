@@ -1,6 +1,9 @@
 """tools/benchmark.py: its reference computes the same objective, its rows hold what was timed."""
 
 import json
+import os
+import re
+import subprocess
 import sys
 
 import pytest
@@ -68,3 +71,38 @@ def test_bad_arguments(given, said, tmp_path, capsys):
     with pytest.raises(SystemExit) as ended:
         benchmark.main([str(tmp_path), *given.split()])
     assert ended.value.code == 2 and said in capsys.readouterr().err
+
+
+class TestGPUCheck:
+    """tools/gpu_check.sh with an interpreter that only notes what it is asked for."""
+
+    def run(self, tmp_path, *arguments, **environment):
+        python = tmp_path / 'python'
+        python.write_text('#!/bin/sh\necho "$@"\ncase "$*" in *"-m pytest"*) echo broken; exit 3;; esac\n')
+        python.chmod(0o755)
+        return subprocess.run(
+            ['bash', str(ROOT / 'tools/gpu_check.sh'), *map(str, arguments)],
+            env={**os.environ, 'PYTHON': str(python), **environment},
+            capture_output=True,
+            text=True,
+        )
+
+    def test_everything_is_tried_in_its_order_whatever_fails(self, tmp_path):
+        out = tmp_path / 'out'
+        ended = self.run(tmp_path, out, 5, tmp_path)
+        told = dict(line.split(', ', 1) for line in (out / 'summary.txt').read_text().splitlines())
+        steps = [f'stage{stage}_{name}' for name in ('float32', 'float16', 'bfloat16') for stage in (1, 2)]
+        assert list(told) == ['machine', 'import', *steps, 'tests', 'benchmark', 'training']
+        assert 'FAILED: broken' in told['tests'] and told['training'].endswith('passed') and ended.returncode == 1
+        assert '--amp --amp-dtype bfloat16' in (out / 'stage2_bfloat16.log').read_text()
+        # a minute is kept for starting and validating
+        assert re.search(r'--minutes [34]$', (out / 'training.log').read_text().strip())
+
+    def test_no_time_left(self, tmp_path):
+        out = tmp_path / 'out'
+        assert self.run(tmp_path, out, 0, DEVICE='cpu').returncode == 0
+        assert 'benchmark, 0 s: not begun, no time left' in (out / 'summary.txt').read_text()
+
+    def test_bad_arguments(self, tmp_path):
+        ended = self.run(tmp_path, tmp_path / 'out', 'ten')
+        assert ended.returncode == 2 and 'takes OUT MINUTES' in ended.stderr
