@@ -14,6 +14,10 @@ Behind a reverse proxy that shows it as https://lab.example/inpaint/:
 The proxy passes on the browser's Host, or X-Forwarded-Host, and X-Forwarded-Proto; whoever reaches the proxy can use
 the page.
 
+With --api, programs fill photographs, too: GET /models lists the models, /openapi.json describes it all.
+
+    curl -F photo=@photo.jpg -F mask=@mask.png http://127.0.0.1:7860/fill -o filled.png
+
 The page is for this computer alone, unless --host says otherwise. It asks no other host for anything, and shows and
 fills no file of this computer that was not uploaded. Photographs and results lie in a temporary folder of its own, for
 an hour at most; beyond 50 times the largest upload, the oldest are deleted sooner. The folder is deleted when the page
@@ -53,6 +57,7 @@ def make_tool():
     tool.add_argument(
         '--root-path', default='', metavar='PATH', help='path under which a reverse proxy shows the page: /inpaint'
     )
+    tool.add_argument('--api', action='store_true', help='answers programs, too: POST /fill with photo and mask')
     tool.add_argument('--max-megapixels', type=float, default=16, help='of a photograph (default: 16)')
     tool.add_argument('--max-upload-mb', type=float, default=20, help="megabytes of a photograph's file (default: 20)")
     tool.add_argument('--device', default='cpu', help='cpu (default), cuda, cuda:1, ...')
@@ -113,7 +118,7 @@ def run(tool, args):
             file=sys.stderr,
         )
     print(f'{len(page.choices)} models. The page is at http://{name}:{port} until Ctrl-C.', flush=True)
-    serve(application(page, hosts, args.allowed_host, root_path), listener, page.close)
+    serve(application(page, hosts, args.allowed_host, root_path, args.api), listener, page.close)
 
 
 if __name__ == '__main__':

@@ -167,14 +167,32 @@ def hole_of(photo: Photo, layers: Sequence[str]) -> np.ndarray:
             'again.'
         )
     height, width = photo.pixels.shape[:2]
-    hole = transparent_in(photo)
+    painted = np.zeros((height, width), bool)
     for layer in layers:
-        hole |= read_layer(Path(layer), (width, height))
-    if not hole.any():
-        raise BadImageError('Nothing is painted: paint over what is to be filled.')
-    if hole.all():
-        raise BadImageError('Everything is painted: leave a part of the photograph to fill the rest from.')
-    return hole
+        painted |= read_layer(Path(layer), (width, height))
+    return check_hole(photo, painted)
+
+
+def check_hole(photo: Photo, hole: np.ndarray | None) -> np.ndarray:
+    """Join a hole with what is transparent in the photograph itself.
+
+    Args:
+        photo: The photograph.
+        hole: (H, W), true in the hole; ``None`` for none.
+
+    Raises:
+        BadImageError: It has another shape, or there is nothing or everything in it.
+    """
+    joined = transparent_in(photo)
+    if hole is not None:
+        if hole.shape != joined.shape:
+            raise BadImageError(f'The mask has the shape {hole.shape}, the photograph {joined.shape}, height first.')
+        joined |= hole
+    if not joined.any():
+        raise BadImageError('Nothing is painted or masked: mark what is to be filled.')
+    if joined.all():
+        raise BadImageError('Everything is painted or masked: leave a part of the photograph to fill the rest from.')
+    return joined
 
 
 def view_of(photo: Photo, pixels: np.ndarray) -> Image.Image:

@@ -21,9 +21,10 @@ from gradio import processing_utils
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import PlainTextResponse, RedirectResponse
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from .api import FILL, PATHS, make_router
 from .app import Page
 
 # what the page in the browser asks for; Gradio has more, for programs and for other pages
@@ -80,6 +81,7 @@ class Guard:
         proxies: Names, with a port where it is an unusual one, under which a reverse proxy shows the page. It may ask
             under another name.
         root_path: The path under which it does, such as ``'/inpaint'``; it may leave it out when it asks.
+        api: Whether programs may ask for what :mod:`.api` has.
     """
 
     def __init__(
@@ -90,6 +92,7 @@ class Guard:
         hosts: Sequence[str] | None = None,
         proxies: Sequence[str] = (),
         root_path: str = '',
+        api: bool = False,
     ) -> None:
         self.app = app
         self.folder = Path(folder).resolve()
@@ -100,6 +103,7 @@ class Guard:
         self.proxies = {proxy.lower() for proxy in proxies}
         self.hosts = None if hosts is None else {host.lower() for host in hosts} | {*map(name_in, self.proxies)}
         self.root_path = root_path
+        self.api = PATHS if api else ()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -114,13 +118,17 @@ class Guard:
             at_root, scope = scope['path'] == self.root_path, self.without_root(scope)
             refusal = self.refusal(scope)
             if refusal is not None:
-                answer = PlainTextResponse(refusal[1], refusal[0])
+                answer = self.answer_of(scope['path'], *refusal)
             elif at_root:
                 # what the page loads is named from where it lies
                 answer = RedirectResponse(f'{self.root_path}/')
             elif scope.get('method') == 'POST':
-                answer = self.receive_upload if scope['path'] == UPLOAD else self.receive_order
+                answer = self.receive_upload if scope['path'] in (UPLOAD, FILL) else self.receive_order
         await answer(scope, receive, send_with_headers)
+
+    def answer_of(self, path: str, status: int, text: str) -> Response:
+        """A refusal as those who asked expect it."""
+        return JSONResponse(dict(detail=text), status) if path in self.api else PlainTextResponse(text, status)
 
     def without_root(self, scope: Scope) -> Scope:
         """A request without the path under which a proxy shows the page."""
@@ -135,7 +143,7 @@ class Guard:
         length = int(Headers(scope=scope)['content-length'])
         left = KEPT * self.room - self.coming - length
         if left < 0:
-            refusal = PlainTextResponse('Too many files are being uploaded; try again in a moment.', 503)
+            refusal = self.answer_of(scope['path'], 503, 'Too many files are being uploaded; try again in a moment.')
             return await refusal(scope, receive, send)
         self.coming += length
         try:
@@ -182,14 +190,15 @@ class Guard:
                 return 403, f'This page answers under {", ".join(sorted(self.hosts))}, not under {host!r}.'
         if origin is not None and origin.partition('://')[2] not in {*hosts, *self.proxies}:
             return 403, 'Only the page itself may ask for this.'
-        if scope.get('method') == 'POST' and path in (UPLOAD, JOIN):
-            room = self.room if path == UPLOAD else ORDER
+        if scope.get('method') == 'POST' and path in (UPLOAD, JOIN, *(self.api and (FILL,))):
+            # a program sends the mask along
+            room = {UPLOAD: self.room, JOIN: ORDER, FILL: 2 * self.room}[path]
             length = headers.get('content-length', '')
             # what comes in chunks may have more than it says
             if 'transfer-encoding' in headers or not length.isdecimal() or int(length) > room:
                 return 413, f'A request may have {room / 1e6:g} megabytes, and has to say how many it has.'
             return None
-        asked = path.startswith((*READS, self.files)) and '..' not in path
+        asked = path.startswith((*READS, self.files)) and '..' not in path or path in self.api and path != FILL
         if scope.get('method') in ('GET', 'HEAD') and (path == '/' or asked):
             return None
         return 404, f'There is no {scope.get("method")} {path} here.'
@@ -285,7 +294,7 @@ async def refuse_download(url: str, cache_dir: str) -> str:
 
 
 def application(
-    page: Page, hosts: Sequence[str] | None = None, proxies: Sequence[str] = (), root_path: str = ''
+    page: Page, hosts: Sequence[str] | None = None, proxies: Sequence[str] = (), root_path: str = '', api: bool = False
 ) -> Guard:
     """The page as an ASGI application.
 
@@ -294,6 +303,7 @@ def application(
         hosts: As :class:`Guard` takes them.
         proxies: The same.
         root_path: The same.
+        api: The same.
     """
     folder = page.files.GRADIO_CACHE
 
@@ -306,8 +316,20 @@ def application(
     most = max(int(page.limits.megabytes * 1e6), ROOM)
     room = most + ENVELOPE
     processing_utils.async_ssrf_protected_download = refuse_download
+    server = FastAPI(
+        title='cainet_mm',
+        description='Fills holes in photographs.',
+        openapi_url='/openapi.json' if api else None,
+        # their scripts come from another host
+        docs_url=None,
+        redoc_url=None,
+        servers=[dict(url=root_path)] if root_path else None,
+        lifespan=lifespan,
+    )
+    if api:
+        server.include_router(make_router(page))
     app = gr.mount_gradio_app(
-        FastAPI(openapi_url=None, lifespan=lifespan),
+        server,
         page.blocks,
         '/',
         root_path=root_path,
@@ -324,7 +346,7 @@ def application(
     )
     # without it, as in any mounted page, Gradio takes every file of this computer for an uploaded one
     page.blocks.has_launched = True
-    return Guard(app, folder, room, hosts, proxies, root_path)
+    return Guard(app, folder, room, hosts, proxies, root_path, api)
 
 
 class Server(uvicorn.Server):

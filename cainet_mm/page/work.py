@@ -78,6 +78,7 @@ class Workbench:
 
     def __init__(self, device: str = 'cpu') -> None:
         self.device = device
+        self.lock = threading.Lock()
         self.models: OrderedDict[str, BaseModel] = OrderedDict()
 
     def fill(
@@ -103,12 +104,13 @@ class Workbench:
             StoppedError: Nobody waits for it.
             Exception: A checkpoint or a config may be broken in any way.
         """
-        if stop.is_set():
-            raise StoppedError
-        model = WatchedModel(self.load(choice), stop, on_windows)
-        start = time.perf_counter()
-        pixels = inpaint(photo.pixels, hole, model=model, refine=refine)
-        return Result(pixels, model.recorder.pictures[1:], time.perf_counter() - start)
+        with self.lock:  # the page and programs have queues of their own
+            if stop.is_set():
+                raise StoppedError
+            model = WatchedModel(self.load(choice), stop, on_windows)
+            start = time.perf_counter()
+            pixels = inpaint(photo.pixels, hole, model=model, refine=refine)
+            return Result(pixels, model.recorder.pictures[1:], time.perf_counter() - start)
 
     def load(self, choice: Choice) -> BaseModel:
         """Load a model, or take it from those that were used last."""

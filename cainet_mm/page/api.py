@@ -1,0 +1,165 @@
+"""The page's HTTP interface, for programs: POST /fill, GET /models and /openapi.json."""
+
+import asyncio
+import difflib
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Annotated
+
+from fastapi import APIRouter, File, Form, HTTPException, Request, UploadFile
+from fastapi.responses import Response
+from starlette.concurrency import run_in_threadpool
+
+from ..apis.zoo import DEFAULT_MODEL
+from ..datasets.errors import BadImageError
+from ..datasets.masks import read_hole
+from .app import Page
+from .models import Choice
+from .photos import check_hole, filled_file, open_upload, read_upload
+from .work import StoppedError
+
+FILL = '/fill'
+PATHS = (FILL, '/models', '/openapi.json')
+# requests that wait while one is filled; more are told to come back
+WAITING = 8
+PROBLEMS = {
+    400: 'The photograph, the mask or the name of the model cannot be used; detail says why.',
+    413: 'The request is larger than the page takes.',
+    503: f'More than {WAITING} requests wait already; try again in some seconds.',
+}
+
+
+class Queue:
+    """Lets one request work at a time, and a bounded number wait."""
+
+    def __init__(self) -> None:
+        self._turn = asyncio.Lock()
+        self._waiting = 0
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Wait until it is one's turn.
+
+        Raises:
+            HTTPException: 503, too many wait.
+        """
+        if self._waiting > WAITING:
+            raise HTTPException(503, PROBLEMS[503], headers={'Retry-After': '5'})
+        self._waiting += 1
+        try:
+            async with self._turn:
+                yield
+        finally:
+            self._waiting -= 1
+
+
+def make_router(page: Page) -> APIRouter:
+    """The routes of the interface.
+
+    Args:
+        page: Whose models, limits and workbench they use.
+    """
+    router, queue = APIRouter(), Queue()
+
+    @router.get('/models')
+    def models() -> list[dict[str, str]]:
+        """What ``model`` of a request can be, and what each is."""
+        return [dict(name=name_of(choice), description=choice.source) for choice in page.choices.values()]
+
+    @router.post(
+        FILL,
+        response_class=Response,
+        responses={
+            200: {'description': 'The filled photograph.', 'content': {'image/png': {}}},
+            **{status: {'description': text} for status, text in PROBLEMS.items()},
+        },
+    )
+    async def fill(
+        request: Request,
+        photo: Annotated[UploadFile, File(description='PNG, JPEG, WebP, TIFF or BMP.')],
+        mask: Annotated[
+            UploadFile | None,
+            File(description='Bright where the hole is, of the size of the photograph. Default: what is transparent.'),
+        ] = None,
+        model: Annotated[str, Form(description='One of GET /models.')] = DEFAULT_MODEL,
+        invert: Annotated[bool, Form(description='The mask is bright where the photograph is known.')] = False,
+        refine: Annotated[bool, Form(description='Fill large holes again at finer scales.')] = False,
+    ) -> Response:
+        """Fill the hole in a photograph; known pixels come back bit for bit, as a PNG."""
+        contents = await photo.read(), None if mask is None else await mask.read()
+        stop = threading.Event()
+        async with queue.turn():
+            watcher = asyncio.create_task(stop_if_gone(request, stop))
+            # the page stops these when it is closed
+            page.stops[f'request {id(stop)}'] = stop
+            try:
+                png = await run_in_threadpool(fill_upload, page, *contents, model, invert, refine, stop)
+            except BadImageError as error:
+                raise HTTPException(400, str(error)) from error
+            except StoppedError as error:
+                raise HTTPException(503, 'Stopped.') from error
+            finally:
+                watcher.cancel()
+                del page.stops[f'request {id(stop)}']
+        return Response(png, media_type='image/png')
+
+    return router
+
+
+async def stop_if_gone(request: Request, stop: threading.Event) -> None:
+    """Set an event when the client has gone."""
+    with suppress(asyncio.CancelledError):
+        while not await request.is_disconnected():
+            await asyncio.sleep(0.5)
+        stop.set()
+
+
+def name_of(choice: Choice) -> str:
+    """What a program calls a model: a network's name, or the key of another one."""
+    return choice.key.removeprefix('name:')
+
+
+def choose(page: Page, name: str) -> Choice:
+    """The model of a name.
+
+    Raises:
+        BadImageError: There is none.
+    """
+    named = {name_of(choice): choice for choice in page.choices.values()}
+    if name not in named:
+        near = difflib.get_close_matches(name, named, n=3, cutoff=0.3) or list(named)
+        raise BadImageError(f'There is no model {name!r}; near it are {", ".join(near)}, and GET /models lists all.')
+    return named[name]
+
+
+def fill_upload(
+    page: Page,
+    photo: bytes,
+    mask: bytes | None,
+    model: str,
+    invert: bool,
+    refine: bool,
+    stop: threading.Event,
+) -> bytes:
+    """Fill a photograph by the bytes of files; a PNG.
+
+    Raises:
+        BadImageError: Something that was sent cannot be used.
+        StoppedError: Nobody waits for it.
+    """
+    choice = choose(page, model)
+    opened = read_upload(photo, page.limits)
+    hole = None
+    if mask is not None:
+        image = open_upload(mask, 'The mask')
+        height, width = opened.pixels.shape[:2]
+        # in one of these orders: a mask may be rotated by its EXIF data
+        if image.size not in ((width, height), (height, width)):
+            raise BadImageError(
+                f'The mask has {image.size[0]}x{image.size[1]} pixels (width x height), the photograph '
+                f'{width}x{height}; give one of its size.'
+            )
+        hole = read_hole(image, invert=invert)
+    hole = check_hole(opened, hole)
+    return filled_file(opened, page.workbench.fill(opened, hole, choice, refine, stop, lambda windows: None).pixels)
