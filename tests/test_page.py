@@ -849,8 +849,8 @@ def demo(monkeypatch, capsys, tmp_path):
     def call(*arguments, root=''):
         served = []
 
-        def note(page, hosts, proxies, root_path):
-            assert root_path == root
+        def note(page, hosts, proxies, root_path, api):
+            assert root_path == root and api == ('--api' in arguments)
             served.append((page, [*hosts, *proxies] if proxies else hosts))
 
         def serve(noted, listener, on_exit):
@@ -882,7 +882,7 @@ class TestTool:
 
     def test_it_finds_work_dirs_and_takes_limits(self, demo, folder, tmp_path):
         (tmp_path / 'work_dirs').symlink_to(folder)
-        _, _, ((page, _), _) = demo('--max-megapixels', 2, '--max-upload-mb', 3)
+        _, _, ((page, _), _) = demo('--max-megapixels', 2, '--max-upload-mb', 3, '--api')
         assert any(choice.title == 'run' for choice in page.choices.values())
         assert page.limits == Limits(2, 3)
 
