@@ -180,7 +180,7 @@ def order(client, page, sessions=('session',)):
     photo = upload(client, png(make_photo()))
     layer = upload(client, png(painting_of(make_hole())['layers'][0]), 'layer_0.png')
     painting = dict(background=None, layers=[file_data(layer)], composite=None)
-    return [file_data(photo), painting, ['telea'], False]
+    return [file_data(photo), painting, ['telea'], False, None, False, 0]
 
 
 class TestSearch:
@@ -319,6 +319,56 @@ class TestFilling:
         np.testing.assert_array_equal(answer[~hole], photo[~hole])
         assert (answer[hole] != photo[hole]).any(axis=1).mean() > 0.9
         assert pictures[1][0].size == (120, 90)
+
+    def test_a_mask_from_a_file_joins_what_is_painted_and_is_saved_as_it_is_filled(self, page, tmp_path):
+        photo, painted, masked = make_photo(), make_hole(), np.zeros((90, 120), bool)
+        masked[60:70, 10:20] = True
+        path, file = tmp_path / 'photo.png', tmp_path / 'mask.png'
+        path.write_bytes(png(photo))
+        layer = keep_layer(path, painting_of(painted)['layers'][0])
+        painting = dict(background=None, layers=[file_data(layer)], composite=None)
+
+        def saved(*options):
+            status, kept = page.save_mask(file_data(path), painting, *options)
+            return status, np.asarray(Image.open(kept))
+
+        for given, invert in ((masked, False), (~masked, True)):
+            file.write_bytes(png(np.uint8(255 * given)))
+            status, hole = saved(file_data(file), invert, 0)
+            assert (hole == (painted | masked)).all() and status.startswith(f'{(painted | masked).mean():.1%} of')
+        # by three pixels to each side, less the corners of what is round
+        _, hole = saved(None, False, 3)
+        assert hole[27:53, 40:75].all() and hole[30:50, 37:78].all() and not hole[27, 37]
+        assert hole.sum() < 26 * 41
+        file.write_bytes(png(np.uint8(255 * masked)))
+        said = page.fill(
+            file_data(path), painting, ['telea'], False, SESSION, lambda *_, **__: None, file_data(file), False, 0
+        )
+        *_, (_, _, _, (filled,), _) = said
+        changed = (np.asarray(Image.open(filled)) != photo).any(axis=2)
+        assert changed[masked].any() and changed[painted].any() and not changed[~(painted | masked)].any()
+
+    @pytest.mark.parametrize(
+        'mask, grown, sentence',
+        [
+            (png(np.zeros((90, 119), np.uint8)), 0, 'The mask has 119x90 pixels'),
+            (png(np.arange(10800, dtype=np.uint8).reshape(90, 120)), 0, 'The mask'),
+            (b'no image', 0, 'The mask is no image that can be read'),
+            (None, 101, 'A hole grows by 0 to 100'),
+            (None, True, 'A hole grows by 0 to 100'),
+            (None, '3', 'A hole grows by 0 to 100'),
+        ],
+    )
+    def test_masks_that_cannot_be_used(self, page, tmp_path, mask, grown, sentence):
+        path = tmp_path / 'photo.png'
+        path.write_bytes(png(make_photo()))
+        painting = dict(background=None, layers=[file_data(keep_layer(path, painting_of(make_hole())['layers'][0]))])
+        if mask is not None:
+            (tmp_path / 'mask.png').write_bytes(mask)
+        given = None if mask is None else file_data(tmp_path / 'mask.png')
+        status, kept = page.save_mask(file_data(path), painting, given, False, grown)
+        assert sentence in status and kept is None
+        assert page.save_mask(file_data(path), painting, file_data(tmp_path / 'gone'), False, 0)[1] is None
 
     @pytest.mark.parametrize('painted', [True, False])
     def test_what_is_transparent_is_filled_too_and_opaque_then(self, page, tmp_path, painted):

@@ -13,10 +13,9 @@ from starlette.concurrency import run_in_threadpool
 
 from ..apis.zoo import DEFAULT_MODEL
 from ..datasets.errors import BadImageError
-from ..datasets.masks import read_hole
 from .app import Page
 from .models import Choice
-from .photos import check_hole, filled_file, open_upload, read_upload
+from .photos import check_hole, filled_file, read_mask, read_upload
 from .work import StoppedError
 
 FILL = '/fill'
@@ -150,16 +149,7 @@ def fill_upload(
     """
     choice = choose(page, model)
     opened = read_upload(photo, page.limits)
-    hole = None
-    if mask is not None:
-        image = open_upload(mask, 'The mask')
-        height, width = opened.pixels.shape[:2]
-        # in one of these orders: a mask may be rotated by its EXIF data
-        if image.size not in ((width, height), (height, width)):
-            raise BadImageError(
-                f'The mask has {image.size[0]}x{image.size[1]} pixels (width x height), the photograph '
-                f'{width}x{height}; give one of its size.'
-            )
-        hole = read_hole(image, invert=invert)
+    height, width = opened.pixels.shape[:2]
+    hole = None if mask is None else read_mask(mask, (width, height), invert)
     hole = check_hole(opened, hole)
     return filled_file(opened, page.workbench.fill(opened, hole, choice, refine, stop, lambda windows: None).pixels)

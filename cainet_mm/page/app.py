@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+import numpy as np
 from gradio.processing_utils import save_bytes_to_cache
 from PIL import Image
 
 from ..apis.photo_files import Photo
 from ..datasets.errors import BadImageError
 from .models import Choice, find_models
-from .photos import Limits, filled_file, hole_of, read_upload, view_of, with_hole
+from .photos import GROWTH, Limits, filled_file, hole_of, mask_file, read_upload, view_of, with_hole
 from .work import StoppedError, Workbench
 
 TITLE = 'Fill a photograph'
@@ -76,6 +77,18 @@ class Page:
                     self.refine = gr.Checkbox(
                         label='Refine', info='Fill large holes again at finer scales; takes longer.', elem_id='refine'
                     )
+                    with gr.Accordion('Mask', open=False):
+                        self.mask = gr.File(
+                            label='Mask from a file, white in the hole, of the size of the photograph; it is added to '
+                            'what is painted',
+                            file_types=ENDINGS,
+                            height=120,
+                            elem_id='mask',
+                        )
+                        self.invert = gr.Checkbox(label='The file is white where the photograph is known')
+                        self.grown = gr.Slider(0, GROWTH, 0, step=1, label='Grow the hole by pixels', elem_id='grown')
+                        self.save = gr.Button('Save the mask', elem_id='save')
+                        self.saved = gr.File(label='Mask as PNG, white in the hole', interactive=False, elem_id='saved')
                     with gr.Row():
                         self.run = gr.Button('Fill', variant='primary', min_width=100, elem_id='run')
                         self.stop = gr.Button('Stop', min_width=100, elem_id='stop')
@@ -120,12 +133,14 @@ class Page:
         self.photo.change(self.show, self.photo, [self.editor, self.painting, self.status], **own, **raw)
         self.run.click(self.begin, None, self.status, **own).then(
             self.fill,
-            [self.photo, self.painting, self.models, self.refine],
+            [self.photo, self.painting, self.models, self.refine, self.mask, self.invert, self.grown],
             [self.status, self.results, self.pictures, self.files, self.scales],
             api_visibility='private',
             show_progress_on=self.status,
             **raw,
         )
+        hole = [self.photo, self.painting, self.mask, self.invert, self.grown]
+        self.save.click(self.save_mask, hole, [self.status, self.saved], **own, **raw)
         self.stop.click(self.end, None, None, **own)
         blocks.unload(self.end)
 
@@ -181,6 +196,9 @@ class Page:
         refine: bool,
         request: gr.Request,
         progress: gr.Progress = gr.Progress(),  # noqa: B008 (how Gradio knows that a function has progress)
+        mask: dict[str, Any] | None = None,
+        invert: bool = False,
+        grown: int = 0,
     ) -> Iterator[tuple]:
         """Fill a photograph by each of the models, and pass on what there is after each.
 
@@ -191,6 +209,9 @@ class Page:
             refine: As :meth:`Workbench.fill` takes it.
             request: Whose photograph it is.
             progress: Told of each window.
+            mask: A mask, as :meth:`show` takes a photograph.
+            invert: As :func:`hole_of` takes it.
+            grown: The same.
         """
         stop = self.stops.setdefault(request.session_hash, threading.Event())
         pictures, files, scales, problems = [], [], [], []
@@ -202,7 +223,7 @@ class Page:
 
         try:
             photo = self.read(file)
-            hole = hole_of(photo, [layer['path'] for layer in painting['layers']] if painting else ())
+            hole = self.read_hole(photo, painting, mask, invert, grown)
             choices = [self.choices[key] for key in keys if key in self.choices]
             if not choices or len(choices) < len(keys):
                 raise BadImageError('Choose one or more of the models; open the page anew if the list has changed.')
@@ -231,6 +252,29 @@ class Page:
             yield now(str(error) or 'Stopped.')
         finally:
             self.stops.pop(request.session_hash, None)
+
+    def read_hole(
+        self, photo: Photo, painting: dict[str, Any] | None, mask: dict[str, Any] | None, invert: bool, grown: int
+    ) -> np.ndarray:
+        """The hole, as :func:`hole_of` reads it from what :meth:`fill` takes."""
+        layers = [layer['path'] for layer in painting['layers']] if painting else ()
+        return hole_of(photo, layers, mask and mask['path'], invert, grown)
+
+    def save_mask(
+        self,
+        file: dict[str, Any] | None,
+        painting: dict[str, Any] | None,
+        mask: dict[str, Any] | None,
+        invert: bool,
+        grown: int,
+    ) -> tuple[str, str | None]:
+        """Make a file of the hole as it would be filled; the arguments are those of :meth:`fill`."""
+        try:
+            hole = self.read_hole(self.read(file), painting, mask, invert, grown)
+        except BadImageError as error:
+            return str(error), None
+        name = f'{Path(file["path"]).stem}-mask'
+        return f'{hole.mean():.1%} of the photograph is hole.', self.keep(mask_file(hole), name)
 
     def keep(self, content: bytes, name: str) -> str:
         """Put a PNG where it can be downloaded for a while; returns its path."""

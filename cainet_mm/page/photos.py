@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 from PIL import Image
 
 from ..apis.photo_files import FORMATS, Photo, check_frames, image_of, photo_of, transparent_in
 from ..datasets.errors import BadImageError, one_line
+from ..datasets.masks import read_hole
 
 # Pillow knows more, among them formats that start other programs; a phone's MPO is found as a JPEG
 READABLE = ('PNG', 'JPEG', 'WEBP', 'TIFF', 'BMP')
@@ -20,6 +22,8 @@ VIEW_SIDE = 1600
 # the page's editor sends one
 LAYERS = 4
 HOLE_COLOUR = 128
+# pixels
+GROWTH = 100
 FAST = dict(compress_level=1)
 
 
@@ -148,12 +152,17 @@ def read_layer(path: Path, size: tuple[int, int]) -> np.ndarray:
     return np.asarray(paint.resize(size, Image.Resampling.NEAREST))
 
 
-def hole_of(photo: Photo, layers: Sequence[str]) -> np.ndarray:
-    """The hole in a photograph: what is painted, and what is transparent in the photograph itself.
+def hole_of(
+    photo: Photo, layers: Sequence[str], mask: str | None = None, invert: bool = False, grown: int = 0
+) -> np.ndarray:
+    """The hole in a photograph: what is painted or masked, and what is transparent in the photograph itself.
 
     Args:
         photo: The photograph.
         layers: The files of what is painted, as :func:`read_layer` takes them.
+        mask: The file of a mask.
+        invert: As :func:`read_mask` takes it.
+        grown: By how many pixels what is painted or masked grows.
 
     Returns:
         (H, W), true in the hole.
@@ -170,7 +179,48 @@ def hole_of(photo: Photo, layers: Sequence[str]) -> np.ndarray:
     painted = np.zeros((height, width), bool)
     for layer in layers:
         painted |= read_layer(Path(layer), (width, height))
-    return check_hole(photo, painted)
+    if mask is not None:
+        try:
+            content = Path(mask).read_bytes()
+        except FileNotFoundError as error:
+            raise BadImageError('The mask has been here too long and was deleted; choose it again.') from error
+        painted |= read_mask(content, (width, height), invert)
+    if isinstance(grown, bool) or not isinstance(grown, int) or not 0 <= grown <= GROWTH:
+        raise BadImageError(f'A hole grows by 0 to {GROWTH} whole pixels, got {grown!r}.')
+    return check_hole(photo, grow(painted, grown) if grown else painted)
+
+
+def read_mask(content: bytes, size: tuple[int, int], invert: bool = False) -> np.ndarray:
+    """Read a mask that was sent as a file; what is of another size is refused before it is unpacked.
+
+    Args:
+        content: The file, bright in the hole.
+        size: The photograph's width and height.
+        invert: Whether the mask is bright where the photograph is known.
+
+    Returns:
+        (H, W), true in the hole.
+
+    Raises:
+        BadImageError: It cannot be used.
+    """
+    image = open_upload(content, 'The mask')
+    # EXIF data may say that it is rotated
+    if image.size not in (size, size[::-1]):
+        raise BadImageError(
+            f'The mask has {image.size[0]}x{image.size[1]} pixels (width x height), the photograph '
+            f'{size[0]}x{size[1]}; give one of its size.'
+        )
+    hole = read_hole(image, invert=invert)
+    if hole.shape != size[::-1]:
+        raise BadImageError(f'The mask has the shape {hole.shape}, the photograph {size[::-1]}, height first.')
+    return hole
+
+
+def grow(hole: np.ndarray, pixels: int) -> np.ndarray:
+    """Grow a hole, (H, W), by a number of pixels in every direction."""
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * pixels + 1,) * 2)
+    return cv2.dilate(hole.astype(np.uint8), kernel) > 0
 
 
 def check_hole(photo: Photo, hole: np.ndarray | None) -> np.ndarray:
@@ -181,12 +231,10 @@ def check_hole(photo: Photo, hole: np.ndarray | None) -> np.ndarray:
         hole: (H, W), true in the hole; ``None`` for none.
 
     Raises:
-        BadImageError: It has another shape, or there is nothing or everything in it.
+        BadImageError: There is nothing or everything in it.
     """
     joined = transparent_in(photo)
     if hole is not None:
-        if hole.shape != joined.shape:
-            raise BadImageError(f'The mask has the shape {hole.shape}, the photograph {joined.shape}, height first.')
         joined |= hole
     if not joined.any():
         raise BadImageError('Nothing is painted or masked: mark what is to be filled.')
@@ -215,6 +263,13 @@ def with_hole(photo: Photo, hole: np.ndarray) -> np.ndarray:
     """The photograph's pixels, grey in the hole."""
     grey = HOLE_COLOUR * (257 if photo.pixels.dtype == np.uint16 else 1)
     return np.where(hole[..., None], photo.pixels.dtype.type(grey), photo.pixels)
+
+
+def mask_file(hole: np.ndarray) -> bytes:
+    """A PNG of a hole, (H, W), white in it."""
+    content = io.BytesIO()
+    Image.fromarray(hole).save(content, 'PNG')
+    return content.getvalue()
 
 
 def filled_file(photo: Photo, pixels: np.ndarray) -> bytes:
