@@ -5,12 +5,12 @@ import contextlib
 import gc
 import importlib.util
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
-# Fast to import and free of torch, so that bad arguments are answered at once.
-from mmengine.config import Config, DictAction
+# Nothing slow is imported up here, so that --help and bad arguments are answered at once.
 
 CONFIG_SUFFIXES = ('.py', '.yaml', '.yml', '.json')
 # EX_TEMPFAIL of sysexits.h, as SaveOnSignalHook's: try again
@@ -18,15 +18,44 @@ REQUEUE_CODE = 75
 
 
 class Tool(argparse.ArgumentParser):
-    """An argument parser that answers bad input with a sentence."""
+    """An argument parser that answers bad input with a sentence.
+
+    Attributes:
+        called (str | None): What the tool is called, such as ``'cainet fill'``; the file's name where it is ``None``.
+        names (dict[str, str]): What all tools are called, by the stems of their files; empty for ``python tools/...``.
+    """
+
+    called = None
+    names = {}
+
+    def __init__(self, **kwargs):
+        super().__init__(prog=self.called, **kwargs)
+
+    def parse_args(self, args=None, namespace=None):
+        """Parses the command line, or answers the shell's question what could stand in it."""
+        if '_ARGCOMPLETE' in os.environ:
+            import argcomplete
+
+            argcomplete.autocomplete(self)
+        return super().parse_args(args, namespace)
+
+    def format_help(self):
+        """Formats the help text, in which tools have the names under which they are called."""
+        return self.rename_tools(super().format_help())
+
+    def rename_tools(self, text):
+        """Writes ``cainet fill`` for ``python tools/inpaint.py``, where the command cainet runs the tool."""
+        return re.sub(
+            r'(?:(?:python|bash) )?tools/(\w+)\.(?:py|sh)\b', lambda found: self.names.get(found[1], found[0]), text
+        )
 
     def refuse(self, sentence):
         """Ends the program on bad input, without a traceback."""
-        self.exit(2, f'{self.prog}: error: {sentence}\n')
+        self.exit(2, f'{self.prog}: error: {self.rename_tools(sentence)}\n')
 
     def stop(self, sentence):
         """Ends the program on what happened while it ran, without a traceback."""
-        self.exit(1, f'{self.prog}: stopped: {sentence}\n')
+        self.exit(1, f'{self.prog}: stopped: {self.rename_tools(sentence)}\n')
 
     def require_file(self, path, name):
         """Refuses a local path at which there is no file; URLs and other storage schemes are left to MMEngine."""
@@ -56,6 +85,8 @@ class Command(Tool):
     """A tool that runs a config."""
 
     def __init__(self, description):
+        from mmengine.config import DictAction
+
         super().__init__(description=description)
         self.add_argument('config', help='config file')
         self.add_argument(
@@ -92,6 +123,8 @@ class Command(Tool):
         make_package_importable()
         # Before Config.fromfile: a config may inherit from cainet_mm::, and MMagic needs the compatibility measures.
         importlib.import_module('cainet_mm')
+        from mmengine.config import Config
+
         try:
             config = Config.fromfile(args.config)
         except FileNotFoundError as error:
