@@ -104,7 +104,7 @@ def test_completion_knows_commands_and_their_options(tmp_path):
     answers = []
     for line in ('cainet fi', 'cainet fill --mod'):
         # argcomplete answers on a descriptor that the shell opens
-        script = f"import os; os.dup2(os.open({str(tmp_path / 'answer')!r}, os.O_CREAT | os.O_RDWR | os.O_TRUNC), 8)\n"
+        script = f'import os; os.dup2(os.open({str(tmp_path / "answer")!r}, os.O_CREAT | os.O_RDWR | os.O_TRUNC), 8)\n'
         subprocess.run(
             [sys.executable, '-c', script + "import sys; sys.argv[0] = 'cainet'; import cainet_cli; cainet_cli.main()"],
             env={**os.environ, 'PYTHONPATH': os.pathsep.join(sys.path), '_ARGCOMPLETE': '1', 'IFS': '\v'}

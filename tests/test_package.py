@@ -581,7 +581,7 @@ class TestWheel:
     def test_its_page_on_an_index_is_the_readme(self, unpacked_wheel):
         (distribution,) = metadata.distributions(path=[str(unpacked_wheel)])
         assert distribution.metadata['Description-Content-Type'] == 'text/markdown'
-        assert distribution.metadata.get_payload().strip() == (ROOT / 'README.md').read_text().strip()
+        assert distribution.metadata['Description'].strip() == (ROOT / 'README.md').read_text().strip()
         assert distribution.metadata['Author'] == 'cainet_mm authors'
 
     def test_each_extra_asks_for_what_its_file_names(self, unpacked_wheel):
