@@ -51,11 +51,11 @@ class Tool(argparse.ArgumentParser):
 
     def refuse(self, sentence):
         """Ends the program on bad input, without a traceback."""
-        self.exit(2, f'{self.prog}: error: {self.rename_tools(sentence)}\n')
+        self.exit(2, f'{self.prog}: error: {self.rename_tools(str(sentence))}\n')
 
     def stop(self, sentence):
         """Ends the program on what happened while it ran, without a traceback."""
-        self.exit(1, f'{self.prog}: stopped: {self.rename_tools(sentence)}\n')
+        self.exit(1, f'{self.prog}: stopped: {self.rename_tools(str(sentence))}\n')
 
     def require_file(self, path, name):
         """Refuses a local path at which there is no file; URLs and other storage schemes are left to MMEngine."""
