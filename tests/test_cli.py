@@ -102,7 +102,7 @@ class TestDispatch:
 def test_completion_knows_commands_and_their_options(tmp_path):
     pytest.importorskip('argcomplete', reason='needs argcomplete of requirements/tests.txt')
     answers = []
-    for line in ('cainet fi', 'cainet fill --mod'):
+    for line in ('cainet fi', 'cainet fill --mod', 'cainet export --no'):
         # argcomplete answers on a descriptor that the shell opens
         script = f'import os; os.dup2(os.open({str(tmp_path / "answer")!r}, os.O_CREAT | os.O_RDWR | os.O_TRUNC), 8)\n'
         subprocess.run(
@@ -112,7 +112,7 @@ def test_completion_knows_commands_and_their_options(tmp_path):
             check=False,
         )
         answers.append((tmp_path / 'answer').read_text().split('\v'))
-    assert [[word.strip() for word in words] for words in answers] == [['fill'], ['--model']]
+    assert [[word.strip() for word in words] for words in answers] == [['fill'], ['--model'], ['--no-check']]
 
 
 class TestInfo:

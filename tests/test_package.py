@@ -135,7 +135,15 @@ class TestStack:
     @pytest.mark.parametrize(
         ('versions', 'expected'),
         [
-            ({}, ['Neither mmcv nor mmcv-lite', 'requirements/mmcv-lite.txt', 'requirements/optional.txt']),
+            (
+                {},
+                [
+                    'Neither mmcv nor mmcv-lite',
+                    'pip install "mmcv-lite>=2.0.0,<2.2.0"',
+                    'requirements/mmcv-lite.txt',
+                    'requirements/optional.txt',
+                ],
+            ),
             ({'mmcv': '2.1.0', 'mmcv-lite': '2.1.0'}, ['mmcv 2.1.0 and mmcv-lite 2.1.0', 'pip uninstall']),
             ({'mmcv': '2.2.0'}, ['mmcv 2.2.0', '>=2.0.0,<2.2.0', 'requirements/optional.txt', 'pip uninstall']),
             ({'mmcv-lite': '2.2.0'}, ['mmcv-lite 2.2.0', '>=2.0.0,<2.2.0', 'requirements/mmcv-lite.txt']),

@@ -12,6 +12,7 @@ from pathlib import Path
 
 # Nothing slow is imported up here, so that --help and bad arguments are answered at once.
 
+CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
 CONFIG_SUFFIXES = ('.py', '.yaml', '.yml', '.json')
 # EX_TEMPFAIL of sysexits.h, as SaveOnSignalHook's: try again
 REQUEUE_CODE = 75
@@ -32,12 +33,21 @@ class Tool(argparse.ArgumentParser):
         super().__init__(prog=self.called, **kwargs)
 
     def parse_args(self, args=None, namespace=None):
-        """Parses the command line, or answers the shell's question what could stand in it."""
+        """Parses the command line."""
+        self.answer_shell()
+        return super().parse_args(args, namespace)
+
+    def parse_intermixed_args(self, args=None, namespace=None):
+        """Parses a command line in which options stand between the files."""
+        self.answer_shell()
+        return super().parse_intermixed_args(args, namespace)
+
+    def answer_shell(self):
+        """Says what could stand in the command line next, and ends, where the shell asks for that."""
         if '_ARGCOMPLETE' in os.environ:
             import argcomplete
 
             argcomplete.autocomplete(self)
-        return super().parse_args(args, namespace)
 
     def format_help(self):
         """Formats the help text, in which tools have the names under which they are called."""
@@ -73,6 +83,11 @@ class Tool(argparse.ArgumentParser):
         self.add_argument('--invert', action='store_true', help='masks mark what is known instead of the hole')
 
 
+def find_config(text):
+    """The file of a config of this package, ``cainet_mm::NAME``; any other path as it is."""
+    return str(CONFIGS / text.removeprefix('cainet_mm::')) if text.startswith('cainet_mm::') else text
+
+
 def value_of_hole(text):
     """Reads a number, or a colour of three."""
     numbers = tuple(float(part) for part in text.split(','))
@@ -88,7 +103,9 @@ class Command(Tool):
         from mmengine.config import DictAction
 
         super().__init__(description=description)
-        self.add_argument('config', help='config file')
+        self.add_argument(
+            'config', type=find_config, help="config file, or one of the package's: cainet_mm::quickstart/stage1.py"
+        )
         self.add_argument(
             '--work-dir', help='where logs and checkpoints go; else work_dir of the config, else work_dirs/CONFIG_NAME'
         )
