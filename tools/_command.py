@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 # Nothing slow is imported up here, so that --help and bad arguments are answered at once.
@@ -157,6 +158,8 @@ class Command(Tool):
 
 def make_package_importable():
     """Lets the tools of a checkout run before cainet_mm is installed, from any directory."""
+    # MMagic asks diffusers for names that have moved, which nobody who calls a tool can change
+    warnings.filterwarnings('ignore', category=FutureWarning, module='diffusers', append=True)
     if importlib.util.find_spec('cainet_mm') is None:
         sys.path.append(str(Path(__file__).resolve().parents[1]))
 
