@@ -8,7 +8,6 @@ import difflib
 import os
 import runpy
 import sys
-from importlib import metadata
 from pathlib import Path
 
 # by sub-command: the file in tools/ and what it does
@@ -63,8 +62,7 @@ def make_parser():
 
 def find_version():
     """The version of the package that lies here, without importing it."""
-    path = Path(__file__).resolve().parent / 'cainet_mm' / 'version.py'
-    return runpy.run_path(str(path))['__version__'] if path.is_file() else metadata.version('cainet_mm')
+    return runpy.run_path(str(Path(__file__).resolve().parent / 'cainet_mm' / 'version.py'))['__version__']
 
 
 def main(arguments=None):

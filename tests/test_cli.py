@@ -66,6 +66,11 @@ class TestDispatch:
         assert all('tools/' not in text for text in said.values())
         assert all(re.search(rf'^  {name} ', said['--help'], re.MULTILINE) for name in cainet_cli.COMMANDS)
 
+    def test_the_version_is_the_packages(self, main, capsys):
+        with pytest.raises(SystemExit):
+            main(['--version'])
+        assert capsys.readouterr().out == f'cainet_mm {cainet_mm.__version__}\n'
+
     def test_an_unknown_command_gets_the_nearest(self, main, capsys):
         with pytest.raises(SystemExit) as stopped:
             main(['fil'])
