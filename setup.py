@@ -14,8 +14,27 @@ MIM_CONTENT = ('configs', 'tools', 'model-index.yml')
 
 
 def read_requirements(name):
-    lines = (ROOT / 'requirements' / name).read_text(encoding='utf-8').splitlines()
-    return [line.strip() for line in lines if line.strip() and not line.lstrip().startswith('#')]
+    """Reads a file of requirements/, with those that it includes by -r."""
+    requirements = []
+    for line in (ROOT / 'requirements' / name).read_text(encoding='utf-8').splitlines():
+        line = line.strip()
+        if line.startswith('-r '):
+            requirements += read_requirements(line.removeprefix('-r ').strip())
+        elif line and not line.startswith('#'):
+            requirements.append(line)
+    return requirements
+
+
+def make_extras():
+    """One extra for each file of requirements/ that is not needed by all, and the groups of them."""
+    files = {'lite': 'mmcv-lite.txt'}
+    for name in ('page', 'export', 'metrics', 'train-logging', 'optional', 'tests', 'docs'):
+        if (ROOT / 'requirements' / f'{name}.txt').is_file():
+            files[name] = f'{name}.txt'
+    extras = {name: read_requirements(file) for name, file in files.items()}
+    # optional is for environments that have a full mmcv, beside which mmcv-lite must not be installed
+    extras['all'] = extras['lite'] + extras['optional']
+    return extras
 
 
 class BuildWithConfigs(build_py):
@@ -58,13 +77,32 @@ setup(
     name='cainet_mm',
     version=runpy.run_path(str(ROOT / 'cainet_mm' / 'version.py'))['__version__'],
     description='CAINet, free-form image inpainting via a contrastive attention network, for MMagic and MMPretrain',
+    long_description=(ROOT / 'README.md').read_text(encoding='utf-8'),
+    long_description_content_type='text/markdown',
+    author='cainet_mm authors',
     license='Apache-2.0',
+    keywords='image inpainting, hole filling, contrastive learning, attention, OpenMMLab, MMagic, PyTorch',
+    classifiers=[
+        'Development Status :: 4 - Beta',
+        'Environment :: Console',
+        'Intended Audience :: Science/Research',
+        'Intended Audience :: Developers',
+        'Operating System :: POSIX :: Linux',
+        'Programming Language :: Python :: 3',
+        'Programming Language :: Python :: 3.11',
+        'Topic :: Scientific/Engineering :: Artificial Intelligence',
+        'Topic :: Scientific/Engineering :: Image Processing',
+        'Typing :: Typed',
+    ],
     python_requires='>=3.10',
     packages=find_packages(include=['cainet_mm', 'cainet_mm.*']),
-    package_data={'cainet_mm': ['weights/*']},
+    # beside the package, whose import takes seconds
+    py_modules=['cainet_cli'],
+    entry_points={'console_scripts': ['cainet = cainet_cli:main']},
+    package_data={'cainet_mm': ['py.typed', 'weights/*']},
     # mmcv is missing on purpose: naming mmcv or mmcv-lite would install it over the other, where that one is present.
     install_requires=read_requirements('runtime.txt') + read_requirements('mminstall.txt'),
-    extras_require={'tests': read_requirements('tests.txt'), 'optional': read_requirements('optional.txt')},
+    extras_require=make_extras(),
     cmdclass={'build_py': BuildWithConfigs},
     zip_safe=False,
 )

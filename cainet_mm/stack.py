@@ -91,7 +91,8 @@ def _find_mmcv_problems() -> list[str]:
     if not present:
         return [
             f'Neither mmcv nor mmcv-lite is installed; one of them, {MMCV_ACCEPTED}, is accepted: '
-            f'run `{_install_command(_MMCV_LITE)}`, or install the full mmcv as requirements/optional.txt says.'
+            f'run `pip install "mmcv-lite{MMCV_ACCEPTED}"` (in a checkout `{_install_command(_MMCV_LITE)}`), or '
+            'install the full mmcv as requirements/optional.txt says.'
         ]
     name, version = present.popitem()
     if is_accepted(version, MMCV_ACCEPTED):

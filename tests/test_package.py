@@ -29,6 +29,7 @@ from mmengine.registry import METRICS, MODELS, DefaultScope
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
+from PIL import Image
 from setuptools import find_packages
 from torchvision.extension import _has_ops
 
@@ -59,8 +60,10 @@ REFUSED = {
 
 def read_requirements(name):
     lines = (REQUIREMENTS / name).read_text().splitlines()
-    requirements = [Requirement(line) for line in lines if line and not line.startswith('#')]
-    return {canonicalize_name(requirement.name): requirement for requirement in requirements}
+    requirements = [Requirement(line) for line in lines if line and not line.startswith(('#', '-r '))]
+    own = {canonicalize_name(requirement.name): requirement for requirement in requirements}
+    included = [read_requirements(line.removeprefix('-r ')) for line in lines if line.startswith('-r ')]
+    return {key: value for part in (*included, own) for key, value in part.items()}
 
 
 def read_pins(name):
@@ -132,7 +135,15 @@ class TestStack:
     @pytest.mark.parametrize(
         ('versions', 'expected'),
         [
-            ({}, ['Neither mmcv nor mmcv-lite', 'requirements/mmcv-lite.txt', 'requirements/optional.txt']),
+            (
+                {},
+                [
+                    'Neither mmcv nor mmcv-lite',
+                    'pip install "mmcv-lite>=2.0.0,<2.2.0"',
+                    'requirements/mmcv-lite.txt',
+                    'requirements/optional.txt',
+                ],
+            ),
             ({'mmcv': '2.1.0', 'mmcv-lite': '2.1.0'}, ['mmcv 2.1.0 and mmcv-lite 2.1.0', 'pip uninstall']),
             ({'mmcv': '2.2.0'}, ['mmcv 2.2.0', '>=2.0.0,<2.2.0', 'requirements/optional.txt', 'pip uninstall']),
             ({'mmcv-lite': '2.2.0'}, ['mmcv-lite 2.2.0', '>=2.0.0,<2.2.0', 'requirements/mmcv-lite.txt']),
@@ -524,8 +535,9 @@ def source(tmp_path_factory):
     target = tmp_path_factory.mktemp('source')
     for name in ('cainet_mm', 'configs', 'tools', 'requirements'):
         shutil.copytree(ROOT / name, target / name, ignore=shutil.ignore_patterns('__pycache__', '.mim'))
-    for name in ('setup.py', 'pyproject.toml', 'MANIFEST.in', 'LICENSE', 'model-index.yml'):
-        shutil.copyfile(ROOT / name, target / name)
+    for path in ROOT.iterdir():
+        if path.is_file() and not path.name.startswith('.'):
+            shutil.copyfile(path, target / path.name)
     (target / 'tools' / '__pycache__').mkdir()
     (target / 'tools' / '__pycache__' / 'train.pyc').write_bytes(b'compiled')
     return target
@@ -533,8 +545,12 @@ def source(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def unpacked_wheel(source, tmp_path_factory):
+    """The wheel of the source distribution, so that both hold what they should."""
     target = tmp_path_factory.mktemp('wheel')
-    command = [sys.executable, '-m', 'pip', 'wheel', '-q', '--no-deps', '--no-build-isolation', '-w', target, source]
+    command = [sys.executable, 'setup.py', '-q', 'sdist', '--dist-dir', target]
+    subprocess.run(command, cwd=source, check=True, capture_output=True)
+    (sdist,) = target.glob('cainet_mm-*.tar.gz')
+    command = [sys.executable, '-m', 'pip', 'wheel', '-q', '--no-deps', '--no-build-isolation', '-w', target, sdist]
     subprocess.run(command, check=True, capture_output=True)
     (wheel,) = target.glob('cainet_mm-*.whl')
     with zipfile.ZipFile(wheel) as archive:
@@ -564,13 +580,43 @@ class TestWheel:
         assert shipped == list_files(source / 'cainet_mm' / 'weights')
         assert 'README.md' in shipped
 
+    def test_type_checkers_and_the_shell_find_it(self, unpacked_wheel):
+        assert {'cainet_mm/py.typed', 'cainet_cli.py', 'cainet_mm/__main__.py'} <= list_files(unpacked_wheel)
+        (distribution,) = metadata.distributions(path=[str(unpacked_wheel)])
+        (script,) = distribution.entry_points.select(group='console_scripts')
+        assert (script.name, script.value) == ('cainet', 'cainet_cli:main')
+
+    def test_its_page_on_an_index_is_the_readme(self, unpacked_wheel):
+        (distribution,) = metadata.distributions(path=[str(unpacked_wheel)])
+        assert distribution.metadata['Description-Content-Type'] == 'text/markdown'
+        assert distribution.metadata['Description'].strip() == (ROOT / 'README.md').read_text().strip()
+        assert distribution.metadata['Author'] == 'cainet_mm authors'
+
+    def test_each_extra_asks_for_what_its_file_names(self, unpacked_wheel):
+        (distribution,) = metadata.distributions(path=[str(unpacked_wheel)])
+        required = [Requirement(line) for line in distribution.requires]
+
+        def extra(name):
+            asked = [req for req in required if req.marker and req.marker.evaluate({'extra': name})]
+            return {canonicalize_name(req.name): req.specifier for req in asked}
+
+        def file(name):
+            return {key: req.specifier for key, req in read_requirements(name).items()}
+
+        assert extra('lite') == file('mmcv-lite.txt')
+        for name in ('page', 'export', 'metrics', 'train-logging', 'optional', 'tests'):
+            assert extra(name) == file(f'{name}.txt') != {}
+        assert extra('all') == extra('optional') | extra('lite')
+        parts = [extra(name) for name in ('page', 'export', 'metrics', 'train-logging')]
+        assert extra('optional') == {key: value for part in parts for key, value in part.items()}
+
     def test_its_record_lists_the_configs(self, unpacked_wheel):
         record = next(unpacked_wheel.glob('*.dist-info/RECORD')).read_text()
         assert 'cainet_mm/.mim/configs/quickstart/stage1.py' in record
 
     def test_it_asks_for_the_accepted_ranges_and_for_no_mmcv(self, unpacked_wheel):
         (distribution,) = metadata.distributions(path=[str(unpacked_wheel)])
-        assert distribution.version == '0.1.0'
+        assert distribution.version == '0.2.0'
         required = [Requirement(line) for line in distribution.requires]
         ranges = {req.name: req.specifier for req in required if req.marker is None}
         assert not [name for name in ranges if name.startswith('mmcv')]
@@ -596,6 +642,25 @@ class TestWheel:
         module, model, iterations = json.loads(run.stdout.splitlines()[-1])
         assert Path(module) == unpacked_wheel / 'cainet_mm' / '__init__.py'
         assert (model, iterations) == ('SiameseMoCo', 3)
+
+    @pytest.mark.slow
+    def test_its_command_fills_a_photograph_anywhere(self, unpacked_wheel, tmp_path):
+        photo = np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8)
+        mask = np.zeros((40, 50), np.uint8)
+        mask[10:20, 15:30] = 255
+        Image.fromarray(photo).save(tmp_path / 'photo.png')
+        Image.fromarray(mask).save(tmp_path / 'mask.png')
+        subprocess.run(
+            [sys.executable, '-W', 'ignore', '-c', 'from cainet_cli import main; main()']
+            + ['fill', 'photo.png', 'mask.png', '-o', 'filled.png'],
+            cwd=tmp_path,
+            env={**os.environ, 'PYTHONPATH': str(unpacked_wheel), 'CAINET_MM_WEIGHTS': str(tmp_path)},
+            check=True,
+            capture_output=True,
+        )
+        filled = np.asarray(Image.open(tmp_path / 'filled.png'))
+        assert np.array_equal(filled[mask == 0], photo[mask == 0])
+        assert (filled[mask > 0] != photo[mask > 0]).any()
 
     @pytest.mark.slow
     def test_mim_trains_its_configs(self, unpacked_wheel, tmp_path):

@@ -196,6 +196,12 @@ class TestWhatReachesTheRunner:
         config = run_tool('train', 'config.py', '--auto-scale-lr')
         assert config.auto_scale_lr == dict(enable=True, base_batch_size=16)
 
+    def test_a_config_of_the_package_is_found_from_anywhere(self, run_tool, refusal):
+        config = run_tool('train', 'cainet_mm::quickstart/stage1.py')
+        assert config.filename == str(ROOT / 'configs' / 'quickstart' / 'stage1.py')
+        assert (config.model.type, config.work_dir) == ('SiameseMoCo', 'work_dirs/stage1')
+        assert 'configs/no/such.py is not a file' in refusal('train', 'cainet_mm::no/such.py')
+
     @pytest.mark.parametrize('checkpoint', ['weights.pth', 'https://example.org/weights.pth'])
     def test_the_checkpoint_to_test(self, run_tool, folder, checkpoint):
         (folder / 'config.py').write_text(CONFIG + "load_from = 'initial.pth'\nresume = True\n")

@@ -5,28 +5,68 @@ import contextlib
 import gc
 import importlib.util
 import os
+import re
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
-# Fast to import and free of torch, so that bad arguments are answered at once.
-from mmengine.config import Config, DictAction
+# Nothing slow is imported up here, so that --help and bad arguments are answered at once.
 
+CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
 CONFIG_SUFFIXES = ('.py', '.yaml', '.yml', '.json')
 # EX_TEMPFAIL of sysexits.h, as SaveOnSignalHook's: try again
 REQUEUE_CODE = 75
 
 
 class Tool(argparse.ArgumentParser):
-    """An argument parser that answers bad input with a sentence."""
+    """An argument parser that answers bad input with a sentence.
+
+    Attributes:
+        called (str | None): What the tool is called, such as ``'cainet fill'``; the file's name where it is ``None``.
+        names (dict[str, str]): What all tools are called, by the stems of their files; empty for ``python tools/...``.
+    """
+
+    called = None
+    names = {}
+
+    def __init__(self, **kwargs):
+        super().__init__(prog=self.called, **kwargs)
+
+    def parse_args(self, args=None, namespace=None):
+        """Parses the command line."""
+        self.answer_shell()
+        return super().parse_args(args, namespace)
+
+    def parse_intermixed_args(self, args=None, namespace=None):
+        """Parses a command line in which options stand between the files."""
+        self.answer_shell()
+        return super().parse_intermixed_args(args, namespace)
+
+    def answer_shell(self):
+        """Says what could stand in the command line next, and ends, where the shell asks for that."""
+        if '_ARGCOMPLETE' in os.environ:
+            import argcomplete
+
+            argcomplete.autocomplete(self)
+
+    def format_help(self):
+        """Formats the help text, in which tools have the names under which they are called."""
+        return self.rename_tools(super().format_help())
+
+    def rename_tools(self, text):
+        """Writes ``cainet fill`` for ``python tools/inpaint.py``, where the command cainet runs the tool."""
+        return re.sub(
+            r'(?:(?:python|bash) )?tools/(\w+)\.(?:py|sh)\b', lambda found: self.names.get(found[1], found[0]), text
+        )
 
     def refuse(self, sentence):
         """Ends the program on bad input, without a traceback."""
-        self.exit(2, f'{self.prog}: error: {sentence}\n')
+        self.exit(2, f'{self.prog}: error: {self.rename_tools(str(sentence))}\n')
 
     def stop(self, sentence):
         """Ends the program on what happened while it ran, without a traceback."""
-        self.exit(1, f'{self.prog}: stopped: {sentence}\n')
+        self.exit(1, f'{self.prog}: stopped: {self.rename_tools(str(sentence))}\n')
 
     def require_file(self, path, name):
         """Refuses a local path at which there is no file; URLs and other storage schemes are left to MMEngine."""
@@ -44,6 +84,11 @@ class Tool(argparse.ArgumentParser):
         self.add_argument('--invert', action='store_true', help='masks mark what is known instead of the hole')
 
 
+def find_config(text):
+    """The file of a config of this package, ``cainet_mm::NAME``; any other path as it is."""
+    return str(CONFIGS / text.removeprefix('cainet_mm::')) if text.startswith('cainet_mm::') else text
+
+
 def value_of_hole(text):
     """Reads a number, or a colour of three."""
     numbers = tuple(float(part) for part in text.split(','))
@@ -56,8 +101,12 @@ class Command(Tool):
     """A tool that runs a config."""
 
     def __init__(self, description):
+        from mmengine.config import DictAction
+
         super().__init__(description=description)
-        self.add_argument('config', help='config file')
+        self.add_argument(
+            'config', type=find_config, help="config file, or one of the package's: cainet_mm::quickstart/stage1.py"
+        )
         self.add_argument(
             '--work-dir', help='where logs and checkpoints go; else work_dir of the config, else work_dirs/CONFIG_NAME'
         )
@@ -92,6 +141,8 @@ class Command(Tool):
         make_package_importable()
         # Before Config.fromfile: a config may inherit from cainet_mm::, and MMagic needs the compatibility measures.
         importlib.import_module('cainet_mm')
+        from mmengine.config import Config
+
         try:
             config = Config.fromfile(args.config)
         except FileNotFoundError as error:
@@ -107,6 +158,8 @@ class Command(Tool):
 
 def make_package_importable():
     """Lets the tools of a checkout run before cainet_mm is installed, from any directory."""
+    # MMagic asks diffusers for names that have moved, which nobody who calls a tool can change
+    warnings.filterwarnings('ignore', category=FutureWarning, module='diffusers', append=True)
     if importlib.util.find_spec('cainet_mm') is None:
         sys.path.append(str(Path(__file__).resolve().parents[1]))
 

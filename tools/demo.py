@@ -97,7 +97,9 @@ def run(tool, args):
     except ModuleNotFoundError as error:
         if error.name != 'gradio':
             raise
-        tool.refuse('the page needs the package gradio: pip install -r requirements/optional.txt')
+        tool.refuse(
+            'the page needs the package gradio: pip install -r requirements/page.txt, or pip install "cainet_mm[page]"'
+        )
     sources = args.models or ([DEFAULT_FOLDER] if Path(DEFAULT_FOLDER).is_dir() else [])
     root_path = args.root_path.rstrip('/')
     if root_path and not root_path.startswith('/'):

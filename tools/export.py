@@ -14,7 +14,7 @@ at several sizes, and is there only when it passed.
 
 import argparse
 
-from _command import Tool, make_package_importable
+from _command import Tool, find_config, make_package_importable
 
 
 def make_tool():
@@ -54,6 +54,7 @@ def parse(tool):
         tool.refuse('--model names a network by itself; give it, or CONFIG and CHECKPOINT.')
     args.config, args.checkpoint = model or (None, None)
     if args.config not in (None, '-'):
+        args.config = find_config(args.config)
         tool.require_file(args.config, 'config')
     if args.checkpoint is not None:
         tool.require_file(args.checkpoint, 'checkpoint')

@@ -5,12 +5,12 @@ An inpaintor is counted as it answers one image; of stage 1, the encoder is.
 
 import argparse
 
-from _command import Tool, make_package_importable
+from _command import Tool, find_config, make_package_importable
 
 
 def main():
     tool = Tool(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    tool.add_argument('config', help='config of the model')
+    tool.add_argument('config', type=find_config, help='config of the model')
     tool.add_argument('--size', nargs=2, type=int, default=(256, 256), metavar=('HEIGHT', 'WIDTH'))
     args = tool.parse_args()
     tool.require_file(args.config, 'config')

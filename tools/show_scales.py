@@ -11,12 +11,12 @@ photograph is cropped to the image size of the config and gets a mask that depen
 import argparse
 from pathlib import Path
 
-from _command import Tool, make_package_importable
+from _command import Tool, find_config, make_package_importable
 
 
 def make_tool():
     tool = Tool(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    tool.add_argument('config', help='config of the model')
+    tool.add_argument('config', type=find_config, help='config of the model')
     tool.add_argument('checkpoint')
     tool.add_argument('out_dir', type=Path)
     tool.add_argument('images', nargs='+', metavar='IMAGE')

@@ -603,7 +603,7 @@ def check_request(out: Path, kind: str, opset: int | None, check: bool) -> None:
     if missing:
         raise ModuleNotFoundError(
             f'{wanted.title} needs what is not installed: pip install {" ".join(missing)} (accepted versions: '
-            'requirements/optional.txt).'
+            'requirements/export.txt, and the extra cainet_mm[export]).'
         )
     if opset is not None:
         import onnx
