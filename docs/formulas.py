@@ -1,0 +1,33 @@
+"""Docstrings as Markdown: their roles and math blocks are reStructuredText, which Sphinx and IDEs read."""
+
+import re
+
+import griffe
+
+ROLE = re.compile(r':(math|class|meth|func|mod|attr|obj):`([^`]+)`')
+BLOCK = re.compile(r'^\.\. math::\n((?:[ ]+.*\n?|\n(?=[ ]))+)', re.MULTILINE)
+
+
+def to_markdown(text: str) -> str:
+    """Turn ``.. math::`` and roles into what arithmatex and Markdown take."""
+
+    def block(match):
+        formula = '\n'.join(line.strip() for line in match[1].strip().splitlines())
+        if '&' in formula:
+            formula = f'\\begin{{aligned}}{formula}\\end{{aligned}}'
+        return f'$$\n{formula}\n$$\n'
+
+    def role(match):
+        kind, content = match.groups()
+        return f'${content}$' if kind == 'math' else f'`{content.lstrip("~")}`'
+
+    return ROLE.sub(role, BLOCK.sub(block, text))
+
+
+class Formulas(griffe.Extension):
+    """Rewrites each docstring before it is parsed."""
+
+    def on_instance(self, *, obj, **kwargs):
+        """Called for every module, class, function and attribute that was read."""
+        if obj.docstring:
+            obj.docstring.value = to_markdown(obj.docstring.value)
