@@ -5,16 +5,17 @@ import re
 import griffe
 
 ROLE = re.compile(r':(math|class|meth|func|mod|attr|obj):`([^`]+)`')
-BLOCK = re.compile(r'^\.\. math::\n((?:[ ]+.*\n?|\n(?=[ ]))+)', re.MULTILINE)
+BLOCK = re.compile(r'^\.\. math::(?: +(.+)|\n((?:[ ]+.*\n?|\n(?=[ ]))+))', re.MULTILINE)
 
 
 def to_markdown(text: str) -> str:
     """Turn ``.. math::`` and roles into what arithmatex and Markdown take."""
 
     def block(match):
-        formula = '\n'.join(line.strip() for line in match[1].strip().splitlines())
-        if '&' in formula:
-            formula = f'\\begin{{aligned}}{formula}\\end{{aligned}}'
+        formula = '\n'.join(line.strip() for line in (match[1] or match[2]).strip().splitlines())
+        if '&' in formula and 'begin' not in formula:
+            # Sphinx does the same; latex2mathml knows no "aligned"
+            formula = f'\\begin{{split}}{formula}\\end{{split}}'
         return f'$$\n{formula}\n$$\n'
 
     def role(match):

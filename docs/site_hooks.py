@@ -51,6 +51,7 @@ def on_page_content(content, page, config, files):
 
     def write(formula):
         _, kind, text = formula.groups()
-        return convert(html.unescape(text).strip(), display='block' if kind == '[' else 'inline')
+        formula = convert(html.unescape(text).strip(), display='block' if kind == '[' else 'inline')
+        return formula.replace('&#x02015;', '&#x000AF;')  # a bar that browsers stretch
 
     return FORMULA.sub(write, content)
