@@ -51,7 +51,6 @@ def on_page_content(content, page, config, files):
 
     def write(formula):
         _, kind, text = formula.groups()
-        formula = convert(html.unescape(text).strip(), display='block' if kind == '[' else 'inline')
-        return formula.replace('&#x02015;', '&#x000AF;')  # a bar that browsers stretch
+        return convert(html.unescape(text).strip(), display='block' if kind == '[' else 'inline')
 
     return FORMULA.sub(write, content)
