@@ -25,6 +25,7 @@ COMMANDS = {
     'publish': ('publish_model.py', 'write a checkpoint to hand on'),
     'prepare-data': ('prepare_data.py', 'write the image lists of a data set'),
     'make-masks': ('make_masks.py', 'make a fixed set of masks'),
+    'benchmark': ('benchmark.py', 'measure steps, fills and loading, as ratios to references'),
     'convert-dfnet': ('convert_dfnet.py', 'take over public weights of DFNet'),
     'convert-lama': ('convert_lama.py', 'take over public weights of LaMa'),
     'convert-lbam': ('convert_lbam.py', 'take over public weights of LBAM'),

@@ -1,4 +1,4 @@
-"""What the README says of the parts, the examples and the files holds."""
+"""What the README and docs/ say of the parts, the examples and the files holds."""
 
 import re
 
@@ -15,18 +15,41 @@ import cainet_mm.engine
 import cainet_mm.evaluation
 import cainet_mm.models
 
-README = (ROOT / 'README.md').read_text(encoding='utf-8')
-EXAMPLES = re.findall(r'```python\n(.*?)```', README, re.DOTALL)
+
+def read(name):
+    return (ROOT / name).read_text(encoding='utf-8')
+
+
+def find_examples(name):
+    return re.findall(r'```python\n(.*?)```', read(name), re.DOTALL)
+
+
+EXAMPLES = find_examples('docs/extending.md')
+
+
+def named_parts():
+    rows = [line.split('|')[1] for line in read('docs/parts.md').splitlines() if line.startswith('| `')]
+    return {name for row in rows for name in re.findall(r'`(\w+)`', row)}
 
 
 def test_every_part_is_in_the_table_and_nothing_else():
-    rows = [line.split('|')[1] for line in README.splitlines() if line.startswith('| `')]
-    named = {name for row in rows for name in re.findall(r'`(\w+)`', row)}
     packages = (cainet_mm.models, cainet_mm.datasets, cainet_mm.engine, cainet_mm.evaluation)
     public = {name for package in packages for name in package.__all__}
     # functions and errors are no parts
     parts = {name for name in public if name[0].isupper() and not name.endswith('Error')}
-    assert named == parts
+    assert named_parts() == parts
+
+
+def test_every_part_is_in_the_reference():
+    listed = re.findall(r'^::: cainet_mm\.(?!apis)[\w.]+\.(\w+)$', read('docs/reference.md'), re.MULTILINE)
+    assert len(listed) == len(set(listed))
+    assert set(listed) == named_parts()
+
+
+def test_the_readme_has_at_most_140_lines_and_begins_with_a_picture():
+    lines = read('README.md').splitlines()
+    assert len(lines) <= 140
+    assert lines[0].startswith('![')
 
 
 @pytest.mark.parametrize('number', range(len(EXAMPLES)))
@@ -54,12 +77,21 @@ def test_examples_run(number, tmp_path):
     assert (tmp_path / 'iter_1.pth').is_file()
 
 
-def test_there_are_five_examples():
+def test_there_are_five_examples_and_the_readme_s_is_one_of_them():
     assert len(EXAMPLES) == 5
+    (short,) = find_examples('README.md')
+    assert short in EXAMPLES
 
 
-def test_files_that_it_names_exist():
-    paths = re.findall(r'\]\((?!http)([^)#]+)\)', README)
-    paths += re.findall(r'\b(?:tools|configs|requirements)/[\w./-]+\.(?:py|sh|txt|md)', README)
-    assert paths
-    assert [path for path in paths if not (ROOT / path).exists()] == []
+def test_a_part_of_one_s_own_goes_into_the_decoder(tmp_path, monkeypatch):
+    """The module and the config under "A part of your own", as they are printed."""
+    section = read('docs/extending.md').split('## A part of your own')[1]
+    module, config = re.findall(r'```\n(.*?)```', section, re.DOTALL)
+    (tmp_path / 'my_fusion.py').write_text(module, encoding='utf-8')
+    (tmp_path / 'config.py').write_text(config, encoding='utf-8')
+    monkeypatch.syspath_prepend(str(tmp_path))
+    model = MODELS.build(Config.fromfile(tmp_path / 'config.py').model.encdec).eval()
+    with torch.no_grad():
+        outputs = model(torch.rand(1, 4, 64, 64))
+    assert type(model.decoder.fusions[0]).__name__ == 'GatedHead'
+    assert outputs[0].shape == (1, 3, 64, 64)

@@ -53,8 +53,8 @@ class CAINetEncoderDecoder(BaseModule):
             inputs: (N, 4, H, W): masked RGB image in [-1, 1] with 0 in the hole, then the mask, 1 in the hole.
 
         Returns:
-            Images in [-1, 1] (not clamped), finest first, (N, 3, ceil(H / 2**i), ceil(W / 2**i)); the first one has
-            the size of the input.
+            Images in [-1, 1] (not clamped), finest first, ``(N, 3, ceil(H / 2**i), ceil(W / 2**i))``; the first
+            one has the size of the input.
         """
         masked, mask = inputs[:, :3], inputs[:, 3:]
         if self.hole_fill is not None:

@@ -118,7 +118,7 @@ class CAINetEncoder(BaseModule):
 
         Returns:
             The features of the stages in ``out_indices``, finest first:
-            (N, widths[i], ceil(H / 2**(i+1)), ceil(W / 2**(i+1))).
+            ``(N, widths[i], ceil(H / 2**(i+1)), ceil(W / 2**(i+1)))``.
         """
         features = []
         for index, stage in enumerate(self.stages):

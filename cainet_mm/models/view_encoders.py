@@ -93,10 +93,8 @@ class ViewEncoder(BaseModule):
 class WholeViewPreprocessor(ClsDataPreprocessor):
     """Shows whole photographs to an encoder that also takes a mask: the normalised image and a mask without a hole.
 
-    With it an encoder of stage 1 is the backbone of an MMPretrain classifier as it is.
-
-    Args:
-        kwargs: Those of MMPretrain's ``ClsDataPreprocessor``; ``mean``, ``std`` and ``to_rgb`` as in stage 1.
+    With it an encoder of stage 1 is the backbone of an MMPretrain classifier as it is. It takes the arguments of
+    MMPretrain's ``ClsDataPreprocessor``; give ``mean``, ``std`` and ``to_rgb`` as in stage 1.
     """
 
     def forward(self, data: dict, training: bool = False) -> dict:
