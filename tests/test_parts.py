@@ -81,10 +81,12 @@ def test_every_part_builds_by_its_name(scope, tmp_path, monkeypatch):
         (tmp_path / folder).mkdir()
         cv2.imwrite(f'{folder}/1.png', np.full((8, 8, 3), value, np.uint8))
     (tmp_path / 'masks.txt').write_text('1.png\n')
+    (tmp_path / 'coco.json').write_text('{"images": [], "annotations": [], "categories": []}')
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
     least = LEAST | dict(
         CPUAmpOptimWrapper=dict(optimizer=optimizer, even_if_slow=True),
         LoadHoleFromSet=dict(mask_list_file='masks.txt', prefix='masks'),
+        LoadHoleOfObjects=dict(annotations='coco.json'),
     )
     parts = registered()
     assert least.keys() | OF_A_RUN | NEED_FILES <= parts.keys()

@@ -8,10 +8,11 @@
 
 PHOTO is a photograph of any size, or a folder of them. MASK is an image of the photograph's size whose bright pixels
 are the hole (--hole-value and --invert for others); for a folder, one mask for all, or a folder, which may be the same,
-with masks named as the photographs or after them: a_mask.png, and several as a_mask001.png, a_mask002.png. Without MASK
-it is the one beside the photograph in the folder, or the transparent part of an RGBA photograph. Known pixels, EXIF
-data and the colour profile are kept. In a folder, results of JPEGs are PNGs, since a JPEG changes every pixel when it
-is written again.
+with masks named as the photographs or after them: a_mask.png, and several as a_mask001.png, a_mask002.png. A mask of
+another size than its photograph is an error; --fit-mask scales it, so that one mask of a watermark does for a folder.
+Without MASK it is the one beside the photograph in the folder, or the transparent part of an RGBA photograph. Known
+pixels, EXIF data and the colour profile are kept. In a folder, results of JPEGs are PNGs, since a JPEG changes every
+pixel when it is written again.
 
 Where no network is named, the one for photographs that comes with the package fills. --model names another one;
 --checkpoint and --config are for those without a name.
@@ -50,6 +51,9 @@ def make_tool():
     )
     tool.add_argument('--refine', action='store_true', help='fill large holes again at finer scales')
     tool.add_mask_arguments()
+    tool.add_argument(
+        '--fit-mask', action='store_true', help='scale masks of another size to the photograph (nearest pixel)'
+    )
     tool.add_argument('--work-size', type=int, help="side of the network's windows (default: that of its training)")
     tool.add_argument('--batch-size', type=int, default=8, help='windows at once (default: 8)')
     return tool
@@ -123,7 +127,7 @@ def fill(tool, args):
         tasks, unused, others = pair_files(args.photo, args.mask, args.out, args.raw, args.save_scales)
         model = load(tool, args)
         results = inpaint_files(
-            tasks, model, args.work_size, args.batch_size, args.refine, args.hole_value, args.invert
+            tasks, model, args.work_size, args.batch_size, args.refine, args.hole_value, args.invert, args.fit_mask
         )
     except (OSError, RuntimeError, ValueError) as error:
         tool.refuse(' '.join(str(error).split()))

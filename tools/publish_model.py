@@ -23,6 +23,9 @@ def main():
     )
     tool.add_argument('--half', action='store_const', dest='dtype', const='float16', help='the same as --dtype float16')
     tool.add_argument(
+        '--with-critic', action='store_true', help='keep the critic, for those who go on by tools/train.py --finetune'
+    )
+    tool.add_argument(
         '--note', action='append', default=[], metavar='KEY=VALUE', help='a fact to keep with them; may be repeated'
     )
     args = tool.parse_args()
@@ -40,7 +43,7 @@ def main():
     notes = dict(note.split('=', 1) for note in args.note)
     try:
         load_inpaintor(args.config, args.checkpoint)
-        published = publish(args.checkpoint, args.config, args.out, args.dtype == 'float16', notes)
+        published = publish(args.checkpoint, args.config, args.out, args.dtype == 'float16', notes, args.with_critic)
         load_inpaintor(None, published)
     except (OSError, RuntimeError, ValueError) as error:
         tool.refuse(' '.join(str(error).split()))

@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from pathlib import Path
 
 from _command import REQUEUE_CODE, Command, build_runner, note_exit_code, run_to_the_end, said_by
 
@@ -16,6 +17,12 @@ def make_command():
         metavar='CHECKPOINT',
         help='go on from this training checkpoint; without a value, from the latest one in the work directory '
         '(from the start if it holds none)',
+    )
+    command.add_argument(
+        '--finetune',
+        metavar='NAME_OR_FILE',
+        help='begin with the weights of this network: one that has a name, such as cainet-photos, or a file; with '
+        '--resume, only where the run has saved no checkpoint yet',
     )
     command.add_argument(
         '--amp', action='store_true', help='mixed precision: float16 with loss scaling on CUDA, bfloat16 on a CPU'
@@ -109,6 +116,34 @@ def apply_resume(config, resume):
     config.load_from = None if resume == 'auto' else resume
 
 
+def apply_finetune(config, network):
+    """Begins with the weights of a network, all of them; no other checkpoint that a config names is read.
+
+    Raises:
+        FileNotFoundError: There is no such file, or the network of that name has none here.
+        ValueError: There is no network of that name.
+    """
+    from cainet_mm.apis.configs import without_pretrained
+    from cainet_mm.apis.zoo import find_model, is_name
+
+    path = find_model(network) if is_name(network) else network
+    if '://' not in str(path) and not Path(path).is_file():
+        raise FileNotFoundError(f'--finetune {path} is not a file; give that of a network, or the name of one.')
+    config.load_from, config.load_from_partial = str(path), False
+    config.model = without_pretrained(config.model)
+    # it would put its part over that of the network
+    config.custom_hooks = [hook for hook in config.get('custom_hooks') or [] if hook.get('type') != 'LoadPartHook']
+
+
+def begins_anew(config):
+    """Whether there is no checkpoint of an earlier start of the run."""
+    from cainet_mm.engine.checkpointing import list_checkpoints
+
+    out_dir = (config.get('default_hooks', {}).get('checkpoint') or {}).get('out_dir')
+    elsewhere = [] if out_dir is None else [Path(out_dir) / Path(config.work_dir).name]
+    return not list_checkpoints(Path(config.work_dir), elsewhere)
+
+
 def exit_before_training(number, frame):
     """Ends a run that was told to go before there was anything to save."""
     note_exit_code(REQUEUE_CODE)
@@ -130,6 +165,11 @@ def main(arguments=None):
     listen_to(exit_before_training)
     if args.resume not in (None, 'auto'):
         command.require_file(args.resume, '--resume')
+        if args.finetune is not None:
+            command.refuse(
+                '--resume CHECKPOINT goes on with a run, and --finetune begins one; give one of them, or --resume '
+                'without a value.'
+            )
 
     config = command.load_config(args)
     if config.get('train_dataloader') is None or config.get('train_cfg') is None:
@@ -153,7 +193,12 @@ def main(arguments=None):
                 f'auto_scale_lr=dict(base_batch_size=...) to {args.config}.'
             )
         config.auto_scale_lr.enable = True
-    if args.resume is not None:
+    if args.finetune is not None:
+        try:
+            apply_finetune(config, args.finetune)
+        except (FileNotFoundError, ValueError) as error:
+            command.refuse(error)
+    if args.resume is not None and (args.finetune is None or not begins_anew(config)):
         apply_resume(config, args.resume)
 
     # known only now, as both need torch, which a wrong argument shall not wait for

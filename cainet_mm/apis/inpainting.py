@@ -2,10 +2,9 @@
 
 import io
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,14 +13,14 @@ from mmengine.model import BaseModel
 from PIL import Image
 
 from ..datasets.errors import BadImageError, one_line
-from ..datasets.masks import Value, read_hole
+from ..datasets.masks import Value
 from ..datasets.preparation import write_whole
 from ..evaluation import make_montage
 from ..utils.photo_paths import say_left_alone
 from .comparison import recorded_scales, to_picture
 from .configs import describe_error
 from .filling import Options, fill_holes, training_size
-from .jobs import Job, Source, alpha_of, check_types, describe_type, in_groups, make_job, result_of
+from .jobs import Job, MaskReader, Source, alpha_of, check_types, describe_type, in_groups, make_job, result_of
 from .models import load_default
 from .pairing import Task, pair_files
 from .photo_files import FORMATS, image_of, write_image
@@ -31,8 +30,6 @@ __all__ = ['BadImagesError', 'Outcome', 'ScaleRecorder', 'Task', 'inpaint', 'inp
 # a smaller window shows a network too little to go by
 SMALLEST_SIZE = 16
 PROBLEMS_SHOWN = 6
-
-Reader = Callable[[Source], np.ndarray]
 
 
 class BadImagesError(BadImageError):
@@ -84,6 +81,7 @@ def inpaint(
     channel_order: str = 'rgb',
     hole_value: Value | None = None,
     invert: bool = False,
+    fit_mask: bool = False,
 ) -> np.ndarray | Image.Image | list | dict[str, Image.Image]:
     """Fill the holes of a photograph, or of several: sizes are free, and known pixels come back as they were.
 
@@ -108,6 +106,8 @@ def inpaint(
         channel_order: Of arrays, ``'rgb'`` or ``'bgr'``.
         hole_value: The hole's value in masks of several values: a number, or a colour, (red, green, blue).
         invert: Whether masks mark what is known instead of the hole.
+        fit_mask: Whether a mask of another size than its photograph is scaled to it, by the nearest pixel and each side
+            by itself; without it, that is an error.
 
     Returns:
         As it was given: an array of the same shape, type and channel order; a PIL image, for paths too, with EXIF
@@ -126,7 +126,7 @@ def inpaint(
     if model is None:
         model = load_default()
     options = make_options(model, work_size, batch_size, refine)
-    read = partial(read_hole, hole_value=hole_value, invert=invert)
+    read = MaskReader(hole_value, invert, fit_mask)
     if channel_order not in ('rgb', 'bgr'):
         raise ValueError(f"The channel order of arrays is 'rgb' or 'bgr', got {channel_order!r}.")
     if isinstance(image, str | Path) and Path(image).is_dir():
@@ -142,14 +142,14 @@ def inpaint(
         return np.stack(results) if results else image.copy()
     if isinstance(image, list | tuple):
         return inpaint_several(image, spread_masks(mask, len(image)), model, options, channel_order, read)
-    ((result, error),) = inpaint_all([(image, mask)], model, options, channel_order, read)
+    ((result, error),) = inpaint_all([(image, mask)], model, options, read, channel_order)
     if error is not None:
         raise error
     return result
 
 
 def inpaint_folder(
-    folder: Path, masks: Path | None, model: BaseModel, options: Options, read: Reader
+    folder: Path, masks: Path | None, model: BaseModel, options: Options, read: MaskReader
 ) -> dict[str, Image.Image]:
     """Fill the photographs of a folder, as :func:`inpaint` says."""
     tasks, unused, others = pair_files(folder, masks)
@@ -161,7 +161,7 @@ def inpaint_folder(
     problems = {task.name.as_posix(): task.problem for task in tasks if task.problem is not None}
     good = [task for task in tasks if task.problem is None]
     results = {}
-    filled = inpaint_all([(task.photo, task.mask) for task in good], model, options, read=read)
+    filled = inpaint_all([(task.photo, task.mask) for task in good], model, options, read)
     for task, (result, error) in zip(good, filled, strict=True):
         if error is None:
             results[task.name.as_posix()] = result
@@ -178,10 +178,10 @@ def inpaint_several(
     model: BaseModel,
     options: Options,
     order: str,
-    read: Reader,
+    read: MaskReader,
 ) -> list:
     """Fill the photographs of a list, as :func:`inpaint` says."""
-    filled = list(inpaint_all(list(zip(images, masks, strict=True)), model, options, order, read))
+    filled = list(inpaint_all(list(zip(images, masks, strict=True)), model, options, read, order))
     problems = {}
     for position, (image, (_, error)) in enumerate(zip(images, filled, strict=True)):
         if error is not None:
@@ -240,8 +240,8 @@ def inpaint_all(
     sources: Sequence[tuple[Source, Source | None]],
     model: BaseModel,
     options: Options,
+    read: MaskReader,
     order: str = 'rgb',
-    read: Reader = read_hole,
 ) -> Iterator[tuple[np.ndarray | Image.Image | None, BadImageError | None]]:
     """Fill photographs of any kind, a few at a time.
 
@@ -249,8 +249,8 @@ def inpaint_all(
         sources: Photographs and their masks.
         model: The inpaintor.
         options: How it fills.
-        order: Channel order of arrays.
         read: What reads masks.
+        order: Channel order of arrays.
 
     Yields:
         Each photograph's result, or why there is none.
@@ -306,6 +306,7 @@ def inpaint_files(
     refine: bool = False,
     hole_value: Value | None = None,
     invert: bool = False,
+    fit_mask: bool = False,
 ) -> Iterator[Outcome]:
     """Fill photographs from files into files; what is wrong with one does not keep the others.
 
@@ -317,6 +318,7 @@ def inpaint_files(
         refine: As in :func:`inpaint`.
         hole_value: As in :func:`inpaint`.
         invert: As in :func:`inpaint`.
+        fit_mask: As in :func:`inpaint`.
 
     Returns:
         What became of each photograph, in their order; each is filled when its outcome is asked for.
@@ -328,12 +330,12 @@ def inpaint_files(
     if any(task.scales for task in tasks) and getattr(getattr(model, 'generator', None), 'num_scales', 1) < 2:
         raise ValueError(f'{type(model).__name__} has no generator with several scales; take a CAINetInpaintor.')
     alone = any(task.raw or task.scales for task in tasks)
-    read = partial(read_hole, hole_value=hole_value, invert=invert)
+    read = MaskReader(hole_value, invert, fit_mask)
     groups = in_groups(read_tasks(tasks, read), 1 if alone else batch_size)
     return (outcome for group in groups for outcome in fill_files(group, model, options))
 
 
-def read_tasks(tasks: Iterable[Task], read: Reader) -> Iterator[tuple[Outcome, Job | None]]:
+def read_tasks(tasks: Iterable[Task], read: MaskReader) -> Iterator[tuple[Outcome, Job | None]]:
     """Read photographs and masks from files."""
     for task in tasks:
         outcome, job = Outcome(task, task.problem), None

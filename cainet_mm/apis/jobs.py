@@ -1,15 +1,16 @@
 """A photograph and its hole, from arrays, PIL images and files."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+import cv2
 import numpy as np
 from PIL import Image
 
 from ..datasets.errors import BadImageError
-from ..datasets.masks import read_hole
+from ..datasets.masks import Value, read_hole
 from .photo_files import Photo, image_of, photo_of, read_photo, transparent_in
 
 Source = np.ndarray | Image.Image | str | Path
@@ -33,9 +34,34 @@ class Job:
     opaque: bool = False
 
 
-def make_job(
-    image: Source, mask: Source | None, order: str = 'rgb', read: Callable[[Source], np.ndarray] = read_hole
-) -> Job:
+@dataclass(frozen=True)
+class MaskReader:
+    """Reads the hole of a photograph from its mask.
+
+    Attributes:
+        hole_value: The hole's value in masks of several, and
+        invert: whether masks mark what is known instead, both as in :func:`~cainet_mm.datasets.masks.read_hole`.
+        fit: Whether masks of another size are scaled to the photograph, each side by itself.
+    """
+
+    hole_value: Value | None = None
+    invert: bool = False
+    fit: bool = False
+
+    def __call__(self, mask: Source, size: tuple[int, int]) -> np.ndarray:
+        """Read a mask for a photograph of a size: (H, W), true in the hole, of its own size where it is not scaled.
+
+        Raises:
+            BadImageError: It cannot be read, or does not say what is the hole.
+        """
+        hole = read_hole(mask, self.hole_value, self.invert)
+        if self.fit and hole.shape != size:
+            scaled = cv2.resize(hole.astype(np.uint8), size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
+            return scaled.astype(bool)
+        return hole
+
+
+def make_job(image: Source, mask: Source | None, order: str = 'rgb', read: MaskReader = MaskReader()) -> Job:
     """Read a photograph and its mask and check that they fit.
 
     Args:
@@ -54,18 +80,20 @@ def make_job(
         photo = photo_of_array(image, order)
     else:
         photo = photo_of(image, name) if isinstance(image, Image.Image) else read_photo(Path(image))
+    size = photo.pixels.shape[:2]
     if mask is None:
         if photo.alpha is None:
             raise BadImageError(f'{name} has no mask and no alpha channel whose transparent part could be one.')
         hole = transparent_in(photo)
     else:
-        hole = read(mask[..., ::-1] if order == 'bgr' and isinstance(mask, np.ndarray) and mask.ndim == 3 else mask)
-    size = photo.pixels.shape[:2]
+        is_bgr = order == 'bgr' and isinstance(mask, np.ndarray) and mask.ndim == 3
+        hole = read(mask[..., ::-1] if is_bgr else mask, size)
     if hole.shape != size:
         which = f'mask {mask}' if isinstance(mask, str | Path) else 'mask'
         raise BadImageError(
             f'{name} has {size[0]}x{size[1]} pixels as one looks at it and its {which} {hole.shape[0]}x'
-            f'{hole.shape[1]} (height x width); both need the same size.'
+            f'{hole.shape[1]} (height x width); both need the same size, or '
+            '--fit-mask (fit_mask=True), which scales the mask.'
         )
     if hole.all():
         raise BadImageError(f'{name} is all hole; at least one pixel has to be known to fill the others from.')

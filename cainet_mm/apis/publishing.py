@@ -28,12 +28,14 @@ def publish(
     out: str | Path,
     half: bool = False,
     notes: Mapping[str, str] | None = None,
+    critic: bool = False,
 ) -> Path:
     """Write the weights of a checkpoint and the config of its model, and nothing else, to a file that names its hash.
 
-    What only training needs stays behind: optimisers, the log, a critic, losses and data. Where an ``EMAHook`` kept
-    averaged weights, these are taken: it has put them into the checkpoint's ``state_dict``. The file holds tensors,
-    strings and numbers alone, so it is read without running anything; :func:`load_model` needs no config beside it.
+    What only training needs stays behind: optimisers, the log, a critic unless it is asked for, losses and data. Where
+    an ``EMAHook`` kept averaged weights, these are taken: it has put them into the checkpoint's ``state_dict``. The
+    file holds tensors, strings and numbers alone, so it is read without running anything; :func:`load_model` needs no
+    config beside it.
 
     Args:
         checkpoint: The training checkpoint.
@@ -42,6 +44,7 @@ def publish(
             its ending. Folders are made.
         half: Whether weights are written as float16, at half the size; they are float32 again in a model.
         notes: Facts to keep with the weights, such as ``licence`` or ``data``; figures are named ``metrics.NAME``.
+        critic: Whether the critic (``disc.``) is written, too: a training that begins with the file goes on with it.
 
     Returns:
         The path of the file.
@@ -49,14 +52,19 @@ def publish(
     Raises:
         FileNotFoundError: There is no such checkpoint or config.
         ValueError: The checkpoint or the config cannot be read, the model fills no holes, float16 cannot hold a
-            weight, or a note has the name of what is in the file by itself.
+            weight, a critic is asked for where there is none, or a note has the name of what is in the file by itself.
     """
     notes = dict(notes or {})
     if CONFIG_KEY in notes:
         raise ValueError(f'{CONFIG_KEY} is where the file keeps its config; give the note another name.')
     if not isinstance(config, Config):
         config = read_config(config)
-    weights = {key: value for key, value in read_weights(checkpoint).items() if not key.startswith('disc.')}
+    weights = read_weights(checkpoint)
+    without = {key: value for key, value in weights.items() if not key.startswith('disc.')}
+    if not critic:
+        weights = without
+    elif len(without) == len(weights):
+        raise ValueError(f'The checkpoint {str(checkpoint)!r} has no critic (disc.*); publish it without one.')
     kind = model_class(config, 'The config')
     if kind is not None:
         require_inpaintor(kind, f'The checkpoint {str(checkpoint)!r}')

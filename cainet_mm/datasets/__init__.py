@@ -3,6 +3,7 @@
 from .boxes import DrawBoxes
 from .errors import BadImageError, BadMaskError, TooManyBadImagesError
 from .masks import read_hole
+from .object_holes import LoadHoleOfObjects
 from .photos import PhotoDataset, PhotoMaskDataset
 from .plain_pictures import RandomPlainPicture
 from .positions import PositionedDataset, PositionedSampler
@@ -16,6 +17,7 @@ __all__ = [
     'HoleBox',
     'LoadHole',
     'LoadHoleFromSet',
+    'LoadHoleOfObjects',
     'LoadPhoto',
     'PhotoDataset',
     'PhotoMaskDataset',

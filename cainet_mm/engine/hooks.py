@@ -1,7 +1,7 @@
 """Hooks of MMEngine's runner."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 
@@ -283,6 +283,12 @@ class FittingWeightsHook(Hook):
 
     # before those that look for the weights themselves, such as that of a moving average
     priority = 'VERY_HIGH'
+    _start: str | None = None
+
+    def before_train(self, runner: Runner) -> None:
+        """Say what a training that is not resumed begins with."""
+        if self._start is not None:
+            runner.logger.info(self._start)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Put the weights where MMEngine looks for them, under the names of the model.
@@ -290,11 +296,21 @@ class FittingWeightsHook(Hook):
         Raises:
             WeightsError: There are none, or they do not fit.
         """
-        weights = weights_in(checkpoint, runner._load_from)
+        given = weights = weights_in(checkpoint, runner._load_from)
         if runner._resume or not runner.cfg.get('load_from_partial'):
             model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-            weights = fit_weights(model, weights, runner._load_from)
+            weights = fit_weights(model, given, runner._load_from)
+            if not runner._resume:
+                self._start = f'Begins with the weights of {runner._load_from}{say_critic(weights, given)}.'
         checkpoint['state_dict'] = weights
+
+
+def say_critic(taken: Mapping[str, torch.Tensor], given: Mapping[str, torch.Tensor]) -> str:
+    """Say whether the critic of a model, whose weights are ``taken``, comes from those that a checkpoint gave."""
+    model_has, file_has = (any(key.startswith('disc.') for key in weights) for weights in (taken, given))
+    if model_has:
+        return ', with its critic' if file_has else '; it has no critic, which starts new'
+    return '; its critic is left out, as the config has none' if file_has else ''
 
 
 @HOOKS.register_module()

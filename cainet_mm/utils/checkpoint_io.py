@@ -120,6 +120,7 @@ def fit_weights(module: nn.Module, weights: Mapping[str, Tensor], source: str | 
     """Make sure that weights fit a module key for key.
 
     They may be without a critic (``disc.``), which the module then keeps, and without or with the networks of losses.
+    The critic of weights is left out where the module has none.
     Those of a generator alone fit a model that has it as ``generator``.
 
     Args:
@@ -137,7 +138,8 @@ def fit_weights(module: nn.Module, weights: Mapping[str, Tensor], source: str | 
     wanted = get_state_dict(module)
     if not weights.keys() & wanted.keys() and any(f'generator.{key}' in wanted for key in weights):
         weights = {f'generator.{key}': value for key, value in weights.items()}
-    given = {key: value for key, value in weights.items() if key in wanted or not key.startswith(LOSSES)}
+    needless = LOSSES if any(key.startswith('disc.') for key in wanted) else OPTIONAL
+    given = {key: value for key, value in weights.items() if key in wanted or not key.startswith(needless)}
     for start in OPTIONAL:
         if not any(key.startswith(start) for key in given):
             given.update((key, value) for key, value in wanted.items() if key.startswith(start))

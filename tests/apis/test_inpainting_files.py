@@ -351,3 +351,19 @@ class TestFromPython:
         assert len(inpaint('photos', 'mask.png', model=telea, batch_size=3)) == 7
         list(inpaint_files(pair('photos', 'mask.png', 'out')[0], telea, batch_size=3))
         assert max(most) == (1 if large else 3)
+
+
+def test_a_mask_is_scaled_to_photographs_of_another_size_where_that_is_asked_for(telea):
+    """One mask for all; at three times its size each of its pixels is a block of three by three."""
+    pixels = {name: photo(f'photos/{name}', size=size) for name, size in (('a.png', SIZE), ('b.png', (60, 90)))}
+    mask('mask.png')
+    plain, fitted = (
+        list(inpaint_files(pair('photos', 'mask.png', 'out')[0], telea, fit_mask=fit)) for fit in (False, True)
+    )
+    assert plain[0].problem is None and '--fit-mask (fit_mask=True), which scales the mask' in plain[1].problem
+    assert [outcome.problem for outcome in fitted] == [None, None]
+    large = HOLE.repeat(3, axis=0).repeat(3, axis=1)
+    changed = (np.asarray(Image.open('out/b.png')) != pixels['b.png']).any(axis=2)
+    assert changed[large].mean() > 0.9 and not changed[~large].any()
+    small = inpaint(pixels['a.png'], large, model=telea, fit_mask=True)
+    assert np.array_equal((small != pixels['a.png']).any(axis=2) | HOLE, HOLE)

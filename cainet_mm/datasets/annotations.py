@@ -1,0 +1,298 @@
+"""Annotated objects of photographs as holes: COCO JSON, VOC XML and label maps."""
+
+import difflib
+import importlib
+import json
+import math
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from xml.etree import ElementTree
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from ..utils.photo_paths import open_image_file, read_list
+from .errors import one_line
+
+Size = tuple[int, int]
+# polygons are drawn to a sixteenth of a pixel
+SHIFT = 4
+
+
+class AnnotationError(ValueError):
+    """Annotations cannot be read, do not fit the photographs, or have no such class; the message says what does."""
+
+
+@dataclass(frozen=True)
+class AnnotatedObject:
+    """An object in a photograph.
+
+    Attributes:
+        label: The name of its class.
+        draw: Makes its mask, (H, W), true in the object, from (H, W).
+        number: The id of its annotation, in COCO's files.
+    """
+
+    label: str
+    draw: Callable[[Size], np.ndarray]
+    number: int | None = None
+
+
+@dataclass(frozen=True)
+class AnnotatedPhoto:
+    """What is annotated in a photograph.
+
+    Attributes:
+        name: The photograph's name in its folder; of label maps without an ending.
+        size: Height and width, where the annotations tell.
+        objects: Its objects.
+    """
+
+    name: str
+    size: Size | None
+    objects: list[AnnotatedObject] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Annotations:
+    """What is annotated in photographs: the classes that there are, and the photographs by their names."""
+
+    classes: Sequence[str]
+    photos: Mapping[str, AnnotatedPhoto]
+
+
+def read_annotations(path: str | Path, names: str | Path | None = None) -> Annotations:
+    """Read annotations: a COCO JSON of instances, a folder of VOC's XML files, or one of label maps as PNGs.
+
+    Args:
+        path: The file or the folder.
+        names: For label maps, a text file with the names of the values 0, 1, 2, ..., one a line; without it a class
+            is called by its value.
+
+    Raises:
+        FileNotFoundError: There is nothing at a path.
+        AnnotationError: It is something else, or damaged.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f'There are no annotations at {path}; give a COCO JSON, or a folder of XMLs or PNGs.')
+    if path.is_file():
+        return read_coco(path)
+    if next(path.rglob('*.xml'), None) is not None:
+        return read_voc(path)
+    if next(path.rglob('*.png'), None) is not None:
+        return read_label_maps(path, None if names is None else read_list(names))
+    raise AnnotationError(f'The folder {path} has neither XML files of VOC nor label maps as PNGs.')
+
+
+def read_coco(path: Path) -> Annotations:
+    """Read a COCO JSON: polygons, runs of pixels (RLE), and boxes where an annotation has neither.
+
+    Raises:
+        AnnotationError: It is something else, or damaged; or it has compressed runs, and pycocotools is not installed.
+    """
+    try:
+        content = json.loads(path.read_text(encoding='utf-8'))
+        classes = {category['id']: category['name'] for category in content['categories']}
+        photos = {
+            image['id']: AnnotatedPhoto(image['file_name'], (image['height'], image['width']))
+            for image in content['images']
+        }
+        for entry in content['annotations']:
+            if entry['image_id'] not in photos:
+                raise AnnotationError(
+                    f'Annotation {entry.get("id")} in {path} is of image {entry["image_id"]}, which is not among its '
+                    'images; add that image, or leave the annotation out.'
+                )
+            photo = photos[entry['image_id']]
+            found = AnnotatedObject(classes[entry['category_id']], draw_of_coco(entry, photo.size), entry.get('id'))
+            photo.objects.append(found)
+    except AnnotationError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise AnnotationError(
+            f'{path} cannot be read as a COCO JSON of instances, with images, annotations and categories '
+            f'({type(error).__name__}: {one_line(error)}).'
+        ) from error
+    return Annotations(list(classes.values()), {photo.name: photo for photo in photos.values()})
+
+
+def draw_of_coco(entry: Mapping, size: Size) -> Callable[[Size], np.ndarray]:
+    """What draws an annotation of COCO's.
+
+    Raises:
+        AnnotationError: Its runs are of another size, or compressed, and pycocotools is not installed.
+    """
+    shape = entry.get('segmentation')
+    if isinstance(shape, Mapping):
+        counts = shape['counts']
+        if tuple(shape['size']) != tuple(size) or isinstance(counts, list) and sum(counts) != math.prod(size):
+            raise AnnotationError(
+                f'Annotation {entry.get("id")} has runs of {shape["size"]} pixels, and its image has {list(size)}.'
+            )
+        if isinstance(counts, list):
+            return partial(draw_runs, counts)
+        try:
+            decode = importlib.import_module('pycocotools.mask').decode
+        except ImportError as error:
+            raise AnnotationError(
+                f'Annotation {entry.get("id")} has compressed runs (RLE), which pycocotools reads, and it is not '
+                'installed; pip install pycocotools.'
+            ) from error
+        return lambda size: decode(dict(size=list(size), counts=counts)).astype(bool)
+    if shape:
+        return partial(draw_polygons, [np.asarray(polygon, np.float64).reshape(-1, 2) for polygon in shape])
+    left, top, width, height = entry['bbox']
+    return partial(draw_box, (left, top, left + width, top + height))
+
+
+def draw_polygons(polygons: Iterable[np.ndarray], size: Size) -> np.ndarray:
+    """Draw polygons, (N, 2) each, of x and y, in which a pixel is from its number to the next; their edges belong."""
+    mask = np.zeros(size, np.uint8)
+    for polygon in polygons:
+        # OpenCV counts from the middle of a pixel
+        points = np.round((polygon - 0.5) * 2**SHIFT).astype(np.int32)
+        cv2.fillPoly(mask, [points], 1, shift=SHIFT)
+    return mask.astype(bool)
+
+
+def draw_runs(counts: Sequence[int], size: Size) -> np.ndarray:
+    """Draw runs of pixels outside and inside in turn, column by column."""
+    inside = np.arange(len(counts)) % 2 == 1
+    return np.repeat(inside, counts).reshape(size, order='F')
+
+
+def draw_box(box: tuple[float, float, float, float], size: Size) -> np.ndarray:
+    """Draw a box of left, top, right and bottom, whose pixels on the edge belong."""
+    mask = np.zeros(size, bool)
+    left, top = (max(0, math.floor(value)) for value in box[:2])
+    right, bottom = (max(0, math.ceil(value)) for value in box[2:])
+    mask[top:bottom, left:right] = True
+    return mask
+
+
+def read_voc(folder: Path) -> Annotations:
+    """Read VOC's XML files, a photograph and its boxes each; boxes count pixels from 1.
+
+    Raises:
+        AnnotationError: One cannot be read.
+    """
+    photos, classes = {}, {}
+    for path in sorted(folder.rglob('*.xml')):
+        try:
+            root = ElementTree.parse(path).getroot()
+            name = path.relative_to(folder).with_name(Path(root.find('filename').text).name).as_posix()
+            size = tuple(int(root.find(f'size/{side}').text) for side in ('height', 'width'))
+            objects = []
+            for entry in root.iter('object'):
+                sides = (float(entry.find(f'bndbox/{side}').text) for side in ('xmin', 'ymin', 'xmax', 'ymax'))
+                left, top, right, bottom = sides
+                draw = partial(draw_box, (left - 1, top - 1, right, bottom))
+                objects.append(AnnotatedObject(entry.find('name').text, draw))
+        except (OSError, ElementTree.ParseError, AttributeError, TypeError, ValueError) as error:
+            raise AnnotationError(
+                f'{path} cannot be read as an annotation of VOC, with filename, size, and objects with name and bndbox '
+                f'({type(error).__name__}: {one_line(error)}).'
+            ) from error
+        photos[name] = AnnotatedPhoto(name, size, objects)
+        classes.update(dict.fromkeys(one.label for one in objects))
+    return Annotations(list(classes), photos)
+
+
+def read_label_maps(folder: Path, names: Sequence[str] | None) -> Annotations:
+    """Read label maps, PNGs named as the photographs, whose grey levels or indices of a palette are the classes.
+
+    Raises:
+        AnnotationError: One cannot be read, or has colours.
+    """
+    photos, classes = {}, {name: None for name in names or ()}
+    for path in sorted(folder.rglob('*.png')):
+        labels = labels_in(path)
+        name = path.relative_to(folder).with_suffix('').as_posix()
+        photo = photos[name] = AnnotatedPhoto(name, labels.shape)
+        for value in np.unique(labels).tolist():
+            label = names[value] if names is not None and value < len(names) else str(value)
+            photo.objects.append(AnnotatedObject(label, partial(draw_label, path, value)))
+            classes[label] = None
+    return Annotations(list(classes), photos)
+
+
+def labels_in(path: Path) -> np.ndarray:
+    """The labels in a PNG, (H, W)."""
+    try:
+        with Image.open(path) as image:
+            labels = np.asarray(image)
+    except Exception as error:  # Pillow's decoders raise their own kinds on damaged bytes
+        raise AnnotationError(f'The label map {path} cannot be read as an image ({one_line(error)}).') from error
+    if labels.ndim != 2:
+        raise AnnotationError(f'The label map {path} has colours; it needs one number for each pixel, or a palette.')
+    return labels
+
+
+def draw_label(path: Path, value: int, size: Size) -> np.ndarray:
+    """Draw where a label map has a value."""
+    return labels_in(path) == value
+
+
+def choose_objects(
+    annotations: Annotations, classes: Collection[str] = (), instances: Collection[int] = ()
+) -> dict[str, list[AnnotatedObject]]:
+    """Choose objects by their class or by the id of their annotation.
+
+    Returns:
+        The objects by the names of the photographs that have some.
+
+    Raises:
+        AnnotationError: There is no such class or annotation; the message has the nearest names.
+    """
+    require_classes(annotations.classes, classes)
+    chosen = {
+        name: [one for one in photo.objects if one.label in classes or one.number in instances]
+        for name, photo in annotations.photos.items()
+    }
+    absent = set(instances) - {one.number for objects in chosen.values() for one in objects}
+    if absent:
+        raise AnnotationError(f'There is no annotation with the id {", ".join(map(str, sorted(absent)))}.')
+    return {name: objects for name, objects in chosen.items() if objects}
+
+
+def require_classes(known: Sequence[str], wanted: Iterable[str]) -> None:
+    """Refuse the name of a class that there is not.
+
+    Raises:
+        AnnotationError: With the nearest names.
+    """
+    for name in wanted:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=3, cutoff=0.0) or ['none at all']
+            raise AnnotationError(f'There is no class {name!r}; the nearest names are {", ".join(near)}.')
+
+
+def draw_hole(objects: Iterable[AnnotatedObject], size: Size, grow: int = 0) -> np.ndarray:
+    """Draw objects as one hole.
+
+    Args:
+        objects: The objects.
+        size: Height and width.
+        grow: By how many pixels the hole is larger on all sides; shadows and edges are beyond what is annotated.
+
+    Returns:
+        (H, W), true in the hole.
+    """
+    hole = np.zeros(size, np.uint8)
+    for one in objects:
+        hole |= one.draw(size)
+    if grow:
+        hole = cv2.dilate(hole, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * grow + 1, 2 * grow + 1)))
+    return hole.astype(bool)
+
+
+def upright_size(path: Path) -> Size:
+    """Height and width of a photograph as it is seen."""
+    with open_image_file(path) as image:
+        width, height = image.size
+        # EXIF: those of 5 and more lie on their side
+        return (width, height) if image.getexif().get(0x0112, 1) >= 5 else (height, width)
