@@ -25,6 +25,8 @@ COMMANDS = {
     'publish': ('publish_model.py', 'write a checkpoint to hand on'),
     'prepare-data': ('prepare_data.py', 'write the image lists of a data set'),
     'make-masks': ('make_masks.py', 'make a fixed set of masks'),
+    'annotation-masks': ('annotation_masks.py', 'make masks of annotated or detected objects'),
+    'test-masks': ('test_masks.py', 'draw the masks of a test set again, and check them by their hashes'),
     'benchmark': ('benchmark.py', 'measure steps, fills and loading, as ratios to references'),
     'convert-dfnet': ('convert_dfnet.py', 'take over public weights of DFNet'),
     'convert-lama': ('convert_lama.py', 'take over public weights of LaMa'),
@@ -47,7 +49,7 @@ def tools_folder():
 
 def make_parser():
     """Makes the parser of the first argument; the others are the tool's."""
-    listed = '\n'.join(f'  {name:<14} {purpose}' for name, (_, purpose) in COMMANDS.items())
+    listed = '\n'.join(f'  {name:<16} {purpose}' for name, (_, purpose) in COMMANDS.items())
     parser = argparse.ArgumentParser(
         prog='cainet',
         usage='cainet COMMAND ...',
