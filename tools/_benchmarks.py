@@ -267,7 +267,7 @@ def answer(bench, mode, generator, inputs):
 
 def bench_parts(bench, mode):
     """What a step consists of, each alone: the sum is more than the step, which shares passes."""
-    step, model = make_step(bench, mode, stage2_config(bench))
+    _, model = make_step(bench, mode, stage2_config(bench))
     data = model.data_preprocessor(bench.images(), True)
     target, mask = data['data_samples'].gt_img, data['data_samples'].mask
     inputs = torch.cat((data['inputs'], mask), dim=1)
@@ -317,8 +317,7 @@ def bench_step(bench, mode, interval=1):
             naive()
 
     name = 'stage-2 step' + (f', penalty every {interval}' if interval > 1 else '')
-    row = bench.measure(name, mode, steps, naive_steps, 'naive, float32', count=interval * bench.batch)
-    return row
+    return bench.measure(name, mode, steps, naive_steps, 'naive, float32', count=interval * bench.batch)
 
 
 def bench_stage1(bench, mode, queue_len=4096):

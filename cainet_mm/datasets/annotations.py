@@ -16,6 +16,7 @@ from PIL import Image
 
 from ..utils.photo_paths import open_image_file, read_list
 from .errors import one_line
+from .masks import grow_hole
 
 Size = tuple[int, int]
 # polygons are drawn to a sixteenth of a pixel
@@ -282,12 +283,10 @@ def draw_hole(objects: Iterable[AnnotatedObject], size: Size, grow: int = 0) -> 
     Returns:
         (H, W), true in the hole.
     """
-    hole = np.zeros(size, np.uint8)
+    hole = np.zeros(size, bool)
     for one in objects:
         hole |= one.draw(size)
-    if grow:
-        hole = cv2.dilate(hole, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * grow + 1, 2 * grow + 1)))
-    return hole.astype(bool)
+    return grow_hole(hole, grow)
 
 
 def upright_size(path: Path) -> Size:

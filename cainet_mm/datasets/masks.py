@@ -70,6 +70,14 @@ def read_hole(mask: Mask, hole_value: Value | None = None, invert: bool = False)
     return ~hole if invert else hole
 
 
+def grow_hole(hole: np.ndarray, pixels: int) -> np.ndarray:
+    """Grow a hole, (H, W), true in it, by a number of pixels in every direction; 0 leaves it as it is."""
+    if not pixels:
+        return hole
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * pixels + 1, 2 * pixels + 1))
+    return cv2.dilate(hole.astype(np.uint8), kernel).astype(bool)
+
+
 def pixels_of(mask: Image.Image | str | Path, name: str) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
     """The pixels of a mask's image, upright.
 

@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 from PIL import Image
 
 from ..apis.photo_files import FORMATS, Photo, check_frames, image_of, photo_of, transparent_in
 from ..datasets.errors import BadImageError, one_line
-from ..datasets.masks import read_hole
+from ..datasets.masks import grow_hole, read_hole
 
 # Pillow knows more, among them formats that start other programs; a phone's MPO is found as a JPEG
 READABLE = ('PNG', 'JPEG', 'WEBP', 'TIFF', 'BMP')
@@ -187,7 +186,7 @@ def hole_of(
         painted |= read_mask(content, (width, height), invert)
     if isinstance(grown, bool) or not isinstance(grown, int) or not 0 <= grown <= GROWTH:
         raise BadImageError(f'A hole grows by 0 to {GROWTH} whole pixels, got {grown!r}.')
-    return check_hole(photo, grow(painted, grown) if grown else painted)
+    return check_hole(photo, grow_hole(painted, grown))
 
 
 def read_mask(content: bytes, size: tuple[int, int], invert: bool = False) -> np.ndarray:
@@ -215,12 +214,6 @@ def read_mask(content: bytes, size: tuple[int, int], invert: bool = False) -> np
     if hole.shape != size[::-1]:
         raise BadImageError(f'The mask has the shape {hole.shape}, the photograph {size[::-1]}, height first.')
     return hole
-
-
-def grow(hole: np.ndarray, pixels: int) -> np.ndarray:
-    """Grow a hole, (H, W), by a number of pixels in every direction."""
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * pixels + 1,) * 2)
-    return cv2.dilate(hole.astype(np.uint8), kernel) > 0
 
 
 def check_hole(photo: Photo, hole: np.ndarray | None) -> np.ndarray:
