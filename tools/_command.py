@@ -31,7 +31,8 @@ class Tool(argparse.ArgumentParser):
     names = {}
 
     def __init__(self, **kwargs):
-        super().__init__(prog=self.called, **kwargs)
+        kwargs.setdefault('prog', self.called)
+        super().__init__(**kwargs)
 
     def parse_args(self, args=None, namespace=None):
         """Parses the command line."""
