@@ -15,8 +15,9 @@ from mmengine.config import config as mmengine_config
 from mmengine.registry import init_default_scope
 
 import cainet_mm  # noqa: F401 (first: MMagic imports only after it)
-from cainet_mm.apis import load_model, publish, zoo
-from cainet_mm.apis.models import load_default
+from cainet_mm.apis import load_model, publish
+from cainet_mm.inference import zoo
+from cainet_mm.inference.loading import load_default
 from cainet_mm.models.losses.vgg import shared_vgg
 
 ROOT = Path(__file__).resolve().parents[1]

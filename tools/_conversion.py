@@ -66,9 +66,10 @@ def run_converter(
     from mmengine.config import Config
     from mmengine.registry import init_default_scope
 
-    from cainet_mm.apis.conversion import read_weights, rename_strictly, write_checkpoint
-    from cainet_mm.apis.public_files import read_public_weights
-    from cainet_mm.apis.publishing import CONFIG_KEY, plain_config
+    from cainet_mm.deploy.conversion import read_weights, rename_strictly, write_checkpoint
+    from cainet_mm.deploy.public_files import read_public_weights
+    from cainet_mm.deploy.publishing import plain_config
+    from cainet_mm.inference.published import CONFIG_KEY
 
     init_default_scope('mmagic')
     chosen = Config.fromfile(args.config)

@@ -78,7 +78,7 @@ def split_at_dashes(arguments):
 
 def read_study(tool, path):
     """Reads a study; paths of configs in it are relative to its file."""
-    from cainet_mm.apis.zoo import is_name
+    from cainet_mm.inference.zoo import is_name
 
     study = Config.fromfile(path)
     if not isinstance(study.get('methods'), dict) or not study.methods or 'data' not in study:
@@ -113,7 +113,7 @@ class Training:
 
     def __init__(self, args, name, entry, budgeted):
         from cainet_mm.apis import read_config
-        from cainet_mm.apis.zoo import is_name
+        from cainet_mm.inference.zoo import is_name
 
         self.name = name
         self.folder = args.out_dir / 'runs' / name
@@ -186,7 +186,7 @@ class Training:
 def check_trainings(tool, args, study):
     """Refuses configs and options that cannot be read, before hours go into the methods named first."""
     from cainet_mm.apis import find_model
-    from cainet_mm.apis.zoo import is_name
+    from cainet_mm.inference.zoo import is_name
 
     for name, method in study.methods.items():
         try:

@@ -46,7 +46,7 @@ def main():
     make_package_importable()
     # first: MMagic imports only after it
     import cainet_mm  # noqa: F401  # isort: skip
-    from cainet_mm.apis import object_masks
+    from cainet_mm.datasets import object_masks
     from cainet_mm.datasets.annotations import read_annotations
     from cainet_mm.datasets.preparation import write_whole
 

@@ -109,7 +109,7 @@ def parse(tool):
 def with_files(name, *files):
     """Puts the file of a network in the place of its name."""
     from cainet_mm.apis import find_model
-    from cainet_mm.apis.zoo import is_name
+    from cainet_mm.inference.zoo import is_name
 
     named = len(files) == 1 and is_name(files[0])
     return (name, None, str(find_model(files[0]))) if named else (name, *files)
@@ -117,7 +117,7 @@ def with_files(name, *files):
 
 def choose_metrics(tool, args):
     """Puts the configs of the metrics together, those on feature networks where their weights are there."""
-    from cainet_mm.apis.comparison import IMAGES, image_metrics
+    from cainet_mm.evaluation.comparison import IMAGES, image_metrics
 
     wanted = args.metrics or FIGURES
     types = dict(l1=('MAE', 'HoleMAE'), psnr=('PSNR', 'HolePSNR'), ssim=('SSIM', 'HoleSSIM'))

@@ -90,7 +90,7 @@ def main():
 
 
 def run(tool, args):
-    from cainet_mm.apis.models import usable_device
+    from cainet_mm.inference.loading import usable_device
 
     try:
         from cainet_mm.page import Limits, Page, Workbench, application, bind, is_loopback, serve

@@ -67,8 +67,8 @@ def describe_weights():
     import torch
 
     from cainet_mm.apis import list_models
-    from cainet_mm.apis.zoo import folders
     from cainet_mm.evaluation.feature_metrics import ALEXNET, INCEPTION
+    from cainet_mm.inference.zoo import folders
 
     for model in list_models():
         yield model.name, f'{model.path} ({model.megabytes:.1f} MB)' if model.path else 'not here'

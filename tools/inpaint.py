@@ -62,7 +62,7 @@ def make_tool():
 def load(tool, args):
     """Loads the model and says which; nothing in the checkpoint is run, and random weights are refused."""
     from cainet_mm.apis import DEFAULT_MODEL, find_model
-    from cainet_mm.apis.models import load_inpaintor
+    from cainet_mm.inference.loading import load_inpaintor
 
     if args.config is None and args.checkpoint is None:
         name = args.model or DEFAULT_MODEL

@@ -38,7 +38,7 @@ def main():
     make_package_importable()
     # first: MMagic imports only after it
     from cainet_mm.apis import publish
-    from cainet_mm.apis.models import load_inpaintor
+    from cainet_mm.inference.loading import load_inpaintor
 
     notes = dict(note.split('=', 1) for note in args.note)
     try:

@@ -123,8 +123,8 @@ def apply_finetune(config, network):
         FileNotFoundError: There is no such file, or the network of that name has none here.
         ValueError: There is no network of that name.
     """
-    from cainet_mm.apis.configs import without_pretrained
-    from cainet_mm.apis.zoo import find_model, is_name
+    from cainet_mm.inference.configs import without_pretrained
+    from cainet_mm.inference.zoo import find_model, is_name
 
     path = find_model(network) if is_name(network) else network
     if '://' not in str(path) and not Path(path).is_file():

@@ -3,6 +3,7 @@
 from .broken_batches import load_broken_batch
 from .buffers import SameBuffersHook
 from .checkpointing import AtomicCheckpointHook, StepStateHook
+from .diagnostics import CollapseHook, CriticHook
 from .errors import CheckpointError, DataWorkerError, TrainingError
 from .health import FiniteHook, NonFiniteError
 from .hooks import (
@@ -20,7 +21,6 @@ from .loops import ResumableTrainLoop
 from .model_wrappers import SplitDistributedDataParallel
 from .optim_wrappers import CPUAmpOptimWrapper
 from .preemption import SaveOnSignalHook
-from .symptoms import CollapseHook, CriticHook
 from .testing import EvaluationStepsHook
 from .workers import run_with_watched_workers
 

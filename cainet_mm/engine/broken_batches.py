@@ -8,7 +8,7 @@ import torch
 from mmengine.structures import BaseDataElement
 from torch import Tensor
 
-from ..datasets.positions import PATH_KEYS
+from ..datasets.resumable import PATH_KEYS
 
 ELEMENT = 'data_element'
 

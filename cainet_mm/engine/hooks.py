@@ -17,7 +17,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
 from ..datasets.bad_images import BadImages
-from ..datasets.positions import PositionedSampler
+from ..datasets.resumable import PositionedSampler
 from ..utils.checkpoint_io import find_part, fit_weights, load_part, weights_in
 
 

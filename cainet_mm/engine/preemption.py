@@ -13,7 +13,7 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
-from ..datasets.positions import PREEMPTION_SIGNALS, obey_parent_alone
+from ..datasets.resumable import PREEMPTION_SIGNALS, obey_parent_alone
 from .checkpointing import wrappers_of
 from .workers import loaders_of
 

@@ -11,7 +11,7 @@ from typing import TypeVar
 import torch
 from torch.utils.data import DataLoader, get_worker_info
 
-from ..datasets.positions import describe_sample
+from ..datasets.resumable import describe_sample
 from .errors import DataWorkerError
 
 # how torch names the processes, of a signal and of an exit code, one and several

@@ -11,8 +11,8 @@ from fastapi import APIRouter, File, Form, HTTPException, Request, UploadFile
 from fastapi.responses import Response
 from starlette.concurrency import run_in_threadpool
 
-from ..apis.zoo import DEFAULT_MODEL
 from ..datasets.errors import BadImageError
+from ..inference.zoo import DEFAULT_MODEL
 from .app import Page
 from .models import Choice
 from .photos import check_hole, filled_file, read_mask, read_upload

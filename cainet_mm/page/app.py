@@ -11,8 +11,8 @@ import numpy as np
 from gradio.processing_utils import save_bytes_to_cache
 from PIL import Image
 
-from ..apis.photo_files import Photo
 from ..datasets.errors import BadImageError
+from ..inference.image_io import Photo
 from .models import Choice, find_models
 from .photos import GROWTH, Limits, filled_file, hole_of, mask_file, read_upload, view_of, with_hole
 from .work import StoppedError, Workbench

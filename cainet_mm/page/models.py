@@ -14,10 +14,10 @@ from mmagic.registry import MODELS
 from mmengine.config import Config
 from mmengine.model import BaseModel
 
-from ..apis.configs import Inpaintor, is_part
-from ..apis.models import load_inpaintor, load_model
-from ..apis.publishing import CONFIG_KEY, SAFETENSORS, read_metadata
-from ..apis.zoo import ENDINGS, list_models
+from ..inference.configs import Inpaintor, is_part
+from ..inference.loading import load_inpaintor, load_model
+from ..inference.published import CONFIG_KEY, SAFETENSORS, read_metadata
+from ..inference.zoo import ENDINGS, list_models
 
 TRAINED = re.compile(r'(?:iter|epoch)_(\d+)\.pth')
 # as publish() names files

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ..apis.photo_files import FORMATS, Photo, check_frames, image_of, photo_of, transparent_in
 from ..datasets.errors import BadImageError, one_line
 from ..datasets.masks import grow_hole, read_hole
+from ..inference.image_io import FORMATS, Photo, check_frames, image_of, photo_of, transparent_in
 
 # Pillow knows more, among them formats that start other programs; a phone's MPO is found as a JPEG
 READABLE = ('PNG', 'JPEG', 'WEBP', 'TIFF', 'BMP')

@@ -11,8 +11,8 @@ from mmagic.structures import DataSample
 from mmengine.config import Config
 from mmengine.model import BaseModel
 
-from ..apis.inpainting import ScaleRecorder, inpaint
-from ..apis.photo_files import Photo
+from ..inference.image_io import Photo
+from ..inference.inpainting import ScaleRecorder, inpaint
 from .models import Choice, load_choice
 
 # models in memory at once

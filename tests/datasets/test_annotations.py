@@ -12,8 +12,8 @@ import pytest
 import torch
 from mmengine.structures import InstanceData, PixelData
 
-from cainet_mm.apis import object_masks, pair_files
-from cainet_mm.datasets import BadImageError, LoadHoleOfObjects, PhotoDataset
+from cainet_mm.apis import pair_files
+from cainet_mm.datasets import BadImageError, LoadHoleOfObjects, PhotoDataset, object_masks
 from cainet_mm.datasets.annotations import AnnotationError, draw_hole, draw_polygons, read_annotations
 
 # of a model's stand-in; row and column ranges of an object of 10x20 pixels in a photograph of 40x60

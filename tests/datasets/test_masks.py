@@ -15,8 +15,8 @@ from mmengine.registry import DATASETS
 from PIL import Image
 
 from cainet_mm.apis import inpaint, load_model
-from cainet_mm.apis.jobs import make_job
 from cainet_mm.datasets import BadImageError, BadMaskError, LoadHoleFromSet, read_hole
+from cainet_mm.inference.jobs import make_job
 
 SIZE = (64, 80)
 HOLE = np.zeros(SIZE, bool)

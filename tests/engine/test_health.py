@@ -21,7 +21,7 @@ from mmengine.runner import Runner
 from mmengine.runner.checkpoint import CheckpointLoader
 
 from cainet_mm.engine import CollapseHook, CriticHook, FiniteHook, NonFiniteError, load_broken_batch
-from cainet_mm.engine.symptoms import measure_spread
+from cainet_mm.engine.diagnostics import measure_spread
 
 RUNTIME = ROOT / 'configs' / '_base_' / 'default_runtime.py'
 PER_BATCH = 4

@@ -1,0 +1,185 @@
+"""A photograph and its hole, from arrays, PIL images and files."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from ..datasets.errors import BadImageError
+from ..datasets.masks import Value, read_hole
+from .image_io import Photo, image_of, photo_of, read_photo, transparent_in
+
+Source = np.ndarray | Image.Image | str | Path
+Given = TypeVar('Given')
+# photographs in memory at once, besides a single one of any size
+MAX_PIXELS = 2**22
+
+
+@dataclass
+class Job:
+    """A photograph to be filled.
+
+    Attributes:
+        photo: The photograph.
+        hole: (H, W), true in the hole, upright.
+        opaque: Whether the hole was the photograph's transparent part, which becomes opaque.
+    """
+
+    photo: Photo
+    hole: np.ndarray
+    opaque: bool = False
+
+
+@dataclass(frozen=True)
+class MaskReader:
+    """Reads the hole of a photograph from its mask.
+
+    Attributes:
+        hole_value: The hole's value in masks of several, and
+        invert: whether masks mark what is known instead, both as in :func:`~cainet_mm.datasets.masks.read_hole`.
+        fit: Whether masks of another size are scaled to the photograph, each side by itself.
+    """
+
+    hole_value: Value | None = None
+    invert: bool = False
+    fit: bool = False
+
+    def __call__(self, mask: Source, size: tuple[int, int]) -> np.ndarray:
+        """Read a mask for a photograph of a size: (H, W), true in the hole, of its own size where it is not scaled.
+
+        Raises:
+            BadImageError: It cannot be read, or does not say what is the hole.
+        """
+        hole = read_hole(mask, self.hole_value, self.invert)
+        if self.fit and hole.shape != size:
+            scaled = cv2.resize(hole.astype(np.uint8), size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
+            return scaled.astype(bool)
+        return hole
+
+
+def make_job(image: Source, mask: Source | None, order: str = 'rgb', read: MaskReader = MaskReader()) -> Job:
+    """Read a photograph and its mask and check that they fit.
+
+    Args:
+        image: An array, a PIL image or a path.
+        mask: The same; ``None`` for the photograph's transparent part.
+        order: Channel order of arrays.
+        read: What reads the mask.
+
+    Raises:
+        BadImageError: They cannot be used.
+        TypeError: They are nothing of this.
+    """
+    check_types(image, mask)
+    name = f'The photograph {image}' if isinstance(image, str | Path) else 'The photograph'
+    if isinstance(image, np.ndarray):
+        photo = photo_of_array(image, order)
+    else:
+        photo = photo_of(image, name) if isinstance(image, Image.Image) else read_photo(Path(image))
+    size = photo.pixels.shape[:2]
+    if mask is None:
+        if photo.alpha is None:
+            raise BadImageError(f'{name} has no mask and no alpha channel whose transparent part could be one.')
+        hole = transparent_in(photo)
+    else:
+        is_bgr = order == 'bgr' and isinstance(mask, np.ndarray) and mask.ndim == 3
+        hole = read(mask[..., ::-1] if is_bgr else mask, size)
+    if hole.shape != size:
+        which = f'mask {mask}' if isinstance(mask, str | Path) else 'mask'
+        raise BadImageError(
+            f'{name} has {size[0]}x{size[1]} pixels as one looks at it and its {which} {hole.shape[0]}x'
+            f'{hole.shape[1]} (height x width); both need the same size, or '
+            '--fit-mask (fit_mask=True), which scales the mask.'
+        )
+    if hole.all():
+        raise BadImageError(f'{name} is all hole; at least one pixel has to be known to fill the others from.')
+    return Job(photo, hole, opaque=mask is None)
+
+
+def check_types(image: Source, mask: Source | None) -> None:
+    """Refuse what is neither an array nor a PIL image nor a path.
+
+    Raises:
+        TypeError: A photograph or a mask is something else.
+    """
+    for kind, given in (('photograph', image), ('mask', mask)):
+        if not isinstance(given, Source) and not (kind == 'mask' and given is None):
+            raise TypeError(f'A {kind} is an array, a PIL image or a path; got {describe_type(given)}.')
+
+
+def describe_type(given: object) -> str:
+    """Name the type of what was given, for a sentence."""
+    kind = type(given)
+    return kind.__name__ if kind.__module__ == 'builtins' else f'{kind.__module__}.{kind.__name__}'
+
+
+def photo_of_array(image: np.ndarray, order: str) -> Photo:
+    """Take an array as a photograph.
+
+    Raises:
+        BadImageError: It has another shape or type.
+    """
+    if image.dtype not in (np.uint8, np.uint16):
+        raise BadImageError(
+            f'The array of a photograph has the type uint8 or uint16, got {image.dtype}; round and convert it.'
+        )
+    if image.ndim not in (2, 3) or image.ndim == 3 and image.shape[2] not in (1, 3, 4) or not image.size:
+        raise BadImageError(
+            f'The array of a photograph has the shape (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), got {image.shape}.'
+        )
+    pixels = image[..., None] if image.ndim == 2 else image
+    alpha = pixels[..., 3] if pixels.shape[2] == 4 else None
+    pixels = pixels[..., :3][..., ::-1] if order == 'bgr' else pixels[..., :3]
+    return Photo(np.ascontiguousarray(pixels), alpha)
+
+
+def alpha_of(job: Job) -> np.ndarray | None:
+    """The alpha channel of a filled photograph: opaque where the hole was its transparent part."""
+    alpha = job.photo.alpha
+    return np.where(job.hole, np.iinfo(alpha.dtype).max, alpha).astype(alpha.dtype) if job.opaque else alpha
+
+
+def result_of(job: Job, pixels: np.ndarray, source: Source, order: str) -> np.ndarray | Image.Image:
+    """Give a filled photograph the form in which it came.
+
+    Args:
+        job: The photograph.
+        pixels: Its new pixels, (H, W, 1) or (H, W, 3), upright, RGB.
+        source: What it was given as; a path becomes a PIL image.
+        order: Channel order of arrays.
+    """
+    alpha = alpha_of(job)
+    if not isinstance(source, np.ndarray):
+        return image_of(job.photo, pixels, alpha)
+    pixels = pixels[..., ::-1] if order == 'bgr' else pixels
+    pixels = pixels if alpha is None else np.concatenate((pixels, alpha[..., None]), axis=2)
+    return np.ascontiguousarray(pixels).reshape(source.shape)
+
+
+def in_groups(read: Iterable[tuple[Given, Job | None]], most: int) -> Iterator[list[tuple[Given, Job | None]]]:
+    """Put photographs together as they are read, so that their windows share batches and few are in memory at once.
+
+    Args:
+        read: The photographs, with anything beside each; ``None`` for one that cannot be filled.
+        most: Their largest number in a group. A group has one photograph alone where that is large.
+    """
+    group = []
+    for one in read:
+        group.append(one)
+        # whoever has been given a group is done with it when the next one is read, and its photographs can go
+        del one
+        if is_full(group, most):
+            yield group
+            group.clear()
+    if group:
+        yield group
+
+
+def is_full(group: Sequence[tuple[Given, Job | None]], most: int) -> bool:
+    """Whether a group has enough photographs, or enough pixels."""
+    sizes = [job.hole.size for _, job in group if job is not None]
+    return len(sizes) >= most or sum(sizes) >= MAX_PIXELS

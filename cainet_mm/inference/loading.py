@@ -1,0 +1,100 @@
+"""From config and checkpoint to a model."""
+
+import functools
+from pathlib import Path
+
+import torch
+from mmagic.registry import MODELS
+from mmengine.config import Config
+from mmengine.model import BaseModel
+from mmengine.registry import init_default_scope
+
+from ..inference.published import read_published_config
+from ..utils.checkpoint_io import load_strict, read_weights
+from .configs import describe_error, for_inference, read_config, require_inpaintor, require_model, without_pretrained
+from .zoo import DEFAULT_MODEL, find_model, is_name
+
+__all__ = ['load_inpaintor', 'load_model', 'read_config', 'usable_device', 'without_pretrained']
+
+
+def load_model(
+    config: str | Path | Config | None, checkpoint: str | Path | None = None, device: str = 'cpu'
+) -> BaseModel:
+    """Build the model of a config for inference and load its weights, which have to fit key for key.
+
+    Example:
+        >>> load_model('cainet-photos')  # one of list_models()
+        >>> load_model('configs/quickstart/compact_stage2.py', 'work_dirs/quickstart/stage2/iter_1200.pth')
+
+    Args:
+        config: Path of a config, or the config. ``None`` takes the one that a published checkpoint holds. Without a
+            checkpoint, it may be the name of a network, such as :func:`list_models` gives.
+        checkpoint: Path or URL of the checkpoint. ``None`` for models without weights.
+        device: Where the model goes.
+
+    Returns:
+        The model, in eval mode, with the config as ``cfg``.
+
+    Raises:
+        FileNotFoundError: The config, the checkpoint or the file of the named network does not exist.
+        ValueError: There is no network of that name; the config or the checkpoint cannot be read; the config has no
+            model, or one that cannot be built; the checkpoint does not fit the model, holds what could run code, or
+            holds no config where none is given; or the device cannot be used.
+    """
+    place = usable_device(device)
+    if checkpoint is None and is_name(config):
+        config, checkpoint = None, find_model(config)
+    if config is None:
+        if checkpoint is None:
+            raise ValueError('load_model needs a config, or a checkpoint of tools/publish_model.py, which holds one.')
+        name, config = f'The config in {str(checkpoint)!r}', read_published_config(checkpoint)
+    elif isinstance(config, Config):
+        name = f'The config {config.filename!r}' if config.filename else 'The config'
+    else:
+        name, config = f'The config {str(config)!r}', read_config(config)
+    require_model(config, name)
+    init_default_scope(config.get('default_scope', 'mmagic'))
+    try:
+        model = MODELS.build(for_inference(config.model))
+    except Exception as error:  # by what is wrong in the config, and where
+        raise ValueError(f'{name} has a model that cannot be built ({describe_error(error)}).') from error
+    if checkpoint is not None:
+        load_strict(model, read_weights(checkpoint), checkpoint)
+    # as OpenMMLab's packages keep it with models for inference
+    model.cfg = config
+    return model.to(place).eval()
+
+
+def load_inpaintor(
+    config: str | Path | Config | None, checkpoint: str | Path | None = None, device: str = 'cpu'
+) -> BaseModel:
+    """Load a model as :func:`load_model` does, and refuse one that fills no holes, such as that of stage 1.
+
+    Raises:
+        FileNotFoundError: The config or the checkpoint does not exist.
+        ValueError: As of :func:`load_model`; or the model is no inpaintor.
+    """
+    model = load_model(config, checkpoint, device)
+    require_inpaintor(type(model), f'The model of {config if checkpoint is None else checkpoint}')
+    return model
+
+
+@functools.cache
+def load_default() -> BaseModel:
+    """Load the network that fills where none is named, and keep it for the next time."""
+    return load_inpaintor(DEFAULT_MODEL)
+
+
+def usable_device(device: str | torch.device) -> torch.device:
+    """Take a device, where this machine has it.
+
+    Raises:
+        ValueError: It has not, or there is no such kind.
+    """
+    try:
+        tensor = torch.zeros(1, device=device)
+        # there are devices that hold no numbers
+        tensor.item()
+        return tensor.device
+    except (RuntimeError, AssertionError, NotImplementedError) as error:  # by the kind of device
+        raise ValueError(f'The device {device} cannot be used: {str(error).splitlines()[0]}') from error

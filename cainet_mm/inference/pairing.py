@@ -1,0 +1,254 @@
+"""Which mask belongs to which photograph, and which files are written of it."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ..datasets.mask_names import masks_among, match_masks, name_of_case, names_of_masks, own_of, stem_of
+from ..utils.photo_paths import IMAGE_ENDINGS, Found, find_files, short_name
+from .image_io import FORMATS
+
+# what is written beside a result on demand, and the ending of its name
+SIDES = dict(raw='.raw.png', scales='.scales.png')
+
+
+@dataclass(frozen=True)
+class Task:
+    """A photograph's files, for one of its masks.
+
+    Attributes:
+        photo: The photograph.
+        mask: Its mask, or ``None`` for its transparent part.
+        out: Where the result goes; ``None`` where it is not written.
+        problem: Why there can be none, in a sentence.
+        raw: Where the network's own image goes; ``None`` where it is not wanted.
+        scales: Where the pictures of the network's scales go; ``None`` where they are not wanted.
+        name: In a folder, the photograph's name there or, where it has several masks, that of the mask.
+    """
+
+    photo: Path
+    mask: Path | None
+    out: Path | None
+    problem: str | None = None
+    raw: Path | None = None
+    scales: Path | None = None
+    name: Path | None = None
+
+    @property
+    def outputs(self) -> list[Path]:
+        """All files that are written."""
+        return [path for path in (self.out, self.raw, self.scales) if path is not None]
+
+
+def pair_files(
+    photos: Path, masks: Path | None, out: Path | None = None, save_raw: bool = False, save_scales: bool = False
+) -> tuple[list[Task], list[Path], list[Path]]:
+    """Say for a photograph, or for each in a folder and those below it, which is its mask and where its result goes.
+
+    No two files that are written have the same name, and none that of a photograph or a mask.
+
+    Args:
+        photos: A photograph or a folder.
+        masks: A mask for all photographs; a folder of masks, named as the photographs or after them (``a_mask.png``,
+            several as ``a_mask001.png``, ``a_mask002.png``), of any ending, which may be that of the photographs
+            itself; or ``None``, for masks beside the photographs, named after them, and photographs that have none.
+        out: The file of the result, or a folder for results with the photographs' names. What is lossy becomes PNG
+            there. ``None`` where nothing is written.
+        save_raw: Whether the network's own image is written beside the result as ``NAME.raw.png``.
+        save_scales: Whether what the network's scales put out for the largest hole is written as
+            ``NAME.scales.png``.
+
+    Returns:
+        The tasks in the order of their names, one for each of a photograph's masks; the masks that belong to no
+        photograph; and the files in the folder of photographs that have another ending than those, and what is hidden
+        there.
+
+    Raises:
+        ValueError: A path does not exist, there are no photographs, a single photograph has no mask or several in a
+            folder of masks, the result of one cannot be written under its name, or something would be written over
+            what is read.
+    """
+    for path, kind in ((photos, 'photograph'), (masks, 'mask')):
+        if path is not None and not path.exists():
+            raise ValueError(f'There is no {kind} at {path}; give the path of an existing file or folder.')
+    sides = [side for side, wanted in (('raw', save_raw), ('scales', save_scales)) if wanted]
+    if photos.is_file():
+        return [pair_one(photos, masks, out, sides)], [], []
+    return pair_folder(photos, masks, out, sides)
+
+
+def pair_one(photo: Path, mask: Path | None, out: Path | None, sides: Sequence[str]) -> Task:
+    """The task of a single photograph, as :func:`pair_files` says."""
+    if mask is not None and mask.is_dir():
+        name = Path(photo.name)
+        found, _ = match_masks([name], [path.relative_to(mask) for path in find_own(mask, [photo]).images])
+        case, *others = cases_of(name, found.get(stem_of(name), {}), photo.parent, mask, mask)
+        if case.problem or others:
+            raise ValueError(case.problem or f'{photo} has several masks in {mask}; give the file of one of them.')
+        mask = case.mask
+    if out is None:
+        return Task(photo, mask, None)
+    if out.is_dir() or not out.suffix:
+        out = out / result_name(Path(photo.name))
+    if out.suffix.lower() not in FORMATS:
+        raise ValueError(f'{out} has an unknown ending; photographs are written as {", ".join(FORMATS)}.')
+    require_folder(out.parent)
+    task = Task(photo, mask, out, **{side: out.with_name(short_name(out.stem, SIDES[side])) for side in sides})
+    clash = find_clash(task, places_of([photo, mask]))
+    if clash is not None:
+        raise ValueError(clash)
+    return task
+
+
+def pair_folder(
+    photos: Path, masks: Path | None, out: Path | None, sides: Sequence[str]
+) -> tuple[list[Task], list[Path], list[Path]]:
+    """The tasks of a folder, as :func:`pair_files` says."""
+    beside = masks is None or masks.resolve() == photos.resolve()
+    given = [path for path in (photos, None if beside else masks, out) if path is not None]
+    if len(places_of(given)) < len(given):
+        raise ValueError(f'Photographs, masks and results need folders of their own, got {", ".join(map(str, given))}.')
+    if out is not None:
+        require_folder(out)
+    files = find_own(photos, [None if beside else masks, out])
+    images = [path.relative_to(photos) for path in files.images]
+    among = masks_among(images)
+    names = [name for name in images if name not in among]
+    if not names:
+        raise ValueError(f'{photos} has no photographs; accepted are the endings {", ".join(IMAGE_ENDINGS)}.')
+    if beside:
+        folder, candidates = photos, sorted(among)
+    elif masks.is_dir():
+        folder = masks
+        candidates = [path.relative_to(masks) for path in find_own(masks, [photos, out]).images]
+    else:
+        folder, candidates = None, []
+    found, unused = match_masks(names, candidates)
+    unused_masks = [folder / name for name in unused] + [photos / name for name in sorted(among) if not beside]
+    read = places_of([*(photos / name for name in images), masks, *(folder / name for name in candidates)])
+    cases = [case for name in names for case in cases_of(name, found.get(stem_of(name), {}), photos, masks, folder)]
+    tasks = []
+    outputs = name_outputs([case.name for case in cases], sides)
+    for case, output in zip(cases, outputs, strict=True):
+        task = replace(case, **{kind: None if out is None else out / name for kind, name in output.items()})
+        clash = find_clash(task, read)
+        if task.problem is None and clash is not None:
+            task = replace(task, problem=f'The photograph {task.photo} was not filled: {clash}')
+        tasks.append(task)
+    return tasks, unused_masks, [*files.others, *files.hidden]
+
+
+def cases_of(
+    name: Path, found: dict[Path, list[Path]], photos: Path, masks: Path | None, folder: Path | None
+) -> Iterator[Task]:
+    """The tasks of one photograph of a folder: one for each of its masks.
+
+    Args:
+        name: The photograph's name.
+        found: Its masks, as :func:`match_masks` gives them.
+        photos: The folder of photographs.
+        masks: What was given as masks.
+        folder: The folder in which masks were looked for; ``None`` where there is one mask for all.
+    """
+    photo = photos / name
+    if folder is None or not found and masks is None:
+        yield Task(photo, masks, None, name=name)
+    elif not found:
+        problem = f'The photograph {photo} has no mask in {folder}; looked for were {names_of_masks(name)}.'
+        yield Task(photo, None, None, problem, name=name)
+    for stem, same in found.items():
+        mask, problem = own_of(same, name), None
+        if mask is None:
+            problem = (
+                f'The photograph {photo} has several masks of one name in {folder}, {", ".join(map(str, same))}; it '
+                'needs one of each name.'
+            )
+        yield Task(photo, mask and folder / mask, None, problem, name=name_of_case(name, stem, len(found)))
+
+
+def find_own(folder: Path, others: Sequence[Path | None]) -> Found:
+    """Find the files in a folder and those below it, but for those of the other folders, or files, that lie in it."""
+    return find_files(folder, [path for path in others if path is not None])
+
+
+def places_of(paths: Sequence[Path | None]) -> dict[Path, Path]:
+    """Where paths lead to, links followed, and the paths themselves."""
+    return {path.resolve(): path for path in paths if path is not None}
+
+
+def require_folder(folder: Path) -> None:
+    """Refuse a folder that cannot be made, since it, or one above it, is a file.
+
+    Raises:
+        ValueError: It is.
+    """
+    nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not nearest.is_dir():
+        raise ValueError(f'{nearest} is a file; results need the name of a folder, or of a file in one.')
+
+
+def find_clash(task: Task, read: dict[Path, Path]) -> str | None:
+    """Say which file that is read would be overwritten by a task; ``None`` where there is none.
+
+    Args:
+        task: The task.
+        read: All photographs and masks, by where they lie.
+    """
+    for path in task.outputs:
+        if path.resolve() in read:
+            return f'{path} would be written over what is read, {read[path.resolve()]}; give another place for results.'
+    return None
+
+
+def name_outputs(names: Sequence[Path], sides: Sequence[str]) -> list[dict[str, Path]]:
+    """Name what is written of photographs: the result, ``out``, and what is wanted beside it. No two names are equal.
+
+    Args:
+        names: The photographs' own names, all different.
+        sides: Keys of ``SIDES``.
+    """
+    results = [name if is_kept(name) else None for name in names]
+    taken = {name for name in results if name is not None}
+    others = iter(choose_names([name for name in names if not is_kept(name)], '.png', taken))
+    outputs = [dict(out=next(others) if name is None else name) for name in results]
+    for side in sides:
+        for output, name in zip(
+            outputs, choose_names([one['out'] for one in outputs], SIDES[side], taken), strict=True
+        ):
+            output[side] = name
+    return outputs
+
+
+def choose_names(names: Sequence[Path], ending: str, taken: set[Path]) -> list[Path]:
+    """Give names another ending: in place of their own or, where two would be equal, behind it.
+
+    Args:
+        names: The names.
+        ending: The ending.
+        taken: Names that are not free; those that are chosen are added.
+    """
+    counts = Counter(name.with_name(short_name(name.stem, ending)) for name in names)
+    free = {name for name, count in counts.items() if count == 1} - taken
+    taken |= free
+    chosen = []
+    for name in names:
+        new = name.with_name(short_name(name.stem, ending))
+        if new not in free:
+            new = name.with_name(short_name(name.name, ending))
+            while new in taken:
+                new = new.with_name(short_name(new.name, ending))
+            taken.add(new)
+        chosen.append(new)
+    return chosen
+
+
+def is_kept(name: Path) -> bool:
+    """Whether a photograph's result has its name: its format is known and loses nothing."""
+    kind = FORMATS.get(name.suffix.lower())
+    return kind is not None and kind.lossless
+
+
+def result_name(name: Path) -> Path:
+    """The name of a photograph's result: its own, or, for a format that is lossy or unknown, that of a PNG."""
+    return name if is_kept(name) else name.with_name(short_name(name.stem, '.png'))
