@@ -89,7 +89,7 @@ def main(arguments=None):
 
 
 def complete(parser):
-    """Answers the shell's question what could come next; of the words after a command its tool knows more."""
+    """Completes a command line for the shell; after a command, its tool completes."""
     words = os.environ['COMP_LINE'][: int(os.environ['COMP_POINT'])].split(' ')
     if len(words) > 2 and words[1] in COMMANDS:
         # argcomplete leaves out as many words

@@ -20,7 +20,7 @@ REQUEUE_CODE = 75
 
 
 class Tool(argparse.ArgumentParser):
-    """An argument parser that answers bad input with a sentence.
+    """An argument parser that answers bad input with a clear error.
 
     Attributes:
         called (str | None): What the tool is called, such as ``'cainet fill'``; the file's name where it is ``None``.
@@ -247,7 +247,7 @@ def run_to_the_end(main):
 def note_exit_code(code):
     """Leaves an exit code in the file that EXIT_CODE_FILE names, as a launcher of several processes has one of its own.
 
-    A failure counts more than being told to go: launchers tell the other processes to go when one has failed.
+    A failure counts more than preemption: launchers terminate the other processes when one has failed.
     """
     if 'EXIT_CODE_FILE' not in os.environ:
         return

@@ -1,4 +1,4 @@
-"""torchrun, but for its exit code: where a run was told to go and saved a checkpoint, it is that of its processes.
+"""torchrun, but for its exit code: where a run was preempted and saved a checkpoint, it is that of its processes.
 
 torchrun itself ends with 1 then. A process of each machine leaves its code in a file (``note_exit_code``).
 """
@@ -14,7 +14,7 @@ from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.run import main
 
-# of a process that was told to go: its own, and that of one that did not listen yet
+# of a preempted process: its own, and that of one whose handler was not set yet
 TOLD_TO_GO = (REQUEUE_CODE, -signal.SIGTERM, -signal.SIGUSR1)
 
 with tempfile.TemporaryDirectory() as folder:

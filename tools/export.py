@@ -37,7 +37,7 @@ def make_tool():
         help='what to trace with (default: the size of the training)',
     )
     tool.add_argument('--fixed', action='store_true', help='one image of that size alone, where no other way is found')
-    tool.add_argument('--scales', action='store_true', help="also put out the network's own image at every scale")
+    tool.add_argument('--scales', action='store_true', help="also return the network's own image at every scale")
     tool.add_argument('--no-check', action='store_true', help='do not compare with PyTorch')
     tool.add_argument('--tolerance', type=float, default=1e-4, help='what may differ in [-1, 1] (default: 0.0001)')
     return tool

@@ -1,6 +1,6 @@
 """Counts a model's operations and parameters: python tools/get_flops.py CONFIG [--size HEIGHT WIDTH]
 
-An inpaintor is counted as it answers one image; of stage 1, the encoder is.
+An inpaintor is counted as it fills one image; of stage 1, the encoder is.
 """
 
 import argparse
@@ -31,7 +31,7 @@ def main():
     print(f'parameters:    {counted["params_str"]}')
     if getattr(model, 'disc', None) is not None:
         critic = sum(weight.numel() for weight in model.disc.parameters())
-        print(f'of which the critic, not used for answers: {critic / 1e6:.3f}M')
+        print(f'of which the critic, not used for inference: {critic / 1e6:.3f}M')
 
 
 if __name__ == '__main__':

@@ -47,7 +47,7 @@ def make_tool():
     tool.add_argument(
         '--save-scales',
         action='store_true',
-        help="also write what the network's scales put out for the largest hole, as NAME.scales.png",
+        help="also write the outputs of the network's scales for the largest hole, as NAME.scales.png",
     )
     tool.add_argument('--refine', action='store_true', help='fill large holes again at finer scales')
     tool.add_mask_arguments()

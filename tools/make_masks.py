@@ -42,7 +42,7 @@ def main():
     from mmengine.registry import init_default_scope
     from tqdm import tqdm
 
-    from cainet_mm.datasets.mask_sets import BUCKETS, areas_by_list, write_mask_set
+    from cainet_mm.datasets.mask_sets import AREA_RANGES, areas_by_list, write_mask_set
     from cainet_mm.evaluation.tables import markdown_table
 
     init_default_scope('mmagic')
@@ -50,7 +50,7 @@ def main():
     if not {'rectangles', 'strokes', 'image_size'} <= generators.keys():
         tool.refuse(f'--generators {args.generators} has to define rectangles, strokes and image_size.')
     try:
-        total = args.count * (len(BUCKETS) if args.kind == 'buckets' else 1)
+        total = args.count * (len(AREA_RANGES) if args.kind == 'buckets' else 1)
         with tqdm(total=total, desc=args.kind, unit='mask') as progress:
             lists = write_mask_set(
                 args.out_dir, args.kind, generators, args.size, args.count, args.seed, on_mask=progress.update

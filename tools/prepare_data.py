@@ -14,7 +14,7 @@ from pathlib import Path
 
 from _command import Tool, make_package_importable
 
-# the configs' folders; a test compares the names with cainet_mm.datasets.preparation.SOURCES
+# the configs' folders; a test compares the names with cainet_mm.datasets.preparation.LAYOUTS
 ROOTS = {
     'imagenet': 'data/imagenet',
     'places2': 'data/places2',
@@ -83,12 +83,12 @@ def main():
     import cainet_mm  # noqa: F401  # isort: skip
     from tqdm import tqdm
 
-    from cainet_mm.datasets.preparation import SOURCES, PreparationError, prepare
+    from cainet_mm.datasets.preparation import LAYOUTS, PreparationError, prepare
     from cainet_mm.evaluation.tables import markdown_table
 
     try:
         prepared = prepare(
-            SOURCES[args.data_set],
+            LAYOUTS[args.data_set],
             args.root,
             args.lists,
             num_test=getattr(args, 'test_share', None),

@@ -145,7 +145,7 @@ def begins_anew(config):
 
 
 def exit_before_training(number, frame):
-    """Ends a run that was told to go before there was anything to save."""
+    """Ends a run that was preempted before there was anything to save."""
     note_exit_code(REQUEUE_CODE)
     said = f'{signal.Signals(number).name} before training began: exits with code {REQUEUE_CODE}.'
     print(said, file=sys.stderr, flush=True)

@@ -112,17 +112,17 @@ def split_photos(photos, held_out, out):
     Raises:
         PreparationError: There are no photographs.
     """
-    from cainet_mm.datasets.preparation import Part, divide, find_part
+    from cainet_mm.datasets.preparation import Part, divide, list_part
     from cainet_mm.utils.photo_paths import read_names
 
     everything = Part('train', ('',))
-    names = find_part(photos, everything, out)
+    names = list_part(photos, everything, out)
     if held_out is None:
         return divide(names, min(MOST_HELD_OUT, max(1, len(names) // 10)), seed=0)
     root = folder_of_held_out(photos, held_out)
     if held_out.is_dir():
         prefix = Path(os.path.relpath(held_out, root))
-        test = [(prefix / name).as_posix() for name in find_part(held_out, everything, out)]
+        test = [(prefix / name).as_posix() for name in list_part(held_out, everything, out)]
     else:
         test = read_names(held_out, str(root))
     held = {(root / name).resolve() for name in test}

@@ -15,7 +15,7 @@ from .transforms import seeded
 
 KINDS = ('rectangular', 'irregular', 'buckets')
 # Shares of the image that is hole, above the first and up to the second, in per cent: those of PConv's test masks.
-BUCKETS = ((1, 10), (10, 20), (20, 30), (30, 40), (40, 50), (50, 60))
+AREA_RANGES = ((1, 10), (10, 20), (20, 30), (30, 40), (40, 50), (50, 60))
 # settings of MMagic's generators that are lengths in pixels
 LENGTHS = ('img_shape', 'max_bbox_shape', 'max_bbox_delta', 'min_margin', 'brush_width')
 MAX_ATTEMPTS = 10_000
@@ -52,7 +52,7 @@ def write_mask_set(
     Args:
         folder: Where the masks go.
         kind: ``'rectangular'``; ``'irregular'``; or ``'buckets'``, irregular ones by the share of the hole, with
-            ``count`` masks and a list for each of :data:`BUCKETS`.
+            ``count`` masks and a list for each of :data:`AREA_RANGES`.
         masks: The config with the generators (``rectangles`` and ``strokes``) and the ``image_size`` that their
             settings are for: configs/_base_/masks/free_form_256.py. They are scaled to ``size``.
         size: Height and width.
@@ -75,7 +75,7 @@ def write_mask_set(
     everything = MaskList(folder / 'masks.txt')
     lists = []
     if kind == 'buckets':
-        for low, high in BUCKETS:
+        for low, high in AREA_RANGES:
             title = f'{low:02d}-{high:02d}'
             bucket = MaskList(folder / f'{title}.txt')
             for index in range(count):

@@ -83,7 +83,7 @@ def pixels_of(mask: Image.Image | str | Path, name: str) -> tuple[np.ndarray, np
 
     Args:
         mask: A path, or a PIL image that may only have been opened.
-        name: What it is called in sentences.
+        name: What errors call it.
 
     Returns:
         Grey levels or colours, (H, W) or (H, W, 3); the alpha channel, (H, W), in [0, 1], where there is one that
@@ -136,7 +136,7 @@ def over_black(values: np.ndarray, alpha: np.ndarray, name: str, said: bool = Tr
     Args:
         values: (H, W) or (H, W, 3).
         alpha: (H, W), in [0, 1].
-        name: What it is called in the sentence.
+        name: What errors call it.
         said: Whether it is known which of opaque and transparent is the hole where the mask is black.
 
     Raises:
@@ -175,8 +175,8 @@ def bright_in(levels: np.ndarray, values: np.ndarray, name: str) -> np.ndarray:
 
     Args:
         levels: (H, W), bool, integers or floats.
-        values: What they come from, for the sentence, (H, W) or (H, W, 3).
-        name: What the mask is called in the sentence.
+        values: What they come from, for the error, (H, W) or (H, W, 3).
+        name: What errors call the mask.
 
     Raises:
         BadImageError: It is not said what is bright.

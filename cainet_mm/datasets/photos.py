@@ -19,7 +19,7 @@ from .transforms import LoadHole
 
 @DATASETS.register_module()
 class PhotoDataset(BasicImageDataset):
-    """MMagic's ``BasicImageDataset`` that stands bad files and says what is wrong with the data.
+    """MMagic's ``BasicImageDataset`` that skips bad files and says what is wrong with the data.
 
     A missing folder or list and an empty one stop the run at its start. A bad image is skipped with a warning that
     names it, and counted (``bad_images``); beyond a share of bad images the run stops. In test mode, where each image

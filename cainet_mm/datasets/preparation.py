@@ -18,7 +18,7 @@ from .mask_names import masks_among
 
 
 class PreparationError(ValueError):
-    """A data set that cannot be prepared; the message is a sentence that says what was found and what to do."""
+    """A data set that cannot be prepared; the message says what was found and what to do."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Source:
+class Layout:
     """A data set as it is distributed.
 
     Attributes:
@@ -53,8 +53,8 @@ class Source:
     min_side: int = 256
 
 
-SOURCES = {
-    'imagenet': Source(
+LAYOUTS = {
+    'imagenet': Layout(
         'ImageNet (ILSVRC 2012)',
         (
             Part('train', ('train', 'ILSVRC/Data/CLS-LOC/train'), (1_281_167,)),
@@ -63,7 +63,7 @@ SOURCES = {
         # many photographs are smaller than 256 along one side; those of less than half of it are left out
         min_side=128,
     ),
-    'places2': Source(
+    'places2': Layout(
         'Places2 (Places365)',
         (
             # Places365-Standard, Places365-Challenge
@@ -71,12 +71,12 @@ SOURCES = {
             Part('test', ('val_256', 'val_large', 'val'), (36_500,)),
         ),
     ),
-    'celeba-hq': Source(
+    'celeba-hq': Layout(
         'CelebA-HQ',
         (Part('all', ('CelebA-HQ-img', ''), (30_000,)),),
         num_test=2_000,
     ),
-    'paris-streetview': Source(
+    'paris-streetview': Layout(
         'Paris StreetView',
         (
             Part('train', ('paris_train_original',), (14_900,)),
@@ -85,7 +85,7 @@ SOURCES = {
         # the evaluation images also go round at this size
         min_side=227,
     ),
-    'folder': Source('Folder of photographs', (Part('all', ('',)),)),
+    'folder': Layout('Folder of photographs', (Part('all', ('',)),)),
 }
 
 
@@ -107,7 +107,7 @@ class Prepared:
 
 
 def prepare(
-    source: Source,
+    source: Layout,
     root: Path,
     lists: Path | None = None,
     *,
@@ -147,9 +147,9 @@ def prepare(
     if not root.is_dir():
         raise PreparationError(f'{root} is no folder; give the one into which {source.title} was unpacked.')
     lists = root / 'lists' if lists is None else lists
-    images = {part.name: find_part(root, part, lists) for part in source.parts}
+    images = {part.name: list_part(root, part, lists) for part in source.parts}
     masks: set[str] = set()
-    if source is SOURCES['folder']:
+    if source is LAYOUTS['folder']:
         masks = {name.as_posix() for name in masks_among(map(Path, images['all']))}
         images['all'] = [name for name in images['all'] if name not in masks]
     if not any_number:
@@ -218,7 +218,7 @@ def write_verified(
     return prepared
 
 
-def find_part(root: Path, part: Part, lists: Path) -> list[str]:
+def list_part(root: Path, part: Part, lists: Path) -> list[str]:
     """Name the images of a part relative to the data set's folder, sorted.
 
     Raises:
@@ -239,7 +239,7 @@ def find_part(root: Path, part: Part, lists: Path) -> list[str]:
     return images
 
 
-def check_count(source: Source, part: Part, found: int) -> None:
+def check_count(source: Layout, part: Part, found: int) -> None:
     """Refuse a number of images that is not the expected one.
 
     Raises:
@@ -284,7 +284,7 @@ def divide(images: Sequence[str], num_test: int | float, seed: int) -> dict[str,
 
 
 def verify(root: Path, images: Sequence[str], min_side: int, headers_only: bool, workers: int) -> Iterator[str | None]:
-    """Say of each image, in order, what is wrong with it, or ``None``. Decoding leaves Python's lock to others."""
+    """Say of each image, in order, what is wrong with it, or ``None``. Decoding releases the GIL."""
     with ThreadPool(workers) as pool:
         yield from pool.imap(lambda image: find_problem(root / image, min_side, headers_only), images, chunksize=16)
 

@@ -120,7 +120,7 @@ class LPIPS(BaseSampleWiseMetric):
 
 @METRICS.register_module()
 class InceptionFID(BaseMetric):
-    """Fréchet inception distance between the answers and the true images of a test set, by torch-fidelity.
+    """Fréchet inception distance between the filled and the true images of a test set, by torch-fidelity.
 
     Args:
         weights: File of the Inception-v3 of FID, torch-fidelity's. By default the one in torch's cache.
@@ -160,7 +160,7 @@ class InceptionFID(BaseMetric):
             name = sample['gt_path']
             if name not in self.truth:
                 self.truth[name] = self.features_of(sample['gt_img'])
-            # each process knows the true images that it has seen, so their features travel with the answers
+            # each process knows the true images that it has seen, so their features travel with these
             self.results.append((self.features_of(sample['output'][self.pred_key]), self.truth[name]))
 
     def prepare(self, module: nn.Module, dataloader) -> None:
@@ -176,7 +176,7 @@ class InceptionFID(BaseMetric):
         return dataloader
 
     def compute_metrics(self, results: list[tuple[np.ndarray, np.ndarray]]) -> dict[str, float]:
-        """Compare the two clouds of features."""
+        """Compare the two feature distributions."""
         ours, true = (
             fid_features_to_statistics(torch.from_numpy(np.stack(features))) for features in zip(*results, strict=True)
         )

@@ -34,7 +34,7 @@ def read_config(path: str | Path) -> Config:
 
 
 def describe_error(error: Exception) -> str:
-    """The kind of an error and the first line of what it says, for a sentence."""
+    """The kind of an error and the first line of its message."""
     said = str(error.args[0] if isinstance(error, KeyError) and error.args else error).strip()
     return f'{type(error).__name__}: {said.splitlines()[0]}' if said else type(error).__name__
 
@@ -44,7 +44,7 @@ def require_model(config: Config, name: str) -> None:
 
     Args:
         config: The config.
-        name: What it is called in the sentence.
+        name: What errors call it.
 
     Raises:
         ValueError: There is none.
@@ -59,7 +59,7 @@ def require_inpaintor(kind: type, name: str) -> None:
 
     Args:
         kind: The model's class.
-        name: What the model comes from, for the sentence.
+        name: What errors call the source of the model.
 
     Raises:
         ValueError: It is no inpaintor.
@@ -118,7 +118,7 @@ def require_data(config: object, name: str) -> None:
 
     Args:
         config: The config, of dicts and lists.
-        name: What it is called in the sentence.
+        name: What errors call it.
 
     Raises:
         ValueError: It asks for something else.

@@ -118,7 +118,7 @@ def load_pixels(image: Image.Image, name: str) -> None:
 
     Args:
         image: The image.
-        name: What it is called in the sentence.
+        name: What errors call it.
 
     Raises:
         BadImageError: They cannot be read.
@@ -136,7 +136,7 @@ def photo_of(image: Image.Image, name: str = 'The photograph', unread: bool = Fa
         image: Modes L, LA, RGB, RGBA, I;16 and P; the last one becomes RGB or RGBA. CMYK becomes RGB, of colours of
             16 bits the upper 8 are taken, and 1-bit images become grey, all with a note. Of an image with several
             frames, the one that it is at.
-        name: What it is called in sentences.
+        name: What errors call it.
         unread: Whether it has only been opened, so that its orientation is that of the file. Pillow turns a TIFF
             upright when it reads the pixels, and leaves other images as they are.
 

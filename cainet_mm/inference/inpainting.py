@@ -38,7 +38,7 @@ class BadImagesError(BadImageError):
     Attributes:
         results: What :func:`inpaint` returns of the others: a list in which ``None`` stands for a bad photograph, or a
             dict without it.
-        problems: What is wrong, in a sentence, by the photograph's position in the list or its name in the folder.
+        problems: What is wrong, by the photograph's position in the list or its name in the folder.
     """
 
     def __init__(self, results: list | dict[str, Image.Image], problems: dict[int | str, str]) -> None:
@@ -59,7 +59,7 @@ class Outcome:
 
     Attributes:
         task: Its files.
-        problem: Why there is no result, in a sentence; ``None`` where there is one.
+        problem: Why there is no result; ``None`` where there is one.
         share: The share of the photograph that was hole.
         notes: Sentences on what is to know of the result.
     """
@@ -269,7 +269,7 @@ def inpaint_all(
                 yield error, None
 
     for group in in_groups(jobs(), options.batch_size):
-        yield from fill_group(group, model, options, order)
+        yield from results_of_group(group, model, options, order)
 
 
 def with_warnings(job: Job) -> Job:
@@ -279,7 +279,7 @@ def with_warnings(job: Job) -> Job:
     return job
 
 
-def fill_group(
+def results_of_group(
     group: list[tuple[Source | BadImageError, Job | None]], model: BaseModel, options: Options, order: str
 ) -> Iterator[tuple[np.ndarray | Image.Image | None, BadImageError | None]]:
     """Fill photographs that have been read, together."""

@@ -112,7 +112,7 @@ def check_types(image: Source, mask: Source | None) -> None:
 
 
 def describe_type(given: object) -> str:
-    """Name the type of what was given, for a sentence."""
+    """Name the type of what was given, for an error."""
     kind = type(given)
     return kind.__name__ if kind.__module__ == 'builtins' else f'{kind.__module__}.{kind.__name__}'
 

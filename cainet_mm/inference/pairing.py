@@ -21,7 +21,7 @@ class Task:
         photo: The photograph.
         mask: Its mask, or ``None`` for its transparent part.
         out: Where the result goes; ``None`` where it is not written.
-        problem: Why there can be none, in a sentence.
+        problem: Why there can be none.
         raw: Where the network's own image goes; ``None`` where it is not wanted.
         scales: Where the pictures of the network's scales go; ``None`` where they are not wanted.
         name: In a folder, the photograph's name there or, where it has several masks, that of the mask.
@@ -56,7 +56,7 @@ def pair_files(
         out: The file of the result, or a folder for results with the photographs' names. What is lossy becomes PNG
             there. ``None`` where nothing is written.
         save_raw: Whether the network's own image is written beside the result as ``NAME.raw.png``.
-        save_scales: Whether what the network's scales put out for the largest hole is written as
+        save_scales: Whether the outputs of the network's scales for the largest hole is written as
             ``NAME.scales.png``.
 
     Returns:

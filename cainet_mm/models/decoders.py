@@ -24,7 +24,7 @@ class CAINetDecoder(BaseModule):
             (channels of the input, widths of the encoder...).
         out_channels: Channels of the decoder's layers, finest first, one fewer than ``skip_channels``. By default
             those of the skip that the layer takes, as in DFNet.
-        num_scales: How many layers, counted from the finest, put out an image.
+        num_scales: How many layers, counted from the finest, return an image.
         fusion: Config of the module that turns a feature into an image; ``in_channels`` is filled in.
         progressive: Whether the fusion of a scale gets the input image with the next coarser output added in its
             hole, in place of the input image alone. A scale then refines what the coarser one found:
@@ -64,7 +64,7 @@ class CAINetDecoder(BaseModule):
             )
         if not 1 <= num_scales <= num_layers:
             raise ValueError(
-                f'CAINetDecoder has {num_layers} layers and can put out images at 1 to {num_layers} scales, got '
+                f'CAINetDecoder has {num_layers} layers and can return images at 1 to {num_layers} scales, got '
                 f'num_scales={num_scales}. Give the encoder more stages, or ask for fewer scales.'
             )
         self.num_scales = num_scales

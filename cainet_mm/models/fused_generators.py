@@ -25,20 +25,20 @@ class FusedGenerator(BaseModule):
     Args:
         generator: Config of the generator.
         features: Names of the submodules whose outputs are fused into images, finest first; the finest one has the
-            size of the image. A submodule that puts out several things, as partial convolutions do, is taken by the
+            size of the image. A submodule that returns several things, as partial convolutions do, is taken by the
             first of them.
         fusion: Config of the fusion; ``in_channels`` is filled in. ``None`` leaves the generator as it is, bit for bit.
         form: How the generator takes image and mask: ``'view'`` in 4 channels, ``'view_with_ones'`` in 5 with ones
             between them, ``'pair'`` as two arguments, the second one 1 where the image is known.
-        output: ``'all'`` puts out a list of images, finest first, as :class:`CAINetInpaintor` takes it; ``'finest'``
+        output: ``'all'`` returns a list of images, finest first, as :class:`CAINetInpaintor` takes it; ``'finest'``
             one, as MMagic's inpaintors do.
-        place: With ``'finest'``, where a generator that puts out several things has its image: the fused one takes
+        place: With ``'finest'``, where a generator that returns several things has its image: the fused one takes
             that place.
         probe_size: Side of the empty image.
         init_cfg: MMEngine's initialisation.
 
     Raises:
-        ValueError: A name that is no submodule's; a submodule that is not used, puts out no feature map, or one that
+        ValueError: A name that is no submodule's; a submodule that is not used, returns no feature map, or one that
             a later layer writes into; features that are not finest first; a finest one smaller than the image;
             several of them with ``'finest'``; a generator that takes another number of channels or cannot run at
             ``probe_size``; an unknown ``form`` or ``output``.
@@ -59,7 +59,7 @@ class FusedGenerator(BaseModule):
         if form not in FORMS:
             raise ValueError(f'FusedGenerator calls generators in the forms {", ".join(FORMS)}, got {form!r}.')
         if output not in ('all', 'finest'):
-            raise ValueError(f"FusedGenerator puts out 'all' images or the 'finest', got {output!r}.")
+            raise ValueError(f"FusedGenerator returns 'all' images or the 'finest', got {output!r}.")
         if not features or len(set(features)) < len(features) or (output == 'finest' and len(features) > 1):
             raise ValueError(
                 "FusedGenerator takes the names of different features, finest first, and for the 'finest' output one "
@@ -114,11 +114,11 @@ class FusedGenerator(BaseModule):
             if not isinstance(value, Tensor) or value.ndim != 4:
                 shape = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
                 raise ValueError(
-                    f'{feature!r} of {name} puts out {shape}, and not a feature map of (N, C, h, w); name another one.'
+                    f'{feature!r} of {name} returns {shape}, and not a feature map of (N, C, h, w); name another one.'
                 )
             if changed:
                 raise ValueError(
-                    f'What {feature!r} of {name} puts out is written into by a later layer; name the submodule that '
+                    f'What {feature!r} of {name} returns is written into by a later layer; name the submodule that '
                     'holds both, or set inplace=False in that layer.'
                 )
         sizes = [tuple(value.shape[-2:]) for value in seen]
@@ -155,13 +155,13 @@ class FusedGenerator(BaseModule):
         return (torch.cat((image, torch.ones_like(mask), mask), dim=1) if self.form == 'view_with_ones' else view,)
 
     def _run(self, inputs: tuple[Tensor, ...]) -> tuple[object, list[Tensor | None], list[bool]]:
-        """Call the generator and look at what its named submodules put out.
+        """Call the generator and look at what its named submodules return.
 
         The hooks live for this call alone: nothing is held between calls, and a copy of the module, such as a moving
         average's, looks at its own submodules.
 
         Returns:
-            What the generator puts out, the features, and whether each was written into after it was made.
+            What the generator returns, the features, and whether each was written into after it was made.
         """
         seen: list[Tensor | None] = [None] * len(self.features)
         versions = [0] * len(self.features)

@@ -1,4 +1,4 @@
-"""What turns a decoder feature into an image: the dual attention fusion and what can stand in its place."""
+"""What turns a decoder feature into an image: the dual attention fusion and its drop-in replacements."""
 
 import torch
 from mmcv.cnn import ConvModule
@@ -166,7 +166,7 @@ class ImageHead(BaseModule):
 
 @MODELS.register_module()
 class AlphaFusion(BaseModule):
-    r"""DFNet's fusion block, which the dual attention fusion builds upon; it stands in its place by name.
+    r"""DFNet's fusion block, which the dual attention fusion builds upon; a drop-in replacement for it.
 
     .. math::
         R &= l + (u - l)\, \sigma(W F) \\

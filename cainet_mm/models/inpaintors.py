@@ -52,7 +52,7 @@ class CAINetInpaintor(OneStageInpaintor):
         init_cfg: MMEngine's initialisation.
 
     Raises:
-        ValueError: A loss or the critic asks for a scale that the generator does not put out, a critic comes without
+        ValueError: A loss or the critic asks for a scale that the generator does not return, a critic comes without
             its losses or beside a loss called ``adv``, or ``train_cfg`` has unknown keys or a number below 1.
     """
 
@@ -105,7 +105,7 @@ class CAINetInpaintor(OneStageInpaintor):
         for name, scales in wanted.items():
             if scales and max(scales) > self.generator.num_scales:
                 raise ValueError(
-                    f'{name} asks for the scales {scales}, but the generator puts out {self.generator.num_scales}. '
+                    f'{name} asks for the scales {scales}, but the generator returns {self.generator.num_scales}. '
                     "Raise the decoder's num_scales or drop the coarsest scales."
                 )
 

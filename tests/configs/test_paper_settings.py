@@ -16,7 +16,7 @@ from mmengine.registry import DATASETS, init_default_scope
 from PIL import Image
 from torch import nn
 
-from cainet_mm.datasets.preparation import SOURCES, prepare
+from cainet_mm.datasets.preparation import LAYOUTS, prepare
 from cainet_mm.inference.loading import without_pretrained
 from cainet_mm.models.critics import CAINetCritic
 from cainet_mm.models.fusions import DualAttentionFusion, ImageHead
@@ -239,7 +239,7 @@ class TestData:
 
     @pytest.fixture(params=STAGE2)
     def root(self, request, tmp_path):
-        source = SOURCES[request.param]
+        source = LAYOUTS[request.param]
         random = np.random.default_rng(0)
         for part in source.parts:
             folder = tmp_path / part.folders[0] / 'some_class'

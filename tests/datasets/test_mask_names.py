@@ -9,7 +9,7 @@ from PIL import Image
 
 from cainet_mm.apis import inpaint, pair_files
 from cainet_mm.datasets import PhotoDataset, PhotoMaskDataset
-from cainet_mm.datasets.preparation import SOURCES, prepare
+from cainet_mm.datasets.preparation import LAYOUTS, prepare
 
 SIZE = (40, 48)
 TELEA = ROOT / 'configs/baselines/telea.py'
@@ -109,7 +109,7 @@ class TestMatching:
 
     def test_lists_of_a_folder_name_photographs_alone(self, tmp_path):
         write(tmp_path, {'a_mask001.png': 10, 'b-mask.png': 10}, ('a.png', 'b.png', 'c_mask.png'))
-        prepared = prepare(SOURCES['folder'], tmp_path, num_test=1, min_side=1)
+        prepared = prepare(LAYOUTS['folder'], tmp_path, num_test=1, min_side=1)
         assert sorted(name for part in prepared for name in part.kept) == ['a.png', 'b.png', 'c_mask.png']
         left_out = (tmp_path / 'lists/left_out.txt').read_text().splitlines()
         assert [line.split('\t')[0] for line in left_out] == ['a_mask001.png', 'b-mask.png']

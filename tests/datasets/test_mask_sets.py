@@ -9,7 +9,7 @@ from mmcv.transforms import Compose
 from mmengine.config import Config
 
 from cainet_mm.datasets import mask_sets
-from cainet_mm.datasets.mask_sets import BUCKETS, scale_lengths, write_mask_set
+from cainet_mm.datasets.mask_sets import AREA_RANGES, scale_lengths, write_mask_set
 
 GENERATORS = Config.fromfile(ROOT / 'configs' / '_base_' / 'masks' / 'free_form_256.py')
 
@@ -66,7 +66,7 @@ class TestSets:
 
     def test_buckets_hold_what_their_names_say(self, tmp_path):
         *lists, everything = write(tmp_path, 'buckets', size=128, count=3)
-        for (low, high), masks in zip(BUCKETS, lists, strict=True):
+        for (low, high), masks in zip(AREA_RANGES, lists, strict=True):
             pictures = read(tmp_path, f'{low:02d}-{high:02d}')
             assert len(pictures) == 3
             areas = [(picture > 0).mean() for picture in pictures.values()]
@@ -107,7 +107,7 @@ class TestRefusals:
 
     def test_a_bucket_that_cannot_be_filled(self, tmp_path, monkeypatch):
         monkeypatch.setattr(mask_sets, 'MAX_ATTEMPTS', 3)
-        monkeypatch.setattr(mask_sets, 'BUCKETS', ((99, 100),))
+        monkeypatch.setattr(mask_sets, 'AREA_RANGES', ((99, 100),))
         with pytest.raises(ValueError, match='3 draws gave no mask with a hole of 99% to 100%'):
             write(tmp_path, 'buckets')
 

@@ -13,18 +13,18 @@ from PIL import Image
 
 from cainet_mm.datasets import PhotoDataset, preparation
 from cainet_mm.datasets.preparation import (
-    SOURCES,
+    LAYOUTS,
+    Layout,
     Part,
     PreparationError,
-    Source,
     divide,
     find_problem,
     prepare,
 )
 from cainet_mm.utils.photo_paths import find_files
 
-SMALL = Source('Small set', (Part('train', ('train', 'training')), Part('test', ('test',))), min_side=32)
-POOL = Source('Pool', (Part('all', ('',)),), min_side=32)
+SMALL = Layout('Small set', (Part('train', ('train', 'training')), Part('test', ('test',))), min_side=32)
+POOL = Layout('Pool', (Part('all', ('',)),), min_side=32)
 
 
 def picture_bytes(kind='PNG', size=(48, 40), seed=0):
@@ -207,7 +207,7 @@ class TestRefusals:
             prepare(SMALL, root)
 
     def test_another_number_of_images_unless_told_otherwise(self, root):
-        exact = Source('Exact', (Part('train', ('train',), (4, 2_000)), Part('test', ('test',), (2,))), min_side=32)
+        exact = Layout('Exact', (Part('train', ('train',), (4, 2_000)), Part('test', ('test',), (2,))), min_side=32)
         with pytest.raises(PreparationError, match=r"has 4 or 2,000 images in its part 'train', but 3 .*--any-number"):
             prepare(exact, root)
         assert not (root / 'lists').exists()
@@ -219,7 +219,7 @@ class TestDivision:
     NAMES = [f'{number:05d}.png' for number in range(30_000)]
 
     def test_celeba_hq_gives_2000_of_its_30000_images_to_test(self):
-        source = SOURCES['celeba-hq']
+        source = LAYOUTS['celeba-hq']
         assert source.parts[0].counts == (30_000,)
         lists = divide(self.NAMES, source.num_test, seed=0)
         assert (len(lists['train']), len(lists['test'])) == (28_000, 2_000)
@@ -315,7 +315,7 @@ class TestTool:
         assert option[0] in self.refusal(tool, capsys, 'folder', tmp_path, *option)
 
     def test_its_folders_are_those_of_the_configs(self, tool):
-        assert tool.roots.keys() == SOURCES.keys()
+        assert tool.roots.keys() == LAYOUTS.keys()
         for root in filter(None, tool.roots.values()):
             config = Config.fromfile(ROOT / 'configs' / '_base_' / 'datasets' / f'{Path(root).name}.py')
             assert {config[f'{name}_dataloader'].dataset.data_root for name in ('train', 'val', 'test')} == {root}

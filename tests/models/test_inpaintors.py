@@ -375,7 +375,7 @@ class TestPrediction:
 class TestBadInput:
     def test_scale_that_the_generator_lacks(self):
         losses = dict(rec=dict(model_config()['losses']['rec'], scales=(1, 4)))
-        with pytest.raises(ValueError, match=r'rec asks for the scales \(1, 4\), but the generator puts out 3'):
+        with pytest.raises(ValueError, match=r'rec asks for the scales \(1, 4\), but the generator returns 3'):
             make_model(losses=losses)
         with pytest.raises(ValueError, match=r'critic asks for the scales \(5,\)'):
             make_model(critic_scales=(5,))

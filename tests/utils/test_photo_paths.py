@@ -11,7 +11,7 @@ from PIL import Image
 
 from cainet_mm.apis import pair_files
 from cainet_mm.datasets import BadImageError, LoadHoleFromSet, LoadPhoto, PhotoDataset, read_hole
-from cainet_mm.datasets.preparation import SOURCES, prepare
+from cainet_mm.datasets.preparation import LAYOUTS, prepare
 from cainet_mm.utils.photo_paths import _add_heif, find_files, read_list, read_names, short_name
 
 NAMES = ['a.PNG', 'b.JpG', 'c.jpeg', 'd.webp', 'e.Tiff', 'f.tif', 'g.bmp', 'h.ppm', 'i.pgm', 'link/deep/j.WEBP']
@@ -47,7 +47,7 @@ def test_every_tool_takes_the_same_files_and_says_what_it_leaves(folder, tmp_pat
     assert names_of(dataset, folder) == NAMES
     tasks, _, others = pair_files(folder, None, tmp_path / 'out')
     assert [task.name.as_posix() for task in tasks] == NAMES
-    lists = prepare(SOURCES['folder'], folder, tmp_path / 'lists', num_test=2, min_side=1)
+    lists = prepare(LAYOUTS['folder'], folder, tmp_path / 'lists', num_test=2, min_side=1)
     assert sorted(name for one in lists for name in one.kept) == NAMES
     assert len(said) == 2
     for line in said:

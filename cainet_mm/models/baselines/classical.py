@@ -1,4 +1,4 @@
-"""Inpainting without learning, in the clothes of a model."""
+"""Non-learned inpainting behind the model interface."""
 
 from collections.abc import Callable
 

@@ -16,7 +16,7 @@ class UnitRangeGenerator(BaseModule):
 
     Args:
         generator: Config of the network. It takes (N, 4, H, W): RGB in [0, 1] with 0 in the hole, then 1 where the
-            image is known; it puts out an image in [0, 1] or a list of them, finest first.
+            image is known; it returns an image in [0, 1] or a list of them, finest first.
         init_cfg: MMEngine's initialisation.
     """
 

@@ -13,7 +13,7 @@ class SampleGradientPenalty(nn.Module):
         \lambda\, \mathbb{E}_{Y'} (\|\nabla_{Y'} D(Y')\|_2 - 1)^2, \qquad
         Y' = t Y + (1 - t) \hat Y, \; t \sim U(0, 1) \text{ per sample}
 
-    The norm is over all pixels and channels of a sample; D(Y') of a critic that puts out several scores for an image,
+    The norm is over all pixels and channels of a sample; D(Y') of a critic that returns several scores for an image,
     such as a map of them, is their mean, as in the loss. The call has the form of MMagic's
     ``GradientPenaltyLoss``, so that one can stand in the other's place; that one takes a norm at every pixel.
 
@@ -53,7 +53,7 @@ class R1Penalty(nn.Module):
 
     .. math:: \lambda\, \mathbb{E}_{Y} \|\nabla_{Y} D(Y)\|_2^2
 
-    The norm is over all pixels and channels of a sample; D(Y) of a critic that puts out several scores for an image is
+    The norm is over all pixels and channels of a sample; D(Y) of a critic that returns several scores for an image is
     their sum, as in LaMa. The call has the form of :class:`SampleGradientPenalty`.
 
     Args:

@@ -13,7 +13,7 @@ CRITERIA = dict(l1=nn.functional.l1_loss, mse=nn.functional.mse_loss)
 
 @MODELS.register_module()
 class VGGPerceptualLoss(nn.Module):
-    r"""Stands in the place of MMagic's ``PerceptualLoss``: the same arguments, the same two values.
+    r"""A drop-in replacement for MMagic's ``PerceptualLoss``: the same arguments, the same two values.
 
     .. math::
         \mathcal{L}_{per} = w_{per} \sum_i a_i\, c(\Phi^i(x), \Phi^i(y)), \qquad
