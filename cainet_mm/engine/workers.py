@@ -1,4 +1,4 @@
-"""What workers of data loaders were at, for the case that one dies."""
+"""Which sample a worker of a data loader was at when it died."""
 
 import multiprocessing
 import os
@@ -27,8 +27,8 @@ Result = TypeVar('Result')
 class WatchedWorkers:
     """Has the workers of a data loader note which sample each is at.
 
-    Noted are samples of OpenMMLab's data sets, which prepare them by ``prepare_data``, and of
-    :class:`PositionedDataset`.
+    It knows samples of OpenMMLab's data sets, which prepare them by ``prepare_data``, and of
+    :class:`ResumableDataset`.
 
     Args:
         loader: The data loader; its workers have not started.
@@ -41,7 +41,7 @@ class WatchedWorkers:
         loader.worker_init_fn = _NotingWorker(self._notes, loader.worker_init_fn)
 
     def dead(self) -> list[int]:
-        """Processes of workers that have ended without being told to."""
+        """Processes of workers that have died."""
         alive = {child.pid for child in multiprocessing.active_children()}
         return [process for process in self._notes[:, 0].tolist() if process >= 0 and process not in alive]
 
@@ -54,7 +54,7 @@ class WatchedWorkers:
 
 
 class _NotingWorker:
-    """Starts a worker that notes its samples."""
+    """Initialises a worker that notes its samples."""
 
     def __init__(self, notes: torch.Tensor, start: Callable[[int], object] | None) -> None:
         self.notes = notes
@@ -91,7 +91,7 @@ def loaders_of(*loops: object) -> Iterator[DataLoader]:
 def run_with_watched_workers(run: Callable[[], Result], *loops: object) -> Result:
     """Run loops so that a worker that dies is an error that names its sample.
 
-    A context manager would miss some deaths: torch tells of them by an error that is raised wherever Python is, the
+    A context manager would miss some deaths: torch reports them by an error that is raised wherever Python is, the
     manager's own code included.
 
     Args:
@@ -114,9 +114,9 @@ def run_with_watched_workers(run: Callable[[], Result], *loops: object) -> Resul
                 time.sleep(0.02)  # torch's error may come here
             raise
     except (RuntimeError, *BROKEN_OFF) as error:
-        told = DEAD.search(str(error))
-        what = str(error).splitlines()[0].strip(' .') if told else 'A DataLoader worker died'
-        processes = [int(process) for process in told[1].split(',')] if told else []
+        reported = DEAD.search(str(error))
+        what = str(error).splitlines()[0].strip(' .') if reported else 'A DataLoader worker died'
+        processes = [int(process) for process in reported[1].split(',')] if reported else []
         if isinstance(error, BROKEN_OFF):
             processes = [process for workers in watched for process in workers.dead()]
         samples = [workers.describe(process) for process in processes for workers in watched]
