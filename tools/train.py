@@ -100,9 +100,9 @@ def refuse_what_needs_cuda(optim_wrapper):
 
 def warn_of_ignored_precision(runner):
     """Says so where a model computes outside of the optimizer wrapper's context, as MMagic's inpaintors do."""
-    from mmengine.model import is_model_wrapper
+    from cainet_mm.utils.dist import unwrap_model
 
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    model = unwrap_model(runner.model)
     if 'optim_context' not in type(model).train_step.__code__.co_names:
         runner.logger.warning(
             f'--amp may change nothing: the train_step of {type(model).__name__} does not compute in the context of '

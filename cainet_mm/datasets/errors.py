@@ -20,11 +20,6 @@ class TooManyBadImagesError(ValueError):
     """More images are bad than the data set may skip."""
 
 
-def one_line(error: Exception) -> str:
-    """What an error says, in one line; its kind where it says nothing."""
-    return ' '.join(str(error).split()) or type(error).__name__
-
-
 def mask_of_another_size(error: Exception) -> BadMaskError | None:
     """The error of a mask that has another size than its photograph, where that made a transform fail; else ``None``.
 

@@ -56,7 +56,7 @@ def save_broken_batch(folder: Path, iteration: int, batch: object, fault: str, m
     # torch raises the latter for a full disk
     except (OSError, RuntimeError) as error:
         path.unlink(missing_ok=True)
-        return f'The batch{content} could not be saved in {folder} ({describe_error(error)}).'
+        return f'The batch{content} could not be saved in {folder} ({describe_error(error, first_line=True)}).'
     return f'The batch{content} is in {path}.'
 
 

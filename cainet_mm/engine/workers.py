@@ -12,6 +12,7 @@ import torch
 from torch.utils.data import DataLoader, get_worker_info
 
 from ..datasets.resumable import describe_sample
+from ..utils.errors import describe_error
 from .errors import DataWorkerError
 
 # how torch names the processes, of a signal and of an exit code, one and several
@@ -115,7 +116,7 @@ def run_with_watched_workers(run: Callable[[], Result], *loops: object) -> Resul
             raise
     except (RuntimeError, *BROKEN_OFF) as error:
         reported = DEAD.search(str(error))
-        what = str(error).splitlines()[0].strip(' .') if reported else 'A DataLoader worker died'
+        what = describe_error(error, first_line=True).strip(' .') if reported else 'A DataLoader worker died'
         processes = [int(process) for process in reported[1].split(',')] if reported else []
         if isinstance(error, BROKEN_OFF):
             processes = [process for workers in watched for process in workers.dead()]

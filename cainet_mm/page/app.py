@@ -13,6 +13,7 @@ from PIL import Image
 
 from ..datasets.errors import BadImageError
 from ..inference.image_io import Photo
+from ..utils.errors import describe_error
 from .models import Choice, find_models
 from .photos import GROWTH, Limits, filled_file, hole_of, mask_file, read_upload, view_of, with_hole
 from .work import StoppedError, Workbench
@@ -239,7 +240,7 @@ class Page:
                 except StoppedError:
                     raise
                 except Exception as error:  # a checkpoint or a config may be broken in any way, and the page lives on
-                    problems.append(f'{choice.title}: {" ".join(str(error).split()) or type(error).__name__}')
+                    problems.append(f'{choice.title}: {describe_error(error)}')
                     continue
                 pictures.append((view_of(photo, result.pixels), f'{choice.title}, {result.seconds:.1f} s'))
                 files.append(self.keep(filled_file(photo, result.pixels), f'{Path(file["path"]).stem}-{choice.title}'))

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ..datasets.errors import BadImageError, one_line
+from ..datasets.errors import BadImageError
 from ..datasets.masks import grow_hole, read_hole
 from ..inference.image_io import FORMATS, Photo, check_frames, image_of, photo_of, transparent_in
+from ..utils.errors import describe_error
 
 # Pillow knows more, among them formats that start other programs; a phone's MPO is found as a JPEG
 READABLE = ('PNG', 'JPEG', 'WEBP', 'TIFF', 'BMP')
@@ -109,7 +110,7 @@ def read_upload(content: bytes, limits: Limits) -> Photo:
     except BadImageError:
         raise
     except Exception as error:  # as above
-        raise BadImageError(f'The photograph cannot be read ({one_line(error)}).') from error
+        raise BadImageError(f'The photograph cannot be read ({describe_error(error)}).') from error
 
 
 def read_layer(path: Path, size: tuple[int, int]) -> np.ndarray:
@@ -147,7 +148,7 @@ def read_layer(path: Path, size: tuple[int, int]) -> np.ndarray:
     try:
         paint = image.getchannel('A').point(lambda alpha: 255 * (alpha > 127), '1')
     except Exception as error:  # as above
-        raise BadImageError(f'What was painted cannot be read ({one_line(error)}).') from error
+        raise BadImageError(f'What was painted cannot be read ({describe_error(error)}).') from error
     return np.asarray(paint.resize(size, Image.Resampling.NEAREST))
 
 

@@ -30,7 +30,7 @@ def replacing(path: str | Path, sync: bool = False) -> Iterator[Path]:
         yield partial
         if sync:
             _sync(partial)
-        os.replace(partial, path)
+        partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
     if sync:
