@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from packaging.version import Version
 
-from .unpickling import allow_training_checkpoint_types, make_checkpoint_loader_safe
+from .utils.safe_loading import allow_training_checkpoint_types, make_checkpoint_loader_safe
 
 _MMCV_EXTENSION = 'mmcv._ext'
 

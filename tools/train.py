@@ -206,7 +206,7 @@ def main(arguments=None):
     from cainet_mm.engine import SaveOnSignalHook, TrainingError
     from cainet_mm.engine.checkpointing import NO_SPACE
     from cainet_mm.engine.training_lock import refuse_second_training
-    from cainet_mm.unpickling import WeightsError
+    from cainet_mm.utils.safe_loading import WeightsError
 
     try:
         # before the runner writes its config over that of the other training; the lock is taken by the loop

@@ -7,7 +7,7 @@ from pathlib import Path
 from mmengine.runner.checkpoint import CheckpointLoader, get_state_dict
 from torch import Tensor, nn
 
-from ..unpickling import WeightsError, describe_refusal
+from .safe_loading import WeightsError, describe_refusal
 
 NAMES_SHOWN = 6
 # networks that losses keep in a model, such as MMagic's perceptual loss; nothing is learned in them
