@@ -33,11 +33,11 @@ WAITING = 4
 class Page:
     """What the page offers, and what it does.
 
-    Bad input is answered with a sentence in the page's status line.
+    Bad input gets a clear error in the page's status line.
 
     Args:
         workbench: Where photographs are filled.
-        sources: Where models are looked for, each time that the page is opened, as :func:`find_models` takes them.
+        sources: Where models are searched, each time that the page is opened, as :func:`find_models` takes them.
         limits: How large photographs may be.
     """
 
@@ -146,7 +146,7 @@ class Page:
         blocks.unload(self.end)
 
     def list_models(self) -> dict[str, Any]:
-        """Look for models, also for those of a training that goes on; the first and Telea are chosen."""
+        """Search for models, also for new ones of a training; the first and Telea are chosen."""
         self.choices = find_models(self.sources)
         learned = next((key for key, choice in self.choices.items() if choice.method is None), None)
         info = None if learned else 'No trained model was found: name folders or checkpoints with --models.'
@@ -154,11 +154,7 @@ class Page:
         return gr.update(choices=named, value=['telea', *([learned] if learned else [])], info=info)
 
     def show(self, file: dict[str, Any] | None) -> tuple:
-        """Show a photograph that was chosen, to be painted.
-
-        Args:
-            file: The photograph, as Gradio describes files: its ``path`` among other things.
-        """
+        """Show a photograph that was chosen, to be painted; Gradio describes a file by its ``path`` and more."""
         try:
             photo = self.read(file)
         except BadImageError as error:
@@ -169,14 +165,7 @@ class Page:
         return gr.update(visible=True), editor, ' '.join(said)
 
     def read(self, file: dict[str, Any] | None) -> Photo:
-        """Read a photograph that was uploaded.
-
-        Args:
-            file: As :meth:`show` takes it.
-
-        Raises:
-            BadImageError: It cannot be used, or there is none.
-        """
+        """Read a photograph that was uploaded; :class:`BadImageError` where it cannot be used, or there is none."""
         if file is None:
             raise BadImageError('Choose a photograph first.')
         try:
@@ -209,10 +198,10 @@ class Page:
             keys: Of the models.
             refine: As :meth:`Workbench.fill` takes it.
             request: Whose photograph it is.
-            progress: Told of each window.
-            mask: A mask, as :meth:`show` takes a photograph.
-            invert: As :func:`hole_of` takes it.
-            grown: The same.
+            progress: Called with each window.
+            mask: The file of a mask; with ``invert`` and ``grown`` as :func:`hole_of` takes them.
+            invert: As above.
+            grown: As above.
         """
         stop = self.stops.setdefault(request.session_hash, threading.Event())
         pictures, files, scales, problems = [], [], [], []

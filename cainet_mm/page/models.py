@@ -37,7 +37,7 @@ class Choice:
     Attributes:
         key: What it is called in requests.
         title: What it is called on the page.
-        source: Where it comes from.
+        source: Its origin, shown on the page.
         config: Path of its config; ``None`` where the checkpoint holds it, and for classical methods.
         checkpoint: Path of its checkpoint; ``None`` for classical methods.
         method: That of a ``ClassicalInpaintor``.
@@ -52,7 +52,7 @@ class Choice:
 
 
 def find_models(sources: Sequence[str]) -> dict[str, Choice]:
-    """Find the networks that have a name and a file, the models of the command line, and those that need no weights.
+    """Find the named networks that have a file, the models of the command line, and those that need no weights.
 
     Nothing is loaded and no config is run: configs are code, and only those of models that are used are read.
 

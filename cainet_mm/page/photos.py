@@ -1,4 +1,4 @@
-"""What people send: photographs and painted holes within limits; and what they get, as PNGs."""
+"""Photographs, painted holes and masks that are uploaded, within limits; and results as PNGs."""
 
 import io
 import warnings
@@ -66,15 +66,10 @@ class Limits:
 
 
 def open_upload(content: bytes, name: str = 'The file', formats: Sequence[str] = READABLE) -> Image.Image:
-    """Read the header of an image file.
-
-    Args:
-        content: The file.
-        name: What it is called in sentences.
-        formats: What it may be.
+    """Read the header of an image file; ``name`` is what errors call it.
 
     Raises:
-        BadImageError: It is none, or too large even for Pillow.
+        BadImageError: It has none of the formats, or is too large even for Pillow.
     """
     try:
         with warnings.catch_warnings():
@@ -88,11 +83,7 @@ def open_upload(content: bytes, name: str = 'The file', formats: Sequence[str] =
 
 
 def read_upload(content: bytes, limits: Limits) -> Photo:
-    """Read a photograph from the bytes of its file; one that is too large is refused before it is unpacked.
-
-    Args:
-        content: The file.
-        limits: How large it may be.
+    """Read a photograph from the bytes of its file; one that is too large is refused before it is decoded.
 
     Raises:
         BadImageError: It cannot be used.
@@ -114,7 +105,7 @@ def read_upload(content: bytes, limits: Limits) -> Photo:
 
 
 def read_layer(path: Path, size: tuple[int, int]) -> np.ndarray:
-    """Read what is painted on a photograph; what is of another shape is refused before it is unpacked.
+    """Read what is painted on a photograph; what is of another shape is refused before it is decoded.
 
     Args:
         path: A PNG, opaque where there is paint; smaller than the photograph where that was reduced for the screen. It
@@ -191,7 +182,7 @@ def hole_of(
 
 
 def read_mask(content: bytes, size: tuple[int, int], invert: bool = False) -> np.ndarray:
-    """Read a mask that was sent as a file; what is of another size is refused before it is unpacked.
+    """Read a mask from the bytes of its file; one of another size is refused before it is decoded.
 
     Args:
         content: The file, bright in the hole.
@@ -218,11 +209,7 @@ def read_mask(content: bytes, size: tuple[int, int], invert: bool = False) -> np
 
 
 def check_hole(photo: Photo, hole: np.ndarray | None) -> np.ndarray:
-    """Join a hole with what is transparent in the photograph itself.
-
-    Args:
-        photo: The photograph.
-        hole: (H, W), true in the hole; ``None`` for none.
+    """Join a hole, (H, W) or ``None``, with what is transparent in the photograph itself.
 
     Raises:
         BadImageError: There is nothing or everything in it.
@@ -238,12 +225,7 @@ def check_hole(photo: Photo, hole: np.ndarray | None) -> np.ndarray:
 
 
 def view_of(photo: Photo, pixels: np.ndarray) -> Image.Image:
-    """An image to look at: upright, with 8 bits, not larger than a screen.
-
-    Args:
-        photo: The photograph, for its transparency and colour profile.
-        pixels: (H, W, 1) or (H, W, 3), of its size.
-    """
+    """An image to look at, of pixels (H, W, 1 or 3): upright, with 8 bits, not larger than a screen."""
     layers = [pixels, *([] if photo.alpha is None else [photo.alpha[..., None]])]
     layers = [(layer // 257).astype(np.uint8) if layer.dtype == np.uint16 else layer for layer in layers]
     joined = np.concatenate(layers, axis=2)
@@ -267,11 +249,9 @@ def mask_file(hole: np.ndarray) -> bytes:
 
 
 def filled_file(photo: Photo, pixels: np.ndarray) -> bytes:
-    """A PNG of the filled photograph: as its pixels lay in the file, with EXIF data and colour profile.
+    """A PNG of the filled photograph (H, W, 1 or 3), as its pixels lay in the file, with EXIF and colour profile.
 
-    Args:
-        photo: The photograph.
-        pixels: (H, W, 1) or (H, W, 3), of its size and type. Where the photograph was transparent, it is opaque now.
+    Where the photograph was transparent, it is opaque now.
     """
     alpha = None if photo.alpha is None else np.where(transparent_in(photo), np.uint8(255), photo.alpha)
     image = image_of(photo, pixels, alpha)

@@ -1,4 +1,4 @@
-"""Filling photographs with models that stay loaded, until it is done or nobody waits any more."""
+"""Filling photographs with models that stay loaded, until it is done or nobody waits for it."""
 
 import threading
 import time
@@ -20,7 +20,7 @@ LOADED = 4
 
 
 class StoppedError(Exception):
-    """Nobody waits for the result any more."""
+    """Nobody waits for the result."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class WatchedModel:
 
     Args:
         model: The inpaintor.
-        stop: Set when it shall stop.
+        stop: Set to stop it.
         on_windows: Called with the number of windows filled so far.
     """
 
@@ -59,7 +59,7 @@ class WatchedModel:
         """Predict, as the model does.
 
         Raises:
-            StoppedError: It was to stop.
+            StoppedError: It was stopped.
         """
         if self.stop.is_set():
             raise StoppedError
@@ -97,7 +97,7 @@ class Workbench:
             hole: (H, W), true in the hole.
             choice: The model.
             refine: Whether large holes are filled again at finer scales.
-            stop: Set, by another thread, when nobody waits any more.
+            stop: Set, by another thread, when nobody waits for the result.
             on_windows: Called with the number of windows filled so far.
 
         Raises:

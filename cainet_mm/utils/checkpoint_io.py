@@ -171,10 +171,10 @@ def load_part(model: nn.Module, part: str, checkpoint: str, prefix: str = '') ->
         FileNotFoundError: The checkpoint is a local path and nothing is there.
         ValueError: There is no such submodule; or the weights cannot be read, or do not fit.
     """
-    load_strict(find_part(model, part), read_weights(checkpoint, prefix), checkpoint)
+    load_strict(find_submodule(model, part), read_weights(checkpoint, prefix), checkpoint)
 
 
-def find_part(model: nn.Module, part: str) -> nn.Module:
+def find_submodule(model: nn.Module, part: str) -> nn.Module:
     """Get a submodule by its dotted name.
 
     Raises:

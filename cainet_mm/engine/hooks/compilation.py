@@ -7,7 +7,7 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
-from ...utils.checkpoint_io import find_part
+from ...utils.checkpoint_io import find_submodule
 from ...utils.dist import unwrap_model
 
 
@@ -35,5 +35,5 @@ class CompileHook(Hook):
         """Compile; the first iterations are slow."""
         model = unwrap_model(runner.model)
         for name in self.parts or ['generator' if hasattr(model, 'generator') else 'backbone']:
-            part = unwrap_model(find_part(model, name))
+            part = unwrap_model(find_submodule(model, name))
             part.forward = torch.compile(part.forward, **self.options)
