@@ -30,7 +30,7 @@ def load_broken_batch(path: str | Path) -> object:
 
 
 def save_broken_batch(folder: Path, iteration: int, batch: object, fault: str, max_files: int) -> str:
-    """Save a batch for :func:`load_broken_batch`, and say in a sentence where it is and what is in it.
+    """Save a batch for :func:`load_broken_batch`; returns a message of where it is and what is in it.
 
     Args:
         folder: Where to; up to ``max_files`` of each process.

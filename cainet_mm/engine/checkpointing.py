@@ -1,4 +1,4 @@
-"""The checkpoints of a run: written whole or not at all, and found again where one is damaged."""
+"""The checkpoints of a run: written atomically, and the newest that is not damaged."""
 
 import errno
 import re
@@ -20,7 +20,7 @@ NUMBERED = re.compile(r'(?:iter|epoch)_\d+\.pth')
 
 
 class AtomicBackend(LocalBackend):
-    """MMEngine's backend of local files, whose files are there whole or not at all."""
+    """MMEngine's backend of local files, with atomic writes."""
 
     def put(self, obj: bytes, filepath: str | Path) -> None:
         """Write a file atomically, and wait until it is on the disk.

@@ -17,7 +17,7 @@ from .errors import DataWorkerError
 
 # how torch names the processes, of a signal and of an exit code, one and several
 DEAD = re.compile(r'DataLoader worker \(pid(?:\(s\))? ([\d, ]+)\)')
-# what a worker that dies while it hands a batch over leaves behind
+# what the main process gets from a worker that dies while it sends a batch
 BROKEN_OFF = (ConnectionError, EOFError)
 # seconds that its process may take to end after that
 PATIENCE = 5.0

@@ -34,7 +34,7 @@ READS = (
     '/gradio_api/upload_progress',
 )
 UPLOAD, JOIN = '/gradio_api/upload', '/gradio_api/queue/join'
-# seconds: how often files are looked for that nobody needs any more, and how old they are then
+# seconds: how often old files are deleted, and how old they are then
 CLEANING = (60, 3600)
 # how many of the largest uploads the folder has room for; beyond that, the oldest files are deleted
 KEPT = 50
@@ -206,7 +206,7 @@ def name_in(host: str) -> str | None:
 
 
 def delete_files(folder: Path, age: float, room: float) -> None:
-    """Delete old files, and of the rest the oldest, until there is no more than there is room for.
+    """Delete old files, and of the rest the oldest, until the others fit into some room.
 
     Args:
         folder: Where the files are, also below it.

@@ -17,7 +17,7 @@ from .checkpoint_types import name_of, training_checkpoint_types
 def read_restricted(file: IO[bytes], map_location: object = None) -> object:
     """Read a file of ``torch.save``, zip or legacy, with :class:`RestrictedUnpickler`.
 
-    By what ``torch.load`` calls before 2.6: that itself refuses another unpickler where it is told to be strict.
+    By what ``torch.load`` calls before 2.6: that itself refuses another unpickler in its strict mode.
     """
     if not torch.serialization._is_zipfile(file):
         return torch.serialization._legacy_load(file, map_location, PICKLE, encoding='utf-8')
@@ -125,7 +125,7 @@ class RestrictedUnpickler(pickle._Unpickler):
 
     Names stand for what :func:`_allowed_globals` lists. As in torch's own, only what is listed is called, made or given
     a state, only lists and dicts are filled, and only the instructions that torch writes are known. It is Python's own
-    unpickler, written in Python: that written in C cannot be told so, and a file could change classes and functions.
+    unpickler, written in Python: the one in C cannot be restricted so far, and a file could change classes and functions.
     """
 
     # torch's unpickler has imported the instructions that it knows

@@ -1,4 +1,4 @@
-"""Reading the weights of checkpoints, in one way everywhere, and loading them only where every key fits."""
+"""The one reader of checkpoints; weights are loaded only where every key fits."""
 
 import difflib
 from collections.abc import Iterable, Mapping
@@ -32,7 +32,7 @@ def read_checkpoint(source: str | Path) -> object:
     if '://' not in source and not Path(source).is_file():
         raise FileNotFoundError(f'The checkpoint {source!r} does not exist.')
     try:
-        # in silence: the errors name the file
+        # without MMEngine's log: the errors name the file
         return CheckpointLoader.load_checkpoint(source, map_location='cpu', logger='silent')
     except WeightsError:
         raise
@@ -80,7 +80,7 @@ def weights_in(loaded: object, source: object) -> dict[str, Tensor]:
 
     Args:
         loaded: The content.
-        source: What the checkpoint is called in sentences.
+        source: What the checkpoint is called in messages.
 
     Raises:
         WeightsError: There are no weights.
@@ -126,7 +126,7 @@ def fit_weights(module: nn.Module, weights: Mapping[str, Tensor], source: str | 
     Args:
         module: What they are for.
         weights: By their names, such as :func:`read_weights` gives.
-        source: What the checkpoint is called in sentences.
+        source: What the checkpoint is called in messages.
 
     Returns:
         The weights under the names of the module, without those that it does not need.
@@ -193,7 +193,7 @@ def shapes_of(weights: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
 
 
 def find_misfits(given: Mapping[str, tuple[int, ...]], wanted: Mapping[str, tuple[int, ...]]) -> list[str]:
-    """Say what keeps weights from fitting a module: phrases with the first few names; none where everything fits.
+    """Say why weights do not fit a module: phrases with the first few names; none where everything fits.
 
     Args:
         given: Shapes of the weights by their names.
@@ -212,7 +212,7 @@ def find_misfits(given: Mapping[str, tuple[int, ...]], wanted: Mapping[str, tupl
 
 
 def enumerate_names(names: Iterable[str]) -> str:
-    """Join names for a sentence, the first few of many."""
+    """Join names for a message, the first few of many."""
     names = list(names)
     shown = ', '.join(names[:NAMES_SHOWN])
     return f'{shown} and {len(names) - NAMES_SHOWN} more' if len(names) > NAMES_SHOWN else shown

@@ -58,8 +58,8 @@ def _make_empty_array(kind: object, *_) -> np.ndarray:
 def _make_plain_dtype(kind: object, *_) -> np.dtype:
     """Return one of the dtypes that a training checkpoint needs.
 
-    Always NumPy's own object, never the copy that a file asks for: a state changes nothing in that, whereas a copy can
-    be told that its numbers are addresses of objects.
+    Always NumPy's own object, never the copy that a file asks for: a state changes nothing in that, whereas a copy
+    could be made to take its numbers for addresses of objects.
     """
     if not isinstance(kind, str) or kind not in PLAIN_DTYPES:
         raise pickle.UnpicklingError(f'Unsupported class numpy.dtype of {kind!r}')

@@ -1,4 +1,4 @@
-"""Where photographs are: the endings of their names, folders and lists of them; and how their files are opened."""
+"""Photographs on the disk: the endings of their names, folders and lists of them; and opening their files."""
 
 import hashlib
 import os
@@ -24,7 +24,7 @@ HIDDEN_FOLDERS = frozenset(('__MACOSX',))
 LABELLED = re.compile(
     rf'(?P<name>.+\.(?:{"|".join(ending[1:] for ending in IMAGE_ENDINGS)}))\s+(?:\d+|\(.*\))', re.IGNORECASE
 )
-# what stands after "ftyp" at the beginning of a file
+# what follows "ftyp" at the beginning of a file
 BRANDS = {
     **dict.fromkeys((b'avif', b'avis'), ('AVIF', 'Pillow 11.3 or later')),
     **dict.fromkeys((b'heic', b'heix', b'heim', b'heis', b'hevc', b'mif1', b'msf1'), ('HEIC', 'pillow-heif')),
@@ -52,12 +52,12 @@ class Found:
     below: list[Path] = field(default_factory=list)
 
     def left_alone(self) -> str | None:
-        """Say in a sentence what is no image; ``None`` where there is nothing else."""
+        """Describe what is no image; ``None`` where there is nothing else."""
         return say_left_alone([*self.others, *self.hidden], self.below)
 
 
 def say_left_alone(paths: Sequence[Path], below: Sequence[Path] = ()) -> str | None:
-    """Say in a sentence which files of a folder are no images; ``None`` where there are none.
+    """Describe the files of a folder that are no images; ``None`` where there are none.
 
     Args:
         paths: Files with other endings, and hidden images and folders.
@@ -102,7 +102,7 @@ def find_files(
         endings: Those of images, in lower case.
 
     Raises:
-        OSError: A folder cannot be read, whose files would be missing without a word.
+        OSError: A folder cannot be read, whose files would be missing without notice.
     """
 
     def stop(error: OSError) -> None:

@@ -1,7 +1,7 @@
 """Reading checkpoints without running what may be in them, with every torch.
 
-A checkpoint is a pickle, and a pickle can run anything. From 2.6 on, torch builds only types that it knows, unless it
-is told otherwise; before, it builds whatever a file asks for. ``import cainet_mm`` makes MMEngine's loader, by which
+A checkpoint is a pickle, and a pickle can run anything. From 2.6 on, torch builds only types that it knows, by default;
+before, it builds whatever a file asks for. ``import cainet_mm`` makes MMEngine's loader, by which
 its runner, its models and this package read checkpoints, refuse foreign types with every torch, with a clear error.
 """
 
@@ -25,7 +25,7 @@ from safetensors.torch import load_file
 
 from .checkpoint_types import training_checkpoint_types
 
-# by which torch from 2.6 on can be told to read as it did before; the second has precedence
+# environment variables by which torch reads as before 2.6, or strictly; the second has precedence
 FORCED_OPEN = 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD'
 FORCED_STRICT = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'
 TORCH_IS_STRICT = Version(torch.__version__).release >= (2, 6)

@@ -1,4 +1,4 @@
-"""The hook that saves checkpoints, and chooses the one that a run goes on from."""
+"""The hook that saves checkpoints, and chooses the one that a run resumes from."""
 
 import shutil
 from collections.abc import Iterator
@@ -36,7 +36,7 @@ class AtomicCheckpointHook(CheckpointHook):
     """MMEngine's ``CheckpointHook``, safe against an end at any moment.
 
     A checkpoint is written under another name and renamed, an older one removed only after that; a full disk is a clear
-    error and leaves what was there. A run that resumes by itself (``resume=True`` without ``load_from``) takes the
+    error and leaves what was there. A run that resumes automatically (``resume=True`` without ``load_from``) takes the
     newest checkpoint that is whole, whatever MMEngine's note ``last_checkpoint`` says, which may be cut off, or name a
     file that is gone or damaged. A damaged checkpoint that is named is refused. For both the file is read once more.
 
@@ -49,7 +49,7 @@ class AtomicCheckpointHook(CheckpointHook):
         super().__init__(*args, backend_args=backend_args or dict(backend=BACKEND), **kwargs)
 
     def before_run(self, runner: Runner) -> None:
-        """Choose the checkpoint of a run that resumes by itself, and check one that is named.
+        """Choose the checkpoint of a run that resumes automatically, and check one that is named.
 
         Raises:
             CheckpointError: There are checkpoints, but none is whole; or the one that is named is damaged.

@@ -45,7 +45,7 @@ def with_holes(step: Step) -> Step:
 class EvaluationStepsHook(Hook):
     """Lets a model be validated on images of differing sizes, and tested only on images that have a hole.
 
-    The tools register it by themselves. It acts when the run begins: a strategy of MMEngine's ``FlexibleRunner`` has
+    The tools register it. It acts when the run begins: a strategy of MMEngine's ``FlexibleRunner`` has
     no model before.
     """
 

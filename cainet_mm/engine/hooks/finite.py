@@ -267,7 +267,7 @@ class FiniteHook(Hook):
         )
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Refuse to save weights that are not finite, whoever saves.
+        """Refuse to save weights that are not finite, whichever hook saves.
 
         Raises:
             NonFiniteError: They are not, or a loss or gradient before was not.

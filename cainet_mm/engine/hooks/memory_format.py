@@ -28,7 +28,7 @@ class ChannelsLastHook(Hook):
         for part in runner.model.modules():
             if isinstance(part, DistributedDataParallel) and hasattr(part, 'reducer'):
                 # It keeps the layout that weights had when they were wrapped, and would scramble gradients of another,
-                # in the first step or, with find_unused_parameters, in all. Made anew, it takes the present layout.
+                # in the first step or, with find_unused_parameters, in all. Created again, it takes the present layout.
                 part.__setstate__(part.__getstate__())
 
     def before_train(self, runner: Runner) -> None:

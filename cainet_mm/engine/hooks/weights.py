@@ -46,10 +46,10 @@ class LoadPartHook(Hook):
 # the second name is deprecated
 @HOOKS.register_module(name=['StrictLoadHook', 'FittingWeightsHook'])
 class StrictLoadHook(Hook):
-    """Refuses a checkpoint that does not fit the model key for key; MMEngine would warn, and go on with random weights.
+    """Refuses a checkpoint that does not fit the model key for key; MMEngine would only warn.
 
     It acts on what a test, a training (``load_from``) or a resumed run loads. With ``load_from_partial = True`` in the
-    config, a training begins with what fits of a checkpoint. The tools register it by themselves.
+    config, a training begins with what fits of a checkpoint. The tools register it.
     """
 
     # before those that look for the weights themselves, such as that of a moving average
@@ -89,7 +89,7 @@ class UnwrapStateDictHook(Hook):
     """Saves a model whose parts are wrapped one by one under the same names as one that is not.
 
     MMEngine unwraps a whole model before it saves, but not the parts that ``MMSeparateDistributedDataParallel`` wraps.
-    Their keys then begin with ``generator.module.``, which no model of a single process has; a test would go on with
+    Their keys then begin with ``generator.module.``, which no model of a single process has; a test would run with
     random weights. MMEngine loads plain names into wrapped parts, but not into the copy that a moving average has.
     """
 
