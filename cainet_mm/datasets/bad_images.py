@@ -42,16 +42,11 @@ class BadImages:
         return max(listed, int(self._flags.sum()))
 
     def list_in(self, path: str | Path) -> None:
-        """List bad images in a file as well, a line each: the image, a tab, what is wrong. A file that exists is continued."""
+        """Also list bad images in a file, which may exist, a line each: the image, a tab, what is wrong."""
         self.listing = Path(path)
 
     def add(self, index: int, path: str, message: str) -> None:
-        """Count an image, and log it where it is new.
-
-        Args:
-            index: That of the image in the data set.
-            path: Its file.
-            message: What is wrong with it, in full.
+        """Count an image by its index, and log it where it is new.
 
         Raises:
             TooManyBadImagesError: There are now too many of them.

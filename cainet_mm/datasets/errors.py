@@ -21,12 +21,9 @@ class TooManyBadImagesError(ValueError):
 
 
 def mask_of_another_size(error: Exception) -> BadMaskError | None:
-    """The error of a mask that has another size than its photograph, where that made a transform fail; else ``None``.
+    """The error of a mask that has another size than its photograph, where that made a pipeline fail; else ``None``.
 
     Transforms of MMagic fail with NumPy's message, which names neither.
-
-    Args:
-        error: What a pipeline raised.
     """
     for frame, _ in traceback.walk_tb(error.__traceback__):
         results = frame.f_locals.get('results')

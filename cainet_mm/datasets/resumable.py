@@ -52,28 +52,18 @@ class ResumableDataset(Dataset):
             self.on_sample(index)
 
     def full_init(self) -> None:
-        """Read the list of the data set."""
         if hasattr(self.dataset, 'full_init'):
             self.dataset.full_init()
 
     @property
     def metainfo(self) -> dict:
-        """That of the data set."""
         return getattr(self.dataset, 'metainfo', {})
 
     def __len__(self) -> int:
         return len(self.dataset)
 
     def __getitem__(self, place: tuple[int, int]) -> dict:
-        """Prepare a sample.
-
-        Args:
-            place: Position in the training and index in the data set, as from :class:`ResumableSampler`.
-
-        Raises:
-            BadMaskError: A mask has another size than its image.
-            RuntimeError: The pipeline failed; the message names the sample.
-        """
+        """Prepare the sample of a position in the training and an index; errors of the pipeline name it."""
         position, index = place
         self._note(index)
         seed_all(self.seed, SAMPLE, position)
@@ -88,7 +78,6 @@ class ResumableDataset(Dataset):
             ) from error
 
     def get_data_info(self, index: int) -> dict:
-        """What the data set knows of a sample before it is prepared."""
         return self.dataset.get_data_info(index) if hasattr(self.dataset, 'get_data_info') else {}
 
 

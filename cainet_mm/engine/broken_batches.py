@@ -18,26 +18,14 @@ ELEMENT = 'data_element'
 
 
 def load_broken_batch(path: str | Path) -> object:
-    """Load the batch of a file in ``broken/``, to call ``model.train_step`` or its preprocessor with.
-
-    Args:
-        path: A file that :class:`FiniteHook` wrote.
-
-    Returns:
-        The batch as the loop got it.
-    """
+    """Load the batch of a file in ``broken/`` as the loop got it, to call ``model.train_step`` with."""
     return from_plain(torch.load(path, map_location='cpu', weights_only=True)['batch'])
 
 
 def save_broken_batch(folder: Path, iteration: int, batch: object, fault: str, max_files: int) -> str:
     """Save a batch for :func:`load_broken_batch`; returns a message of where it is and what is in it.
 
-    Args:
-        folder: Where to; up to ``max_files`` of each process.
-        iteration: The iteration of the batch.
-        batch: The batch, as the loop got it.
-        fault: What was wrong.
-        max_files: How many files there may be.
+    A folder gets up to ``max_files`` of each process. ``fault`` says what was wrong in the iteration.
     """
     plain = to_plain(batch)
     sources = find_sources(plain)

@@ -23,11 +23,7 @@ class AtomicBackend(LocalBackend):
     """MMEngine's backend of local files, with atomic writes."""
 
     def put(self, obj: bytes, filepath: str | Path) -> None:
-        """Write a file atomically, and wait until it is on the disk.
-
-        Raises:
-            OSError: The file cannot be written; one that had its name is as it was.
-        """
+        """Write a file atomically, and wait until it is on the disk."""
         write_file(filepath, obj, sync=True)
 
 
@@ -37,16 +33,13 @@ register_backend(BACKEND, AtomicBackend, force=True)
 def find_whole_checkpoint(
     folder: str | Path, warn=print, elsewhere: Sequence[Path] = (), template: str | None = None
 ) -> str | None:
-    """Find the newest checkpoint of a run that is not damaged.
+    """Find the newest checkpoint of a run that is not damaged; ``None`` where there are no checkpoints.
 
     Args:
         folder: The work directory.
         warn: Called with a message for each that is damaged.
         elsewhere: Further folders that checkpoints were written to.
-        template: As ``list_checkpoints`` takes it.
-
-    Returns:
-        Its path; ``None`` where there are no checkpoints.
+        template: The names of checkpoints, with braces where the number stands; ``None`` for MMEngine's.
 
     Raises:
         CheckpointError: There are checkpoints, but none is whole.
@@ -66,11 +59,7 @@ def find_whole_checkpoint(
 
 
 def refuse_damage(named: str) -> str:
-    """Return a path or URL of weights, unless it is a damaged file; files of old versions of torch have no checksums.
-
-    Raises:
-        CheckpointError: It is damaged.
-    """
+    """Return a path or URL of weights; ``CheckpointError`` where it is a damaged file."""
     path = Path(named)
     if path.is_file():
         with open(path, 'rb') as file:
@@ -84,10 +73,7 @@ def refuse_damage(named: str) -> str:
 def list_checkpoints(folder: Path, elsewhere: Sequence[Path] = (), template: str | None = None) -> list[Path]:
     """List the checkpoints of a run: the one that MMEngine noted as the last, then the others, newest first.
 
-    Args:
-        folder: The work directory.
-        elsewhere: Further folders that checkpoints were written to.
-        template: The names of checkpoints, with braces where the number stands; ``None`` for MMEngine's.
+    The arguments are those of :func:`find_whole_checkpoint`.
     """
     pattern = NUMBERED
     if template is not None:

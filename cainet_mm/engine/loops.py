@@ -61,12 +61,7 @@ class ResumableTrainLoop(IterBasedTrainLoop):
         self._loading: Iterator[Sequence[dict]] | None = None
 
     def run(self):
-        """Train from the current iteration to the last.
-
-        Raises:
-            DataWorkerError: A worker process of a data loader died.
-            TrainingError: Another process trains in the work directory.
-        """
+        """Train from the current iteration to the last, holding the lock of the work directory."""
         with training_in(self.runner.work_dir):
             self._run()
         return self.runner.model

@@ -17,15 +17,12 @@ Result = TypeVar('Result')
 
 
 def keep_signals_from_workers(loader: DataLoader) -> None:
-    """Have the workers of a data loader ignore the signals of a cluster, but not those of their parent.
+    """Have the workers of a data loader, which have not started, obey signals of their parent alone.
 
     A cluster signals every process of a job. The main process finishes its iteration and saves; it needs its workers
     for that, and ends them itself.
-
-    Args:
-        loader: The data loader; its workers have not started.
     """
-    loader.worker_init_fn = _ParentOnlyWorker(loader.worker_init_fn)
+    loader.worker_init_fn = partial(_obey_parent_alone, loader.worker_init_fn)
     # torch has no public name for what starts them
     loader._get_iterator = partial(_start_with_signals_blocked, loader._get_iterator)
 
@@ -39,17 +36,11 @@ def _start_with_signals_blocked(start: Callable[[], Result]) -> Result:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-class _ParentOnlyWorker:
-    """Initialises a worker process that obeys its parent's signals only; pickled for processes that are spawned."""
-
-    def __init__(self, start: Callable[[int], object] | None) -> None:
-        self.start = start
-
-    def __call__(self, worker: int) -> None:
-        signal.pthread_sigmask(signal.SIG_BLOCK, PREEMPTION_SIGNALS)
-        threading.Thread(target=_exit_on_signal_of, args=(os.getppid(),), daemon=True).start()
-        if self.start is not None:
-            self.start(worker)
+def _obey_parent_alone(start: Callable[[int], object] | None, worker: int) -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, PREEMPTION_SIGNALS)
+    threading.Thread(target=_exit_on_signal_of, args=(os.getppid(),), daemon=True).start()
+    if start is not None:
+        start(worker)
 
 
 def _exit_on_signal_of(parent: int) -> None:

@@ -14,13 +14,13 @@ from mmengine.dist import broadcast_object_list, is_main_process
 from .errors import TrainingError
 
 LOCK = 'training.lock'
-# Seconds: how often a lock is touched, and how long one that nobody touches is watched. Only changes count, not ages, as
+# Seconds: how often a lock is touched, and how long one that nobody touches is watched. Only changes count, not ages:
 # the clock of a network disk may be another one.
 BEAT, PATIENCE = 10.0, 60.0
 
 
 def process_key(process: int) -> list[str] | None:
-    """A key of a process, unique over machines and time; ``None`` where it has ended or is not seen."""
+    """A key of a process, unique over machines and time; ``None`` where it has ended, or is invisible."""
     with suppress(OSError):
         boot = Path('/proc/sys/kernel/random/boot_id').read_text().strip()
         started = Path(f'/proc/{process}/stat').read_text().rpartition(')')[2].split()[19]
@@ -44,12 +44,9 @@ def read_lock(path: Path) -> tuple[dict, tuple] | None:
 
 
 def refuse_second_training(folder: str | Path) -> None:
-    """Raise an error where another process trains in a work directory.
+    """Raise a ``TrainingError`` that names it where another process trains in a work directory.
 
     A process of another machine is watched to find out, for a minute at most.
-
-    Raises:
-        TrainingError: One does; the message names it.
     """
     path, end, mine = Path(folder) / LOCK, time.monotonic() + PATIENCE, process_key(os.getpid())
     first = found = read_lock(path)
@@ -72,11 +69,7 @@ def refuse_second_training(folder: str | Path) -> None:
 
 
 def take_lock(path: Path) -> None:
-    """Make the lock, instead of one that a process left that has ended.
-
-    Raises:
-        TrainingError: Another process holds it.
-    """
+    """Make the lock, instead of one that a process left that has ended; ``TrainingError`` where another holds it."""
     holder = dict(host=socket.gethostname(), process=os.getpid(), key=process_key(os.getpid()))
     holder['since'] = time.strftime('%Y-%m-%d %H:%M:%S %z')
     while True:
@@ -90,13 +83,10 @@ def take_lock(path: Path) -> None:
 
 @contextmanager
 def training_in(folder: str | Path) -> Iterator[None]:
-    """Hold a work directory for one training, all of its processes together.
+    """Hold an existing work directory for one training, all of its processes together.
 
     The first process makes a file, ``training.lock``, and touches it while it trains. What a killed process leaves is
     taken over: at once on the same machine, on another one after a minute in which nobody touches it.
-
-    Args:
-        folder: The work directory; it exists.
 
     Raises:
         TrainingError: Another training is there, in all processes of this one.

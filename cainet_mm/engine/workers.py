@@ -5,6 +5,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from multiprocessing.util import Finalize
 from typing import TypeVar
 
@@ -26,20 +27,17 @@ Result = TypeVar('Result')
 
 
 class WatchedWorkers:
-    """Has the workers of a data loader note which sample each is at.
+    """Has the workers of a data loader, which have not started, note which sample each is at.
 
     It knows samples of OpenMMLab's data sets, which prepare them by ``prepare_data``, and of
     :class:`ResumableDataset`.
-
-    Args:
-        loader: The data loader; its workers have not started.
     """
 
     def __init__(self, loader: DataLoader) -> None:
         self.loader = loader
         # of each worker its process and its sample
         self._notes = torch.full((loader.num_workers, 2), -1).share_memory_()
-        loader.worker_init_fn = _NotingWorker(self._notes, loader.worker_init_fn)
+        loader.worker_init_fn = partial(_note_samples, self._notes, loader.worker_init_fn)
 
     def dead(self) -> list[int]:
         """Processes of workers that have died."""
@@ -54,31 +52,25 @@ class WatchedWorkers:
         return None
 
 
-class _NotingWorker:
-    """Initialises a worker that notes its samples."""
+def _note_samples(notes: torch.Tensor, start: Callable[[int], object] | None, worker: int) -> None:
+    """Initialise a worker that notes its process and its samples in its row of the notes, (workers, 2)."""
+    if start is not None:
+        start(worker)
+    note = notes[worker]
+    note[0] = os.getpid()
+    # not called in a process that is killed
+    Finalize(None, note[0].fill_, args=(-1,), exitpriority=0)
+    dataset = get_worker_info().dataset
+    if hasattr(dataset, 'on_sample'):
+        dataset.on_sample = note[1].fill_
+    elif hasattr(dataset, 'prepare_data'):
+        prepare = dataset.prepare_data
 
-    def __init__(self, notes: torch.Tensor, start: Callable[[int], object] | None) -> None:
-        self.notes = notes
-        self.start = start
+        def note_and_prepare(index: int) -> dict | None:
+            note[1] = index
+            return prepare(index)
 
-    def __call__(self, worker: int) -> None:
-        if self.start is not None:
-            self.start(worker)
-        note = self.notes[worker]
-        note[0] = os.getpid()
-        # not called in a process that is killed
-        Finalize(None, note[0].fill_, args=(-1,), exitpriority=0)
-        dataset = get_worker_info().dataset
-        if hasattr(dataset, 'on_sample'):
-            dataset.on_sample = lambda index: note[1].fill_(index)
-        elif hasattr(dataset, 'prepare_data'):
-            prepare = dataset.prepare_data
-
-            def note_and_prepare(index: int) -> dict | None:
-                note[1] = index
-                return prepare(index)
-
-            dataset.prepare_data = note_and_prepare
+        dataset.prepare_data = note_and_prepare
 
 
 def loaders_of(*loops: object) -> Iterator[DataLoader]:
@@ -90,17 +82,10 @@ def loaders_of(*loops: object) -> Iterator[DataLoader]:
 
 
 def run_with_watched_workers(run: Callable[[], Result], *loops: object) -> Result:
-    """Run loops so that a worker that dies is an error that names its sample.
+    """Run loops, whose workers have not started, so that a worker that dies is an error that names its sample.
 
     A context manager would miss some deaths: torch reports them by an error that is raised wherever Python is, the
     manager's own code included.
-
-    Args:
-        run: What runs the loops.
-        loops: The loops, whose workers have not started, or ``None``.
-
-    Returns:
-        What ``run`` returns.
 
     Raises:
         DataWorkerError: A worker died.

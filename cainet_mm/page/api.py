@@ -129,12 +129,7 @@ def fill_upload(
     refine: bool,
     stop: threading.Event,
 ) -> bytes:
-    """Fill a photograph by the bytes of its file and, unless it is transparent in the hole, a mask's; returns a PNG.
-
-    Raises:
-        BadImageError: A file or the name of the model cannot be used.
-        StoppedError: The client has gone.
-    """
+    """Fill a photograph by the bytes of its file and of a mask, unless it is transparent in the hole; returns a PNG."""
     choice = choose(page, model)
     opened = read_upload(photo, page.limits)
     height, width = opened.pixels.shape[:2]

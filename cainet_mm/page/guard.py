@@ -89,7 +89,6 @@ class Guard:
         self.api = PATHS if api else ()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
         if scope['type'] == 'lifespan':
             return await self.app(scope, receive, send)
 
@@ -206,13 +205,7 @@ def name_in(host: str) -> str | None:
 
 
 def delete_files(folder: Path, age: float, room: float) -> None:
-    """Delete old files, and of the rest the oldest, until the others fit into some room.
-
-    Args:
-        folder: Where the files are, also below it.
-        age: In seconds.
-        room: Bytes.
-    """
+    """Delete files in a folder and below that are older than ``age`` seconds, and the oldest beyond ``room`` bytes."""
     found = []
     for parent, _, names in os.walk(folder):
         for path in (Path(parent, name) for name in names):

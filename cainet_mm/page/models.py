@@ -35,8 +35,8 @@ class Choice:
     """A model that can be chosen; it is loaded when it is first used.
 
     Attributes:
-        key: What it is called in requests.
-        title: What it is called on the page.
+        key: Its name in requests.
+        title: Its name on the page.
         source: Its origin, shown on the page.
         config: Path of its config; ``None`` where the checkpoint holds it, and for classical methods.
         checkpoint: Path of its checkpoint; ``None`` for classical methods.
@@ -59,9 +59,6 @@ def find_models(sources: Sequence[str]) -> dict[str, Choice]:
     Args:
         sources: Folders that are searched for published files and work directories; published files;
             ``CONFIG,CHECKPOINT``.
-
-    Returns:
-        The choices by their keys.
 
     Raises:
         ValueError: A source is none of these.
@@ -187,12 +184,7 @@ def trained_choice(config: str, checkpoint: Path, title: str, kind: str | None) 
 
 
 def load_choice(choice: Choice, device: str) -> BaseModel:
-    """Load a model that was chosen.
-
-    Raises:
-        FileNotFoundError: A file is gone.
-        ValueError: A file cannot be read, the checkpoint does not fit, or the model fills no holes.
-    """
+    """Load a model that was chosen; a missing or unfit file is a ``FileNotFoundError`` or ``ValueError``."""
     if choice.method is not None:
         preprocessor = dict(type='DataPreprocessor', mean=[127.5] * 3, std=[127.5] * 3, output_channel_order='RGB')
         model = dict(type='ClassicalInpaintor', method=choice.method, data_preprocessor=preprocessor)

@@ -29,32 +29,19 @@ FAST = dict(compress_level=1)
 
 @dataclass(frozen=True)
 class Limits:
-    """How large a photograph may be.
-
-    Attributes:
-        megapixels: Millions of pixels.
-        megabytes: Millions of bytes in its file.
-
-    Raises:
-        ValueError: A limit is not above 0.
-    """
+    """How large a photograph may be: megapixels, and megabytes of its file, both above 0."""
 
     megapixels: float = 16
     megabytes: float = 20
 
     def __post_init__(self) -> None:
-        """Check the values."""
         if not (self.megapixels > 0 and self.megabytes > 0):
             raise ValueError(
                 f'Limits are above 0, got {self.megapixels:g} megapixels and {self.megabytes:g} megabytes.'
             )
 
     def check_size(self, size: tuple[int, int]) -> None:
-        """Refuse a photograph by its width and height.
-
-        Raises:
-            BadImageError: It is too small or too large.
-        """
+        """Refuse a photograph that is too small or too large by its width and height."""
         shape = f'The photograph has {size[0]}x{size[1]} pixels (width x height)'
         if min(size) < SIDES[0] or max(size) > SIDES[1]:
             raise BadImageError(f'{shape}; each side may have {SIDES[0]} to {SIDES[1]}. Crop or resize it.')
@@ -66,11 +53,7 @@ class Limits:
 
 
 def open_upload(content: bytes, name: str = 'The file', formats: Sequence[str] = READABLE) -> Image.Image:
-    """Read the header of an image file; ``name`` is what errors call it.
-
-    Raises:
-        BadImageError: It has none of the formats, or is too large even for Pillow.
-    """
+    """Read the header of an image file, which errors call ``name``, in one of the formats."""
     try:
         with warnings.catch_warnings():
             # the limit here is the page's own
@@ -83,11 +66,7 @@ def open_upload(content: bytes, name: str = 'The file', formats: Sequence[str] =
 
 
 def read_upload(content: bytes, limits: Limits) -> Photo:
-    """Read a photograph from the bytes of its file; one that is too large is refused before it is decoded.
-
-    Raises:
-        BadImageError: It cannot be used.
-    """
+    """Read a photograph from the bytes of its file; one that is too large is refused before it is decoded."""
     if len(content) > limits.megabytes * 1e6:
         raise BadImageError(
             f'The file has {len(content) / 1e6:.1f} megabytes; up to {limits.megabytes:g} are accepted. Make the '
@@ -105,18 +84,10 @@ def read_upload(content: bytes, limits: Limits) -> Photo:
 
 
 def read_layer(path: Path, size: tuple[int, int]) -> np.ndarray:
-    """Read what is painted on a photograph; what is of another shape is refused before it is decoded.
+    """Read what is painted on a photograph of some width and height: (H, W), true where there is paint.
 
-    Args:
-        path: A PNG, opaque where there is paint; smaller than the photograph where that was reduced for the screen. It
-            is brought to the photograph's size by nearest neighbour.
-        size: The photograph's width and height.
-
-    Returns:
-        (H, W), true where there is paint.
-
-    Raises:
-        BadImageError: It cannot be used.
+    The file is a PNG, opaque where there is paint; smaller than the photograph where that was reduced for the screen,
+    and brought to its size by nearest neighbour. What is of another shape is refused before it is decoded.
     """
     try:
         content = path.read_bytes()
@@ -146,7 +117,7 @@ def read_layer(path: Path, size: tuple[int, int]) -> np.ndarray:
 def hole_of(
     photo: Photo, layers: Sequence[str], mask: str | None = None, invert: bool = False, grown: int = 0
 ) -> np.ndarray:
-    """The hole in a photograph: what is painted or masked, and what is transparent in the photograph itself.
+    """The hole in a photograph, (H, W): what is painted or masked, and what is transparent in the photograph itself.
 
     Args:
         photo: The photograph.
@@ -155,11 +126,8 @@ def hole_of(
         invert: As :func:`read_mask` takes it.
         grown: By how many pixels what is painted or masked grows.
 
-    Returns:
-        (H, W), true in the hole.
-
     Raises:
-        BadImageError: A layer cannot be used, there are too many, or nothing or everything is painted.
+        BadImageError: A file cannot be used, there are too many, or nothing or everything is painted.
     """
     if len(layers) > LAYERS:
         raise BadImageError(
@@ -182,18 +150,10 @@ def hole_of(
 
 
 def read_mask(content: bytes, size: tuple[int, int], invert: bool = False) -> np.ndarray:
-    """Read a mask from the bytes of its file; one of another size is refused before it is decoded.
+    """Read a mask for a photograph of some width and height: (H, W), true in the hole.
 
-    Args:
-        content: The file, bright in the hole.
-        size: The photograph's width and height.
-        invert: Whether the mask is bright where the photograph is known.
-
-    Returns:
-        (H, W), true in the hole.
-
-    Raises:
-        BadImageError: It cannot be used.
+    The file is bright in the hole or, inverted, where the photograph is known; one of another size is refused before it
+    is decoded.
     """
     image = open_upload(content, 'The mask')
     # EXIF data may say that it is rotated
@@ -209,11 +169,7 @@ def read_mask(content: bytes, size: tuple[int, int], invert: bool = False) -> np
 
 
 def check_hole(photo: Photo, hole: np.ndarray | None) -> np.ndarray:
-    """Join a hole, (H, W) or ``None``, with what is transparent in the photograph itself.
-
-    Raises:
-        BadImageError: There is nothing or everything in it.
-    """
+    """Join a hole, (H, W) or ``None``, with what is transparent; ``BadImageError`` for nothing and for everything."""
     joined = transparent_in(photo)
     if hole is not None:
         joined |= hole

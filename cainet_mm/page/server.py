@@ -41,15 +41,7 @@ def is_loopback(host: str) -> bool:
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """Listen on an address.
-
-    Args:
-        host: Name or number.
-        port: 0 takes a free one.
-
-    Raises:
-        ValueError: It is not available.
-    """
+    """Listen on an address, at a free port for 0; ``ValueError`` where it is not available."""
     listener = socket.socket(socket.AF_INET6 if ':' in host else socket.AF_INET, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -125,19 +117,12 @@ class Server(uvicorn.Server):
         self.on_exit = on_exit
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Answer a signal."""
         self.on_exit()
         super().handle_exit(sig, frame)
 
 
 def serve(app: ASGIApp, listener: socket.socket, on_exit: Callable[[], None]) -> None:
-    """Serve the page until the process is asked to end.
-
-    Args:
-        app: The page.
-        listener: The socket of :func:`bind`.
-        on_exit: Called when the process is asked to end.
-    """
+    """Serve the page on a socket until the process is asked to end, when ``on_exit`` is called."""
     # Pages that are open when the process ends are errors to uvicorn; others are printed by Gradio.
     config = uvicorn.Config(
         app, log_level='critical', access_log=False, server_header=False, timeout_graceful_shutdown=1

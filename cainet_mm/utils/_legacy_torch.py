@@ -103,11 +103,7 @@ class _Instructions(dict):
 def _guarded(name: str, place: int | None, check: Callable[[object], bool], what: str) -> Callable[..., None]:
     """An instruction of Python's unpickler that raises where its operand is not allowed.
 
-    Args:
-        name: Its method.
-        place: Where its operand is on the stack; ``None`` for the object that a series of items goes into.
-        check: Whether the operand is allowed.
-        what: What the instruction does to it.
+    The operand is at a place of the stack, or, at ``None``, the object that a series of items goes into.
     """
     perform = getattr(pickle._Unpickler, name)
 
@@ -125,7 +121,7 @@ class RestrictedUnpickler(pickle._Unpickler):
 
     Names stand for what :func:`_allowed_globals` lists. As in torch's own, only what is listed is called, made or given
     a state, only lists and dicts are filled, and only the instructions that torch writes are known. It is Python's own
-    unpickler, written in Python: the one in C cannot be restricted so far, and a file could change classes and functions.
+    unpickler, written in Python: the one in C cannot be restricted so, and a file could change classes and functions.
     """
 
     # torch's unpickler has imported the instructions that it knows

@@ -73,14 +73,10 @@ def read_weights(source: str | Path, prefix: str = '') -> dict[str, Tensor]:
 
 
 def weights_in(loaded: object, source: object) -> dict[str, Tensor]:
-    """Find the weights in what a checkpoint holds.
+    """Find the weights in the content of a checkpoint, which errors call ``source``.
 
     Accepted is a state dict, or a dict that has one as ``state_dict`` or ``generator``; the prefix ``module.`` that
-    ``DataParallel`` puts before every key is taken off.
-
-    Args:
-        loaded: The content.
-        source: What the checkpoint is called in messages.
+    ``DataParallel`` puts before every key is removed.
 
     Raises:
         WeightsError: There are no weights.
@@ -108,11 +104,7 @@ def weights_in(loaded: object, source: object) -> dict[str, Tensor]:
 
 
 def load_strict(module: nn.Module, weights: Mapping[str, Tensor], source: str | Path) -> None:
-    """Load weights that have to fit a module, as :func:`fit_weights` says.
-
-    Raises:
-        WeightsError: They do not; the module is left as it was.
-    """
+    """Load weights that have to fit a module, as :func:`fit_weights` says; ``WeightsError`` leaves it as it was."""
     module.load_state_dict(fit_weights(module, weights, source))
 
 
@@ -159,7 +151,7 @@ def fit_weights(module: nn.Module, weights: Mapping[str, Tensor], source: str | 
 
 
 def load_part(model: nn.Module, part: str, checkpoint: str, prefix: str = '') -> None:
-    """Load a submodule's weights from those that a checkpoint has under a prefix; they have to fit key for key.
+    """Load a submodule's weights, key for key, from those that a checkpoint has under a prefix.
 
     Args:
         model: The model.
@@ -175,11 +167,7 @@ def load_part(model: nn.Module, part: str, checkpoint: str, prefix: str = '') ->
 
 
 def find_submodule(model: nn.Module, part: str) -> nn.Module:
-    """Get a submodule by its dotted name.
-
-    Raises:
-        ValueError: There is none of that name; the message has the nearest ones.
-    """
+    """Get a submodule by its dotted name; the ``ValueError`` of a wrong one has the nearest names."""
     modules = dict(model.named_modules())
     if part not in modules:
         near = difflib.get_close_matches(part, modules, n=4, cutoff=0.0)
@@ -193,12 +181,7 @@ def shapes_of(weights: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
 
 
 def find_misfits(given: Mapping[str, tuple[int, ...]], wanted: Mapping[str, tuple[int, ...]]) -> list[str]:
-    """Say why weights do not fit a module: phrases with the first few names; none where everything fits.
-
-    Args:
-        given: Shapes of the weights by their names.
-        wanted: Those of the module.
-    """
+    """Say why weights do not fit a module, by the shapes of both: phrases with the first few names of each fault."""
     faults = {
         'missing': [key for key in wanted if key not in given],
         'left over': [key for key in given if key not in wanted],

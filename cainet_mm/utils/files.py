@@ -12,16 +12,16 @@ PARTIAL = 'partial'
 
 @contextmanager
 def replacing(path: str | Path, sync: bool = False) -> Iterator[Path]:
-    """Write a file under a temporary name beside it, which becomes its own when the block ends without an error.
+    """Write a file under a temporary name, which becomes its own when the block ends without an error.
 
-    Its folder is made. After an error, a file that had the name is as it was.
+    The folder of the file is made. After an error, a file that had the name is as it was.
 
     Args:
         path: The file.
         sync: Whether to wait until the file and its name are on the disk, so that they survive a power failure.
 
     Yields:
-        The temporary path, with the same ending.
+        The temporary path, beside the file and with the same ending.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -38,13 +38,7 @@ def replacing(path: str | Path, sync: bool = False) -> Iterator[Path]:
 
 
 def write_file(path: str | Path, content: bytes, sync: bool = False) -> None:
-    """Write a file as :func:`replacing` does.
-
-    Args:
-        path: The file.
-        content: What is in it.
-        sync: As there.
-    """
+    """Write a file as :func:`replacing` does."""
     with replacing(path, sync) as partial:
         partial.write_bytes(content)
 

@@ -1,8 +1,8 @@
 """Reading checkpoints without running what may be in them, with every torch.
 
-A checkpoint is a pickle, and a pickle can run anything. From 2.6 on, torch builds only types that it knows, by default;
-before, it builds whatever a file asks for. ``import cainet_mm`` makes MMEngine's loader, by which
-its runner, its models and this package read checkpoints, refuse foreign types with every torch, with a clear error.
+A checkpoint is a pickle, and a pickle can run anything. From 2.6 on, torch by default builds only types that it
+knows; before, whatever a file asks for. ``import cainet_mm`` makes MMEngine's loader, by which its runner, its models
+and this package read checkpoints, refuse foreign types with every torch, with a clear error.
 """
 
 from __future__ import annotations
@@ -148,13 +148,10 @@ def _is_set(variable: str) -> bool:
 
 
 def refuse_archives_that_run(file: IO[bytes]) -> None:
-    """Raise for the two kinds of files that torch reads otherwise than by its unpickler.
+    """Raise ``UnpicklingError`` for the two kinds of files that torch reads otherwise than by its unpickler.
 
     A TorchScript archive brings code of its own, which runs while it is loaded. Of a tar archive, the format of torch
     before 0.2, members are written to the disk, and these may be links to other places.
-
-    Raises:
-        UnpicklingError: It is one of them.
     """
     start = file.tell()
     try:

@@ -29,7 +29,6 @@ class BadImagesHook(Hook):
         self._bad: list[BadImages] = []
 
     def before_train(self, runner: Runner) -> None:
-        """Find the data sets and begin their lists."""
         self._bad = list(bad_images_of(runner.train_dataloader.dataset))
         if not self._bad:
             return
@@ -42,14 +41,12 @@ class BadImagesHook(Hook):
             bad.list_in(folder / ('bad_images.txt' if len(self._bad) == 1 else f'bad_images_{number}.txt'))
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch=None, outputs=None) -> None:
-        """Log how many there are, once there are some."""
         if self._bad and self.every_n_train_iters(runner, self.interval):
             count = sum(bad.count for bad in self._bad)
             if count:
                 runner.message_hub.update_scalar('train/bad_images', count)
 
     def after_train(self, runner: Runner) -> None:
-        """Say how many there were."""
         for bad in self._bad:
             if bad.count:
                 runner.logger.warning(

@@ -20,7 +20,6 @@ class BroadcastBuffersHook(Hook):
     priority = 'ABOVE_NORMAL'
 
     def before_val_epoch(self, runner: Runner) -> None:
-        """Broadcast the buffers of the first process."""
         if get_world_size() > 1:
             for buffer in runner.model.buffers():
                 broadcast(buffer)

@@ -49,11 +49,7 @@ class AtomicCheckpointHook(CheckpointHook):
         super().__init__(*args, backend_args=backend_args or dict(backend=BACKEND), **kwargs)
 
     def before_run(self, runner: Runner) -> None:
-        """Choose the checkpoint of a run that resumes automatically, and check one that is named.
-
-        Raises:
-            CheckpointError: There are checkpoints, but none is whole; or the one that is named is damaged.
-        """
+        """Choose the checkpoint of a run that resumes automatically, and check one that is named."""
         # MMEngine has no public names for both
         named = runner._load_from
         if named is None and not runner._resume:

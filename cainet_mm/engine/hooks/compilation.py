@@ -32,7 +32,6 @@ class CompileHook(Hook):
         self.options = dict(options or {})
 
     def before_train(self, runner: Runner) -> None:
-        """Compile; the first iterations are slow."""
         model = unwrap_model(runner.model)
         for name in self.parts or ['generator' if hasattr(model, 'generator') else 'backbone']:
             part = unwrap_model(find_submodule(model, name))

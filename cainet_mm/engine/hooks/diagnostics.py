@@ -1,7 +1,7 @@
 """Hooks that log diagnostics of a training, and warn at a threshold: collapsed features, a diverged critic."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
 
 import torch
@@ -15,15 +15,7 @@ from ...utils.dist import unwrap_model
 
 
 class _DiagnosticHook(Hook):
-    """Logs scalars every so many iterations, and warns where they pass a threshold, but not every time.
-
-    Args:
-        interval: Every how many iterations it looks.
-        quiet: How many looks it does not warn after a warning.
-
-    Raises:
-        ValueError: A number out of range.
-    """
+    """Logs scalars every so many iterations, and warns where they pass a threshold, but not every time."""
 
     def __init__(self, interval: int, quiet: int) -> None:
         if interval < 1 or quiet < 0:
@@ -103,7 +95,6 @@ class CollapseHook(_DiagnosticHook):
         self.max_loss = max_loss
 
     def before_train(self, runner: Runner) -> None:
-        """Look for the queue."""
         model = unwrap_model(runner.model)
         if not isinstance(getattr(model, 'queue', None), Tensor):
             raise ValueError(
@@ -112,7 +103,6 @@ class CollapseHook(_DiagnosticHook):
             )
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch=None, outputs=None) -> None:
-        """Look at the queue and at the losses, in the first process."""
         if not is_main_process():
             return
         self._add({name: value for name, value in scalars_in(outputs).items() if name == 'loss'})
@@ -194,16 +184,19 @@ class CriticHook(_DiagnosticHook):
         max_score: m.
         max_adversarial: r.
         quiet: How many looks it does not warn after a warning.
-        real: Names in the log, with wildcards, of the critic's loss on real images, :math:`-\mathrm{E} D(Y)`; likewise
-            fake, on outputs, penalty, and adversarial, the generator's term.
-        fake: As above.
-        penalty: As above.
-        adversarial: As above.
-        ignored: Further names that are no terms of the generator.
 
     Raises:
         ValueError: A number out of range.
     """
+
+    # names of losses in the log; all others are further terms of the generator
+    names = dict(
+        real=('critic_real', 'real_loss*'),  # -E D(Y)
+        fake=('critic_fake', 'fake_loss*'),  # E D(output)
+        penalty=('critic_penalty', 'loss_gp*'),
+        adversarial=('loss_adv', '*loss_g_fake'),
+        ignored=('loss', '*disc*'),
+    )
 
     def __init__(
         self,
@@ -214,11 +207,6 @@ class CriticHook(_DiagnosticHook):
         max_score: float = 10.0,
         max_adversarial: float = 1.0,
         quiet: int = 10,
-        real: Sequence[str] = ('critic_real', 'real_loss*'),
-        fake: Sequence[str] = ('critic_fake', 'fake_loss*'),
-        penalty: Sequence[str] = ('critic_penalty', 'loss_gp*'),
-        adversarial: Sequence[str] = ('loss_adv', '*loss_g_fake'),
-        ignored: Sequence[str] = ('loss', '*disc*'),
     ) -> None:
         super().__init__(interval, quiet)
         self.begin = begin
@@ -226,10 +214,8 @@ class CriticHook(_DiagnosticHook):
         self.max_estimate = max_estimate
         self.max_score = max_score
         self.max_adversarial = max_adversarial
-        self.patterns = dict(real=real, fake=fake, penalty=penalty, adversarial=adversarial, ignored=ignored)
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch=None, outputs=None) -> None:
-        """Collect the losses, and look at them, in the first process."""
         if not is_main_process() or runner.iter + 1 < self.begin:
             return
         model = unwrap_model(runner.model)
@@ -250,7 +236,7 @@ class CriticHook(_DiagnosticHook):
         """What the losses of an iteration tell, (), still on the device."""
         by_kind: dict[str, list[Tensor]] = {}
         for name, value in losses.items():
-            kinds = (kind for kind, names in self.patterns.items() if any(fnmatchcase(name, each) for each in names))
+            kinds = (kind for kind, names in self.names.items() if any(fnmatchcase(name, each) for each in names))
             by_kind.setdefault(next(kinds, 'terms'), []).append(value)
         values = {}
         if gan_type == 'wgan' and 'real' in by_kind and 'fake' in by_kind:

@@ -50,6 +50,5 @@ class EvaluationStepsHook(Hook):
     """
 
     def before_run(self, runner: Runner) -> None:
-        """Wrap the steps of the model, or of its wrapper."""
         model = runner.model
         model.val_step, model.test_step = by_size(model.val_step), with_holes(by_size(model.test_step))

@@ -123,11 +123,7 @@ class FiniteHook(Hook):
         self._counts = {name: wrapper._inner_count for name, wrapper in self._wrappers.items()}
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch=None) -> None:
-        """Read the numbers of ``lag`` iterations before.
-
-        Raises:
-            NonFiniteError: One of them is not finite.
-        """
+        """Read the numbers of ``lag`` iterations before."""
         while self._records and self._records[0].iteration <= runner.iter + 1 - self.lag:
             self._read(runner, self._records.popleft())
         self._begin()
@@ -165,11 +161,7 @@ class FiniteHook(Hook):
 
     @torch.no_grad()
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch=None, outputs=None) -> None:
-        """Begin to copy the numbers of the iteration; read all of them before a checkpoint.
-
-        Raises:
-            NonFiniteError: One of them is not finite.
-        """
+        """Begin to copy the numbers of the iteration; read all of them before a checkpoint."""
         for name, wrapper in self._wrappers.items():
             self._check_wrapper(runner, name, wrapper)
         losses = {
@@ -267,11 +259,7 @@ class FiniteHook(Hook):
         )
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Refuse to save weights that are not finite, whichever hook saves.
-
-        Raises:
-            NonFiniteError: They are not, or a loss or gradient before was not.
-        """
+        """Refuse to save weights that are not finite, whichever hook saves."""
         if self._undo:
             self._read_all(runner)
         averages = [hook.ema_model.state_dict() for hook in runner.hooks if isinstance(hook, EMAHook)]

@@ -20,6 +20,5 @@ class HolePSNRHook(Hook):
         self.beside = dict(beside)
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
-        """Log the PSNR."""
         others = ', '.join(f'{name} {value:.2f}' for name, value in self.beside.items())
         runner.logger.info(f'hole PSNR {metrics["HolePSNR"]:.2f} dB ({others})')

@@ -74,7 +74,6 @@ class SaveOnSignalHook(Hook):
         self.received = signal.Signals(number).name
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch=None, outputs=None) -> None:
-        """Save and exit, where a signal has come."""
         if not self._is_time(runner):
             return
         step = runner.iter + 1

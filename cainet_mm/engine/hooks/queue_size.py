@@ -19,21 +19,11 @@ class QueueFitsBatchHook(Hook):
     """
 
     def before_train(self, runner: Runner) -> None:
-        """Compare the data loader with the model's queue.
-
-        Raises:
-            ValueError: The global batch size does not divide ``queue_len``, or an epoch ends with a smaller batch.
-        """
         check_queue_fits(unwrap_model(runner.model).queue_len, runner.train_dataloader, get_world_size())
 
 
 def check_queue_fits(queue_len: int, loader: DataLoader, world_size: int) -> None:
-    """Refuse a data loader whose batches do not divide the queue.
-
-    Args:
-        queue_len: Number of keys in the queue.
-        loader: The training data loader of each process.
-        world_size: Number of processes.
+    """Refuse a data loader whose batches, in so many processes, do not divide a queue of so many keys.
 
     Raises:
         ValueError: The global batch size does not divide ``queue_len``, or an epoch ends with a smaller batch.

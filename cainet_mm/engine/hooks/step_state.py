@@ -21,7 +21,6 @@ class StepStateHook(Hook):
         self._loaded: dict | None = None
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Add the state as ``step_state``."""
         state = dict(counts={name: wrapper._inner_count for name, wrapper in wrappers_of(runner)}, gradients={})
         model = unwrap_model(runner.model)
         if hasattr(model, 'disc_step_count'):
@@ -40,7 +39,6 @@ class StepStateHook(Hook):
         checkpoint['step_state'] = state
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Keep the state of a run that is resumed."""
         self._loaded = checkpoint.get('step_state') if runner._resume else None
 
     def before_train(self, runner: Runner) -> None:

@@ -36,7 +36,6 @@ class LoadPartHook(Hook):
         self.prefix = prefix
 
     def before_train(self, runner: Runner) -> None:
-        """Load, unless the run is resumed."""
         if runner.iter:
             return
         load_part(unwrap_model(runner.model), self.part, self.checkpoint, self.prefix)
@@ -57,16 +56,11 @@ class StrictLoadHook(Hook):
     _start: str | None = None
 
     def before_train(self, runner: Runner) -> None:
-        """Log what a training that is not resumed begins with."""
         if self._start is not None:
             runner.logger.info(self._start)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Put the weights where MMEngine looks for them, under the names of the model.
-
-        Raises:
-            WeightsError: There are none, or they do not fit.
-        """
+        """Put the weights where MMEngine looks for them, under the names of the model."""
         given = weights = weights_in(checkpoint, runner._load_from)
         if runner._resume or not runner.cfg.get('load_from_partial'):
             weights = fit_weights(unwrap_model(runner.model), given, runner._load_from)
