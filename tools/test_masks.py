@@ -40,6 +40,7 @@ def main():
     from cainet_mm.apis import read_config
     from cainet_mm.datasets import test_masks
     from cainet_mm.datasets.preparation import write_list
+    from cainet_mm.utils.errors import describe_error
     from cainet_mm.utils.files import write_file
 
     try:
@@ -59,7 +60,7 @@ def main():
             write_file(args.out / f'{name}.png', test_masks.encode_mask(mask))
         write_list(args.out / 'hashes.txt', [f'{digest}  {name}' for name, digest in hashes.items()])
     except (OSError, ValueError) as error:
-        tool.refuse(' '.join(str(error).split()))
+        tool.refuse(describe_error(error))
     same = f', the same as in {args.check}' if args.check is not None else ''
     print(f'{len(masks)} masks and hashes.txt are in {args.out}{same}.')
 
