@@ -7,6 +7,7 @@ from pathlib import Path
 from mmengine.runner.checkpoint import CheckpointLoader, get_state_dict
 from torch import Tensor, nn
 
+from .errors import describe_error
 from .safe_loading import WeightsError, describe_refusal
 
 NAMES_SHOWN = 6
@@ -39,7 +40,7 @@ def read_checkpoint(source: str | Path) -> object:
     except TORCH_ERRORS as error:
         raise WeightsError(describe_refusal(source, error)) from error
     except Exception as error:  # an OSError without the file's name where it was cut off; of URLs there are many
-        reason = str(error) or type(error).__name__
+        reason = describe_error(error)
         if '://' in source:
             raise WeightsError(f'The checkpoint {source!r} cannot be fetched ({reason}).') from error
         raise WeightsError(
