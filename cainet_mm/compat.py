@@ -1,7 +1,7 @@
-"""What must hold before MMagic and MMPretrain can be imported, and their models built, on today's stacks; nothing else.
+"""Patches without which MMagic and MMPretrain cannot be imported, or their models built, on today's stacks.
 
-Every measure answers one symptom, applies only where that symptom would occur, and leaves installed packages
-untouched on disk. ``import cainet_mm`` applies them all, so it must come before ``import mmagic``.
+Every patch answers one symptom, applies only where that symptom would occur, and leaves installed packages untouched on
+disk. ``import cainet_mm`` applies them all, so it must come before ``import mmagic``.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from packaging.version import Version
 
-from .unpickling import allow_training_checkpoint_types, make_checkpoint_loader_safe
+from .utils.safe_loading import allow_training_checkpoint_types, make_checkpoint_loader_safe
 
 _MMCV_EXTENSION = 'mmcv._ext'
 
@@ -38,7 +38,7 @@ _TORCHVISION_SCHEMAS = {
 
 
 def apply() -> None:
-    """Applies every measure that importing needs in this environment; a second call changes nothing."""
+    """Apply every patch that importing needs in this environment; a second call changes nothing."""
     define_missing_torchvision_operators()
     alias_numpy_bool8()
     answer_for_missing_mmcv_operators()
@@ -49,7 +49,7 @@ def apply() -> None:
 
 
 def define_missing_torchvision_operators() -> None:
-    """Declares ``torchvision::nms`` and ``torchvision::qnms`` where torchvision's extension cannot load.
+    """Declare ``torchvision::nms`` and ``torchvision::qnms`` where torchvision's extension cannot load.
 
     Symptom: ``RuntimeError: operator torchvision::nms does not exist`` on ``import torchvision``.
     Cause: a torchvision wheel built for CUDA beside a CPU-only torch. Its extension does not load, but its Python
@@ -79,7 +79,7 @@ def _torchvision_extension_loads() -> bool:
 
 
 def alias_numpy_bool8() -> None:
-    """Gives NumPy 2 back the name ``np.bool8``.
+    """Give NumPy 2 back the name ``np.bool8``.
 
     Symptom: ``AttributeError: module 'numpy' has no attribute 'bool8'`` on ``import mmagic.models``.
     Cause: MMagic 1.2.0 was written against NumPy 1, where the name stood for ``np.bool_``.
@@ -90,7 +90,7 @@ def alias_numpy_bool8() -> None:
 
 
 def answer_for_missing_mmcv_operators() -> None:
-    """Lets ``mmcv.ops`` be imported where mmcv has no compiled operators.
+    """Let ``mmcv.ops`` be imported where mmcv has no compiled operators.
 
     Symptom: ``ModuleNotFoundError: No module named 'mmcv._ext'`` on ``import mmagic.models`` and
     ``import mmpretrain.models``.
@@ -102,40 +102,30 @@ def answer_for_missing_mmcv_operators() -> None:
         return
     if _MMCV_EXTENSION in sys.modules or _find_submodule('mmcv', '_ext') is not None:
         return
-    # Last in the line: any finder that knows a real extension is asked first.
+    # last: any finder that knows a real extension is asked first
     sys.meta_path.append(_MissingOperatorsFinder())
 
 
-class _MissingOperatorsFinder(MetaPathFinder):
-    """Finds ``mmcv._ext`` when nobody else does. A spec with a loader is needed: MMEngine asks pkgutil for one."""
+class _MissingOperatorsFinder(MetaPathFinder, Loader):
+    """Finds ``mmcv._ext`` where no other finder does. The spec needs a loader: MMEngine asks pkgutil for one."""
 
     def find_spec(self, fullname, path=None, target=None):
         if fullname != _MMCV_EXTENSION:
             return None
-        return ModuleSpec(fullname, _MissingOperatorsLoader(), origin='placeholder of cainet_mm.compat')
-
-
-class _MissingOperatorsLoader(Loader):
-    """Makes the placeholder module."""
+        return ModuleSpec(fullname, self, origin='placeholder of cainet_mm.compat')
 
     def create_module(self, spec):
         return _MissingOperators(spec.name)
 
     def exec_module(self, module):
-        """Does nothing: the placeholder makes its attributes on demand."""
+        """Do nothing: the placeholder makes its attributes on demand."""
 
 
 class _MissingOperators(ModuleType):
-    """Stands for mmcv's compiled operators: any name is there, and raises when called."""
+    """A placeholder for mmcv's compiled operators: any name is there, and raises when called."""
 
     # mmcv reports these two in its description of the environment; without operators it says the same.
-    @staticmethod
-    def get_compiler_version() -> str:
-        return 'n/a'
-
-    @staticmethod
-    def get_compiling_cuda_version() -> str:
-        return 'n/a'
+    get_compiler_version = get_compiling_cuda_version = staticmethod(lambda: 'n/a')
 
     def __getattr__(self, name):
         if name.startswith('__'):
@@ -153,7 +143,7 @@ class _MissingOperators(ModuleType):
 
 
 def name_cached_download() -> None:
-    """Gives huggingface_hub a ``cached_download`` that raises when called.
+    """Give huggingface_hub a ``cached_download`` that raises when called.
 
     Symptom: ``ImportError: cannot import name 'cached_download' from 'huggingface_hub'`` on ``import mmagic.models``.
     Cause: diffusers 0.28, which MMagic imports, downloads its community pipelines with it, and huggingface_hub dropped
@@ -171,51 +161,39 @@ def _raise_no_cached_download(*args, **kwargs):
 
 
 def let_controlnet_aux_do_without_mediapipe() -> None:
-    """Lets ``controlnet_aux`` be imported beside a mediapipe that has no ``solutions`` any more.
+    """Let ``controlnet_aux`` be imported beside a mediapipe without ``solutions``.
 
     Symptom: ``AttributeError: module 'mediapipe' has no attribute 'solutions'`` on ``import mmagic.apis``.
-    Cause: MMagic's APIs import ``controlnet_aux`` for one of their diffusion editors. It stands a missing mediapipe,
-    but not one from 1.0 on, which dropped what it uses. While it is imported, such a mediapipe is hidden from it;
-    everybody else finds mediapipe as it is.
+    Cause: MMagic's APIs import ``controlnet_aux`` for one of their diffusion editors. It works without mediapipe, but
+    not with one from 1.0 on, which dropped what it uses. While it is imported, such a mediapipe is hidden from it.
     """
     if not any(isinstance(finder, _ControlnetAuxFinder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _ControlnetAuxFinder())
 
 
 class _ControlnetAuxFinder(MetaPathFinder):
-    """Finds ``controlnet_aux`` as usual, and has it loaded without mediapipe where that would fail."""
+    """Finds ``controlnet_aux`` as usual, and has it loaded without a mediapipe with which that would fail."""
 
     def find_spec(self, fullname, path=None, target=None):
         if fullname != 'controlnet_aux':
             return None
         spec = PathFinder.find_spec(fullname, path, target)
         if spec is not None and spec.loader is not None and _mediapipe_has_no_solutions():
-            spec.loader = _WithoutMediapipe(spec.loader)
+            spec.loader.exec_module = functools.partial(_execute_without_mediapipe, spec.loader.exec_module)
         return spec
 
 
-class _WithoutMediapipe(Loader):
-    """Loads a module with another loader, ``import mediapipe`` failing meanwhile."""
-
-    def __init__(self, loader):
-        self.loader = loader
-
-    def __getattr__(self, name):
-        return getattr(self.loader, name)
-
-    def create_module(self, spec):
-        return self.loader.create_module(spec)
-
-    def exec_module(self, module):
-        hidden = {name: sys.modules.pop(name) for name in list(sys.modules) if name.split('.')[0] == 'mediapipe'}
-        sys.modules['mediapipe'] = None
-        try:
-            with warnings.catch_warnings():
-                warnings.filterwarnings('ignore', message="The module 'mediapipe' is not installed")
-                self.loader.exec_module(module)
-        finally:
-            del sys.modules['mediapipe']
-            sys.modules.update(hidden)
+def _execute_without_mediapipe(execute, module) -> None:
+    """Execute a module while ``import mediapipe`` fails."""
+    hidden = {name: sys.modules.pop(name) for name in list(sys.modules) if name.split('.')[0] == 'mediapipe'}
+    sys.modules['mediapipe'] = None
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings('ignore', message="The module 'mediapipe' is not installed")
+            execute(module)
+    finally:
+        del sys.modules['mediapipe']
+        sys.modules.update(hidden)
 
 
 def _mediapipe_has_no_solutions() -> bool:
@@ -223,17 +201,17 @@ def _mediapipe_has_no_solutions() -> bool:
 
 
 def apply_to_mmagic() -> None:
-    """Applies the measures that can be taken only once MMagic is imported; a second call changes nothing."""
+    """Apply the patches that need MMagic imported; a second call changes nothing."""
     let_generation_init_weights_pass_layers_by()
 
 
 def let_generation_init_weights_pass_layers_by() -> None:
-    """Lets MMagic initialise discriminators with layers that have no weights, such as activations.
+    """Let MMagic initialise discriminators with layers that have no weights, such as activations.
 
     Symptom: ``UnboundLocalError: ... 'init_info'`` when training of AOT-GAN, pix2pix or CycleGAN begins.
-    Cause: ``generation_init_weights`` describes what it did to a layer in a variable that it sets for convolutions,
-    linear layers and batch norms alone, but reads it for every layer on which MMEngine's record of the initialisation
-    hangs, and that is all of them. The record is taken off while the function runs; MMEngine fills it in afterwards.
+    Cause: ``generation_init_weights`` sets a variable for convolutions, linear layers and batch norms alone, but reads
+    it for every layer that has MMEngine's record of the initialisation, and that is all of them. The record is taken
+    off while the function runs; MMEngine fills it in afterwards.
     """
     utils = importlib.import_module('mmagic.models.utils')
     original = utils.generation_init_weights
@@ -266,7 +244,7 @@ def _fails_on_layers_without_weights(initialise) -> bool:
 
 
 def _find_submodule(package: str, submodule: str) -> ModuleSpec | None:
-    """Finds a submodule without importing its package, which may be what fails."""
+    """Find a submodule without importing its package, which may be what fails."""
     parent = importlib.util.find_spec(package)
     if parent is None or parent.submodule_search_locations is None:
         return None

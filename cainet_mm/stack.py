@@ -1,7 +1,7 @@
 """Which versions of the packages below this one are accepted, and the check that they are installed.
 
 This file is the only place where the ranges are written for Python code. It imports nothing but the standard
-library and ``packaging``, because it must be able to speak when everything else is missing or broken.
+library and ``packaging``, because it has to work when everything else is missing or broken.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ ACCEPTED = {
 }
 
 # MMagic asserts this range while loading. Two distributions supply the module ``mmcv``: the full one, and one
-# without compiled operators, which is all that inpainting needs.
+# without compiled operators, which is enough for inpainting.
 MMCV_ACCEPTED = '>=2.0.0,<2.2.0'
 MMCV_DISTRIBUTIONS = ('mmcv', 'mmcv-lite')
 
 
 def installed_version(distribution: str) -> str | None:
-    """Returns the installed version of a distribution, or None where it is absent."""
+    """The installed version of a distribution; ``None`` where it is absent."""
     try:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:
@@ -51,27 +51,23 @@ def installed_version(distribution: str) -> str | None:
 
 
 def is_accepted(version: str, accepted: str) -> bool:
-    """Says whether a version lies in a range; development builds of an accepted release count as accepted."""
+    """Whether a version lies in a range; development builds of an accepted release count as accepted."""
     return SpecifierSet(accepted).contains(Version(version), prereleases=True)
 
 
 def find_problems() -> list[str]:
-    """Compares what is installed with what is accepted.
-
-    Returns:
-        list[str]: One sentence per problem: what was found, what is accepted, what to run. Empty if all is well.
-    """
+    """Compare what is installed with what is accepted; a message per problem: what was found, and what to run."""
     problems = []
     for distribution, (accepted, requirements) in ACCEPTED.items():
         found = installed_version(distribution)
         if found is None or not is_accepted(found, accepted):
-            problems.append(_sentence(distribution, found, accepted, requirements))
+            problems.append(_describe(distribution, found, accepted, requirements))
     problems.extend(_find_mmcv_problems())
     return problems
 
 
 def check() -> None:
-    """Raises an ImportError that lists every problem at once, so that one round of installing mends them all."""
+    """Raise an ImportError that lists every problem at once, so that one round of installing solves them all."""
     problems = find_problems()
     if problems:
         listed = '\n'.join(f'  - {problem}' for problem in problems)
@@ -103,10 +99,10 @@ def _find_mmcv_problems() -> list[str]:
             f'requirements/optional.txt says, or run `pip uninstall -y mmcv` and then '
             f'`{_install_command(_MMCV_LITE)}`.'
         ]
-    return [_sentence(name, version, MMCV_ACCEPTED, _MMCV_LITE)]
+    return [_describe(name, version, MMCV_ACCEPTED, _MMCV_LITE)]
 
 
-def _sentence(distribution: str, found: str | None, accepted: str, requirements: str) -> str:
+def _describe(distribution: str, found: str | None, accepted: str, requirements: str) -> str:
     state = 'is not installed' if found is None else f'{found} is installed'
     joint = ';' if found is None else ', but'
     return f'{distribution} {state}{joint} {accepted} is accepted: run `{_install_command(requirements)}`.'

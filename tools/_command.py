@@ -170,11 +170,11 @@ def build_runner(command, config):
     from mmengine.registry import RUNNERS
     from mmengine.runner import Runner
 
-    from cainet_mm.engine import EvaluationStepsHook, FittingWeightsHook
+    from cainet_mm.engine import EvaluationStepsHook, StrictLoadHook
 
     run_without_accelerator(command, config)
     runner = RUNNERS.build(config) if 'runner_type' in config else Runner.from_cfg(config)
-    runner.register_hook(FittingWeightsHook())
+    runner.register_hook(StrictLoadHook())
     runner.register_hook(EvaluationStepsHook())
     return runner
 

@@ -48,7 +48,8 @@ def main():
     import cainet_mm  # noqa: F401  # isort: skip
     from cainet_mm.datasets import object_masks
     from cainet_mm.datasets.annotations import read_annotations
-    from cainet_mm.datasets.preparation import write_whole
+    from cainet_mm.utils.errors import describe_error
+    from cainet_mm.utils.files import write_file
 
     try:
         names = object_masks.list_photos(args.photos, args.out)
@@ -62,9 +63,9 @@ def main():
             )
         files, without = object_masks.name_masks(masks, args.photos, args.empty_masks)
         for place, content in files.items():
-            write_whole(args.out / place, content)
+            write_file(args.out / place, content)
     except (OSError, ValueError) as error:
-        tool.refuse(' '.join(str(error).split()))
+        tool.refuse(describe_error(error))
     print(
         f'{len(names) - len(without)} of {len(names)} photographs have such an object; {args.out}: {len(files)} masks.'
     )

@@ -67,6 +67,7 @@ def main():
     make_package_importable()
     # first: MMagic imports only after it
     from cainet_mm.apis import DEFAULT_MODEL, export, load_model  # isort: skip
+    from cainet_mm.utils.errors import describe_error
 
     if args.checkpoint is None:
         args.config = args.model or DEFAULT_MODEL
@@ -84,7 +85,7 @@ def main():
             tolerance=args.tolerance,
         )
     except (ImportError, OSError, RuntimeError, ValueError) as error:
-        tool.refuse(' '.join(str(error).split()))
+        tool.refuse(describe_error(error))
     print(f'{exported.path}: {exported.path.stat().st_size / 1e6:.1f} MB, by {exported.way}')
     print(f'It takes {exported.metadata["sizes"]}.')
     if exported.checked:

@@ -123,6 +123,8 @@ def fill(tool, args):
     from cainet_mm.apis import inpaint_files, pair_files  # isort: skip
     from tqdm import tqdm
 
+    from cainet_mm.utils.errors import describe_error
+
     try:
         tasks, unused, others = pair_files(args.photo, args.mask, args.out, args.raw, args.save_scales)
         model = load(tool, args)
@@ -130,7 +132,7 @@ def fill(tool, args):
             tasks, model, args.work_size, args.batch_size, args.refine, args.hole_value, args.invert, args.fit_mask
         )
     except (OSError, RuntimeError, ValueError) as error:
-        tool.refuse(' '.join(str(error).split()))
+        tool.refuse(describe_error(error))
     outcomes, status = [], 0
     start = time.perf_counter()
     try:

@@ -39,6 +39,7 @@ def main():
     # first: MMagic imports only after it
     from cainet_mm.apis import publish
     from cainet_mm.inference.loading import load_inpaintor
+    from cainet_mm.utils.errors import describe_error
 
     notes = dict(note.split('=', 1) for note in args.note)
     try:
@@ -46,7 +47,7 @@ def main():
         published = publish(args.checkpoint, args.config, args.out, args.dtype == 'float16', notes, args.with_critic)
         load_inpaintor(None, published)
     except (OSError, RuntimeError, ValueError) as error:
-        tool.refuse(' '.join(str(error).split()))
+        tool.refuse(describe_error(error))
     print(f'{published}: {published.stat().st_size / 1e6:.1f} MB')
 
 

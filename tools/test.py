@@ -47,7 +47,7 @@ def main():
     # known only now, as it needs torch, which a wrong argument shall not wait for
     from cainet_mm.datasets import BadImageError, BadMaskError
     from cainet_mm.engine import CheckpointError, DataWorkerError, run_with_watched_workers
-    from cainet_mm.unpickling import WeightsError
+    from cainet_mm.utils.safe_loading import WeightsError
 
     try:
         runner = build_runner(command, config)

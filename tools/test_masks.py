@@ -39,7 +39,9 @@ def main():
 
     from cainet_mm.apis import read_config
     from cainet_mm.datasets import test_masks
-    from cainet_mm.datasets.preparation import write_list, write_whole
+    from cainet_mm.datasets.preparation import write_list
+    from cainet_mm.utils.errors import describe_error
+    from cainet_mm.utils.files import write_file
 
     try:
         config = read_config(args.config)
@@ -55,10 +57,10 @@ def main():
                     f'written. They were drawn by OpenCV {cv2.__version__}; compare that, the names and the config.'
                 )
         for name, mask in masks.items():
-            write_whole(args.out / f'{name}.png', test_masks.encode_mask(mask))
+            write_file(args.out / f'{name}.png', test_masks.encode_mask(mask))
         write_list(args.out / 'hashes.txt', [f'{digest}  {name}' for name, digest in hashes.items()])
     except (OSError, ValueError) as error:
-        tool.refuse(' '.join(str(error).split()))
+        tool.refuse(describe_error(error))
     same = f', the same as in {args.check}' if args.check is not None else ''
     print(f'{len(masks)} masks and hashes.txt are in {args.out}{same}.')
 

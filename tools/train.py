@@ -100,9 +100,9 @@ def refuse_what_needs_cuda(optim_wrapper):
 
 def warn_of_ignored_precision(runner):
     """Says so where a model computes outside of the optimizer wrapper's context, as MMagic's inpaintors do."""
-    from mmengine.model import is_model_wrapper
+    from cainet_mm.utils.dist import unwrap_model
 
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    model = unwrap_model(runner.model)
     if 'optim_context' not in type(model).train_step.__code__.co_names:
         runner.logger.warning(
             f'--amp may change nothing: the train_step of {type(model).__name__} does not compute in the context of '
@@ -206,7 +206,7 @@ def main(arguments=None):
     from cainet_mm.engine import SaveOnSignalHook, TrainingError
     from cainet_mm.engine.checkpointing import NO_SPACE
     from cainet_mm.engine.training_lock import refuse_second_training
-    from cainet_mm.unpickling import WeightsError
+    from cainet_mm.utils.safe_loading import WeightsError
 
     try:
         # before the runner writes its config over that of the other training; the lock is taken by the loop

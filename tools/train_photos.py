@@ -257,13 +257,12 @@ def train_stage(args, name, start):
     """Trains a stage, or goes on with it, unless it is finished; returns its config and its last checkpoint."""
     from cainet_mm.apis import read_config
     from cainet_mm.engine.checkpointing import find_whole_checkpoint
+    from cainet_mm.utils.files import replacing
 
     path, folder = args.out / f'{name}.py', args.out / name
     if not path.is_file():
-        made = make_config(args, name, start)
-        # whole or not at all
-        made.dump(path.with_suffix('.new.py'))
-        path.with_suffix('.new.py').replace(path)
+        with replacing(path) as partial:
+            make_config(args, name, start).dump(partial)
     config = read_config(path)
     length = config.train_cfg.max_iters
     done = find_whole_checkpoint(folder)

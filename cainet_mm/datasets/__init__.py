@@ -6,7 +6,7 @@ from .masks import read_hole
 from .object_holes import LoadHoleOfObjects
 from .photos import PhotoDataset, PhotoMaskDataset
 from .plain_pictures import RandomPlainPicture
-from .resumable import PositionedDataset, PositionedSampler
+from .resumable import ResumableDataset, ResumableSampler
 from .sample_photos import SamplePhotos
 from .transforms import HoleBox, LoadHole, LoadHoleFromSet, LoadPhoto, RandomTint, SeededByImage
 
@@ -21,10 +21,10 @@ __all__ = [
     'LoadPhoto',
     'PhotoDataset',
     'PhotoMaskDataset',
-    'PositionedDataset',
-    'PositionedSampler',
     'RandomPlainPicture',
     'RandomTint',
+    'ResumableDataset',
+    'ResumableSampler',
     'SamplePhotos',
     'SeededByImage',
     'TooManyBadImagesError',

@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from ..utils.errors import describe_error
 from ..utils.photo_paths import open_image_file, read_list
-from .errors import one_line
 from .masks import grow_hole
 
 Size = tuple[int, int]
@@ -116,7 +116,7 @@ def read_coco(path: Path) -> Annotations:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise AnnotationError(
             f'{path} cannot be read as a COCO JSON of instances, with images, annotations and categories '
-            f'({type(error).__name__}: {one_line(error)}).'
+            f'({type(error).__name__}: {describe_error(error)}).'
         ) from error
     return Annotations(list(classes.values()), {photo.name: photo for photo in photos.values()})
 
@@ -196,7 +196,7 @@ def read_voc(folder: Path) -> Annotations:
         except (OSError, ElementTree.ParseError, AttributeError, TypeError, ValueError) as error:
             raise AnnotationError(
                 f'{path} cannot be read as an annotation of VOC, with filename, size, and objects with name and bndbox '
-                f'({type(error).__name__}: {one_line(error)}).'
+                f'({type(error).__name__}: {describe_error(error)}).'
             ) from error
         photos[name] = AnnotatedPhoto(name, size, objects)
         classes.update(dict.fromkeys(one.label for one in objects))
@@ -227,7 +227,7 @@ def labels_in(path: Path) -> np.ndarray:
         with Image.open(path) as image:
             labels = np.asarray(image)
     except Exception as error:  # Pillow's decoders raise their own kinds on damaged bytes
-        raise AnnotationError(f'The label map {path} cannot be read as an image ({one_line(error)}).') from error
+        raise AnnotationError(f'The label map {path} cannot be read as an image ({describe_error(error)}).') from error
     if labels.ndim != 2:
         raise AnnotationError(f'The label map {path} has colours; it needs one number for each pixel, or a palette.')
     return labels

@@ -18,9 +18,8 @@ except ModuleNotFoundError:  # Windows has no such locks
 class BadImages:
     """The images of a data set that turned out bad, counted over all of its worker processes.
 
-    The counts lie in shared memory, so that workers, which have copies of this object, count together. Where there is a
-    list as well, the processes that share it do, those of a training on several GPUs, and a run and the one that it is
-    resumed by.
+    The counts are in shared memory, as workers have copies of this object. Where there is a list as well, all processes
+    that share it count together: those of a training on several GPUs, and a run and the one that resumes it.
 
     Args:
         total: Number of images of the data set.
@@ -43,16 +42,11 @@ class BadImages:
         return max(listed, int(self._flags.sum()))
 
     def list_in(self, path: str | Path) -> None:
-        """List bad images in a file as well, a line each: the image, a tab, what is wrong. One that exists goes on."""
+        """Also list bad images in a file, which may exist, a line each: the image, a tab, what is wrong."""
         self.listing = Path(path)
 
     def add(self, index: int, path: str, message: str) -> None:
-        """Count an image, and say it where it is new.
-
-        Args:
-            index: That of the image in the data set.
-            path: Its file.
-            message: What is wrong with it, as a sentence.
+        """Count an image by its index, and log it where it is new.
 
         Raises:
             TooManyBadImagesError: There are now too many of them.
@@ -73,7 +67,7 @@ class BadImages:
             print_log(f'Skipped: {message}', 'current', WARNING)
 
     def _list(self, path: str, message: str) -> bool:
-        """List an image, and say whether it was not there."""
+        """List an image; returns whether it is new."""
         if self.listing is None:
             return True
         try:

@@ -1,4 +1,4 @@
-"""What is wrong with images."""
+"""Errors of images and masks."""
 
 import traceback
 
@@ -8,30 +8,22 @@ import numpy as np
 class BadImageError(ValueError):
     """An image that cannot be used; the message names the file, what was found and what is accepted.
 
-    A data set skips such an image with a warning and goes on, up to a share of bad images.
+    A data set skips such an image with a warning, up to a share of bad images.
     """
 
 
 class BadMaskError(ValueError):
-    """A mask of a set that is meant for every photograph cannot be used, so that there is no sense in going on."""
+    """A mask of a set that is meant for every photograph cannot be used, which ends the run."""
 
 
 class TooManyBadImagesError(ValueError):
     """More images are bad than the data set may skip."""
 
 
-def one_line(error: Exception) -> str:
-    """What an error says, in one line; its kind where it says nothing."""
-    return ' '.join(str(error).split()) or type(error).__name__
-
-
 def mask_of_another_size(error: Exception) -> BadMaskError | None:
-    """The error of a mask that has another size than its photograph, where that made a transform fail; else ``None``.
+    """The error of a mask that has another size than its photograph, where that made a pipeline fail; else ``None``.
 
-    Transforms of MMagic fail with NumPy's words for it, in which neither is named.
-
-    Args:
-        error: What a pipeline raised.
+    Transforms of MMagic fail with NumPy's message, which names neither.
     """
     for frame, _ in traceback.walk_tb(error.__traceback__):
         results = frame.f_locals.get('results')

@@ -10,7 +10,8 @@ import numpy as np
 from mmcv.transforms import Compose
 from mmengine.config import Config
 
-from .preparation import write_list, write_whole
+from ..utils.files import write_file
+from .preparation import write_list
 from .transforms import seeded
 
 KINDS = ('rectangular', 'irregular', 'buckets')
@@ -155,7 +156,7 @@ def draw_of_area(transforms: Compose, area: tuple[float, float], seed: str) -> n
 def write_mask(masks: MaskList, name: str, mask: np.ndarray) -> None:
     """Write a mask beside its list and note it there."""
     _, content = cv2.imencode('.png', mask * 255)
-    write_whole(masks.path.parent / name, content.tobytes())
+    write_file(masks.path.parent / name, content.tobytes())
     masks.names.append(name)
     masks.areas.append(float(mask.mean()))
 

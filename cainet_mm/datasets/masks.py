@@ -9,8 +9,9 @@ import cv2
 import numpy as np
 from PIL import Image, ImageOps
 
+from ..utils.errors import describe_error
 from ..utils.photo_paths import open_image_file
-from .errors import BadImageError, one_line
+from .errors import BadImageError
 
 Mask = np.ndarray | Image.Image | str | Path
 Value = float | tuple[float, float, float]
@@ -99,7 +100,7 @@ def pixels_of(mask: Image.Image | str | Path, name: str) -> tuple[np.ndarray, np
         except BadImageError:
             raise
         except Exception as error:  # Pillow's decoders raise their own kinds on damaged bytes
-            raise BadImageError(f'{name} cannot be read as an image ({one_line(error)}).') from error
+            raise BadImageError(f'{name} cannot be read as an image ({describe_error(error)}).') from error
     # a phone's MPO is a JPEG with a second view behind it
     if getattr(mask, 'n_frames', 1) > 1 and mask.format != 'MPO':
         raise BadImageError(f'{name} has {mask.n_frames} frames; give each as an image of its own.')
@@ -108,7 +109,7 @@ def pixels_of(mask: Image.Image | str | Path, name: str) -> tuple[np.ndarray, np
         mask.load()
         image = ImageOps.exif_transpose(mask)
     except Exception as error:  # as above
-        raise BadImageError(f'{name} cannot be read as an image ({one_line(error)}).') from error
+        raise BadImageError(f'{name} cannot be read as an image ({describe_error(error)}).') from error
     indices = np.asarray(image) if image.mode == 'P' else None
     if 'transparency' in image.info and image.mode in ('1', 'L', 'P', 'RGB'):
         image = image.convert('RGBA')

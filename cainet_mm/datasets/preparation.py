@@ -3,9 +3,7 @@
 Nothing is copied: a list names images relative to the data set's folder.
 """
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
@@ -13,7 +11,9 @@ from pathlib import Path
 import numpy as np
 from mmengine.logging import print_log
 
-from ..utils.photo_paths import IMAGE_ENDINGS, find_files, open_image_file, short_name
+from ..utils.errors import describe_error
+from ..utils.files import write_file
+from ..utils.photo_paths import IMAGE_ENDINGS, find_files, open_image_file
 from .mask_names import masks_among
 
 
@@ -303,7 +303,7 @@ def find_problem(path: Path, min_side: int = 1, headers_only: bool = False) -> s
                 image.draft('RGB', (1, 1))
                 image.load()
     except Exception as error:  # Pillow's decoders raise their own kinds on damaged bytes
-        return f'cannot be decoded ({" ".join(str(error).split()) or type(error).__name__})'
+        return f'cannot be decoded ({describe_error(error)})'
     return None
 
 
@@ -320,17 +320,4 @@ def write_list(path: Path, lines: Sequence[str]) -> None:
     """Write lines into a text file, whole or not at all."""
     # names that UTF-8 cannot hold are only ever in the list of what was left out
     content = ''.join(f'{line}\n' for line in lines)
-    write_whole(path, content.encode('utf-8', 'backslashreplace'))
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file under another name first, so that an interruption leaves no half of it; its folder is made."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(short_name(f'.{path.name}', f'.{os.getpid()}'))
-    try:
-        partial.write_bytes(content)
-        partial.replace(path)
-    except BaseException:
-        with suppress(FileNotFoundError):
-            partial.unlink()
-        raise
+    write_file(path, content.encode('utf-8', 'backslashreplace'))

@@ -1,8 +1,5 @@
-"""Training data whose order and randomness follow from the iteration, so that a run can go on from any one."""
+"""Training data whose order and randomness follow from the iteration, so that a run can resume from any one."""
 
-import os
-import signal
-import threading
 from collections.abc import Callable, Iterator
 from itertools import islice
 
@@ -14,27 +11,25 @@ from torch.utils.data import Dataset, Sampler
 from ..randomness import SAMPLE, seed_all
 from .errors import BadImageError, BadMaskError, TooManyBadImagesError, mask_of_another_size
 
-# signals by which a cluster wants its machine back
-PREEMPTION_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
-
 # what names a sample in the entries of OpenMMLab's data sets
 PATH_KEYS = ('gt_path', 'img_path', 'key')
 
 
-@DATASETS.register_module()
-class PositionedDataset(Dataset):
-    """A data set whose samples are random by their position in the training alone.
+# the second name is deprecated
+@DATASETS.register_module(name=['ResumableDataset', 'PositionedDataset'])
+class ResumableDataset(Dataset):
+    """A data set whose random samples depend on their position in the training alone.
 
     The position counts the samples of all processes from the first iteration on. It seeds whatever the pipeline
-    draws, a crop, a flip, a mask, a replacement for a bad image; how many workers or processes there are and whether
-    the run was interrupted changes nothing.
+    draws: a crop, a flip, a mask, a replacement for a bad image. The number of workers or processes and interruptions
+    change nothing.
 
     Args:
         dataset: Config of the data set.
 
     Attributes:
-        seed: Seed of the run, the same in all processes; another one gives other crops and masks.
-        on_sample: What is told the index of each sample before it is prepared.
+        seed: Seed of the run, the same in all processes.
+        on_sample: Called with the index of each sample before it is prepared.
     """
 
     def __init__(self, dataset: dict) -> None:
@@ -43,7 +38,7 @@ class PositionedDataset(Dataset):
         self.on_sample: Callable[[int], object] | None = None
         self._index = -1
         if hasattr(self.dataset, 'prepare_data'):
-            # OpenMMLab's data sets take other samples in the place of bad ones
+            # OpenMMLab's data sets replace bad samples by others
             self.dataset.prepare_data = self._note_and_prepare
 
     def _note_and_prepare(self, index: int) -> dict | None:
@@ -52,34 +47,23 @@ class PositionedDataset(Dataset):
         return type(self.dataset).prepare_data(self.dataset, index)
 
     def _note(self, index: int) -> None:
-        """Keep in mind which sample is being prepared."""
         self._index = index
         if self.on_sample is not None:
             self.on_sample(index)
 
     def full_init(self) -> None:
-        """Read the list of the data set."""
         if hasattr(self.dataset, 'full_init'):
             self.dataset.full_init()
 
     @property
     def metainfo(self) -> dict:
-        """That of the data set."""
         return getattr(self.dataset, 'metainfo', {})
 
     def __len__(self) -> int:
         return len(self.dataset)
 
     def __getitem__(self, place: tuple[int, int]) -> dict:
-        """Prepare a sample.
-
-        Args:
-            place: Position in the training and index in the data set, as from :class:`PositionedSampler`.
-
-        Raises:
-            BadMaskError: A mask has another size than its image.
-            RuntimeError: The pipeline failed; the message names the sample.
-        """
+        """Prepare the sample of a position in the training and an index; errors of the pipeline name it."""
         position, index = place
         self._note(index)
         seed_all(self.seed, SAMPLE, position)
@@ -94,39 +78,22 @@ class PositionedDataset(Dataset):
             ) from error
 
     def get_data_info(self, index: int) -> dict:
-        """What the data set knows of a sample before it is prepared."""
         return self.dataset.get_data_info(index) if hasattr(self.dataset, 'get_data_info') else {}
 
 
 def describe_sample(dataset: Dataset, index: int) -> str:
-    """Name a sample for a sentence: its file, where the data set tells, and its index."""
+    """Name a sample in a message: its index, and its file where the data set knows it."""
     info = dataset.get_data_info(index) if hasattr(dataset, 'get_data_info') else {}
     name = next((info[key] for key in PATH_KEYS if info.get(key)), None)
     return f'Sample {index}' if name is None else f'Sample {index}, {name},'
 
 
-def obey_parent_alone() -> None:
-    """Let a worker process ignore the signals of a cluster, but not those of its parent.
+# the second name is deprecated
+@DATA_SAMPLERS.register_module(name=['ResumableSampler', 'PositionedSampler'])
+class ResumableSampler(Sampler):
+    """Yields the samples of another sampler with their positions, from any iteration on, loading none before it.
 
-    A cluster that wants its machine back signals every process of a job. The main process finishes its iteration and
-    saves; it needs its workers for that, and ends them itself.
-    """
-    signal.pthread_sigmask(signal.SIG_BLOCK, PREEMPTION_SIGNALS)
-    threading.Thread(target=_exit_when_parent_says, args=(os.getppid(),), daemon=True).start()
-
-
-def _exit_when_parent_says(parent: int) -> None:
-    while signal.sigwaitinfo(PREEMPTION_SIGNALS).si_pid != parent:
-        pass
-    os._exit(0)
-
-
-@DATA_SAMPLERS.register_module()
-class PositionedSampler(Sampler):
-    """Gives the samples of another sampler their positions, and starts at any iteration without loading what was.
-
-    It goes through epoch after epoch: each iteration over it is one, or what is left of it. Of an
-    ``InfiniteSampler`` the only one never ends.
+    Each iteration over it is an epoch, or the rest of one; over an ``InfiniteSampler`` the only one never ends.
 
     Args:
         dataset: The data set.
@@ -165,7 +132,7 @@ class PositionedSampler(Sampler):
         self.samples = iteration * self.batch_size if samples is None else samples
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
-        """Give (position, index) from the current iteration to the end of its epoch."""
+        """Yield (position, index) from the current iteration to the end of its epoch."""
         rank, world_size = get_dist_info()
         if self.endless:
             skipped = position = self.samples
@@ -181,7 +148,7 @@ class PositionedSampler(Sampler):
         return len(self.sampler)
 
     def set_epoch(self, epoch: int) -> None:
-        """Nothing: MMEngine's loops call it, but the iteration says which epoch it is."""
+        """Do nothing: MMEngine's loops call it, but the epoch follows from the iteration."""
 
     def _batches_in_epoch(self) -> int:
         samples = len(self.sampler)

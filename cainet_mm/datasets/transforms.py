@@ -15,8 +15,9 @@ from mmengine.logging import print_log
 from mmengine.registry import TRANSFORMS
 from PIL import ImageOps
 
+from ..utils.errors import describe_error
 from ..utils.photo_paths import open_image_file, read_names
-from .errors import BadImageError, BadMaskError, one_line
+from .errors import BadImageError, BadMaskError
 from .masks import Value, read_hole
 
 # what becomes of an image mode that is not plain RGB
@@ -59,8 +60,7 @@ class LoadPhoto(LoadImageFromFile):
         except OSError as error:
             raise BadImageError(f'{filename} cannot be read ({error.strerror or error}).') from error
         except Exception as error:  # each decoding back end raises its own kind on damaged bytes
-            reason = ' '.join(str(error).split())
-            raise BadImageError(f'{filename} cannot be decoded as an image ({reason}).') from error
+            raise BadImageError(f'{filename} cannot be decoded as an image ({describe_error(error)}).') from error
         if image is None:
             image = self._decode_by_pillow(filename)
         height, width = image.shape[:2]
@@ -79,7 +79,7 @@ class LoadPhoto(LoadImageFromFile):
                 pixels = np.asarray(ImageOps.exif_transpose(image).convert('RGB'))
         except Exception as error:  # Pillow's decoders raise their own kinds on damaged bytes
             raise BadImageError(
-                f'{filename} is no image that can be decoded (JPEG, PNG, BMP, TIFF, WebP are): {one_line(error)}.'
+                f'{filename} is no image that can be decoded (JPEG, PNG, BMP, TIFF, WebP are): {describe_error(error)}.'
             ) from error
         return pixels if self.channel_order == 'rgb' else np.ascontiguousarray(pixels[..., ::-1])
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from ..datasets.preparation import write_whole
 from ..utils.checkpoint_io import find_misfits, read_weights
+from ..utils.files import write_file
 from .publishing import checkpoint_bytes
 
 __all__ = ['read_weights', 'rename_strictly', 'write_checkpoint']
@@ -69,4 +69,4 @@ def write_checkpoint(weights: Mapping[str, Tensor], path: str | Path, meta: dict
     path = Path(path)
     if path.exists() and not force:
         raise FileExistsError(f'{str(path)!r} exists already; name another file, or replace it with --force.')
-    write_whole(path, checkpoint_bytes(weights, meta, path.suffix))
+    write_file(path, checkpoint_bytes(weights, meta, path.suffix))

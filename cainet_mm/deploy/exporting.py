@@ -32,6 +32,7 @@ from ..evaluation.costs import TracedInpaintor
 from ..inference.filling import training_size
 from ..inference.inpainting import SMALLEST_SIZE
 from ..models.fourier import FourierUnit, MatrixFourierUnit
+from ..utils.files import replacing
 from ..version import __version__
 
 INPUTS = ('image', 'mask')
@@ -731,10 +732,8 @@ def export(
     simplified = deepcopy(module).requires_grad_(False)
     fold_batch_norms(simplified)
     make_traceable(simplified)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_name(f'.{out.stem}.{os.getpid()}.partial{out.suffix}')
     problems = []
-    try:
+    with replacing(out) as partial:
         for way, write in wanted.ways.items():
             try:
                 with quiet():
@@ -744,17 +743,14 @@ def export(
             except Exception as error:
                 problems.append(f'{way}: {reason_of(error)}')
                 continue
-            os.replace(partial, out)
             checked = [(case.image.shape[0], *case.image.shape[2:]) for case in cases] if check else []
             return Exported(out, way, metadata, *compared, checked)
-    finally:
-        partial.unlink(missing_ok=True)
-    others = [other for other in FORMATS if other != kind]
-    advice = f'another format ({", ".join(others)})'
-    advice = advice if fixed else f'one fixed size (fixed=True, --fixed), or {advice}'
-    advice = advice if opset is None else f'no opset, {advice}'
-    raise ValueError(
-        f'{type(model).__name__} with its {type(model.generator).__name__} cannot be written as {wanted.title} '
-        f'for {"the size " if fixed else "free sizes from "}{size[0]}x{size[1]}. Tried: {"; ".join(problems)}. '
-        f'Try {advice}.'
-    )
+        others = [other for other in FORMATS if other != kind]
+        advice = f'another format ({", ".join(others)})'
+        advice = advice if fixed else f'one fixed size (fixed=True, --fixed), or {advice}'
+        advice = advice if opset is None else f'no opset, {advice}'
+        raise ValueError(
+            f'{type(model).__name__} with its {type(model.generator).__name__} cannot be written as {wanted.title} '
+            f'for {"the size " if fixed else "free sizes from "}{size[0]}x{size[1]}. Tried: {"; ".join(problems)}. '
+            f'Try {advice}.'
+        )

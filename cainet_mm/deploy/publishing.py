@@ -11,11 +11,11 @@ from mmengine.config import Config
 from safetensors.torch import save
 from torch import Tensor
 
-from ..datasets.preparation import write_whole
 from ..inference.configs import for_inference, model_class, read_config, require_inpaintor
 from ..inference.filling import training_size
 from ..inference.published import CONFIG_KEY, SAFETENSORS
 from ..utils.checkpoint_io import read_weights
+from ..utils.files import write_file
 
 HASH_LETTERS = 8
 
@@ -72,7 +72,7 @@ def publish(
     content = checkpoint_bytes(weights, {CONFIG_KEY: plain_config(config), **notes}, out.suffix)
     digest = hashlib.sha256(content).hexdigest()[:HASH_LETTERS]
     published = out.with_name(f'{out.stem}-{digest}{out.suffix or ".pth"}')
-    write_whole(published, content)
+    write_file(published, content)
     return published
 
 

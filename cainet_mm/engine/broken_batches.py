@@ -1,21 +1,51 @@
 """Batches that broke a training, in files that can be read without running code."""
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
+from mmengine.dist import get_rank
 from mmengine.structures import BaseDataElement
 from torch import Tensor
 
 from ..datasets.resumable import PATH_KEYS
+from ..utils.checkpoint_io import enumerate_names
+from ..utils.errors import describe_error
 
 ELEMENT = 'data_element'
 
 
-def can_be_nan(value: object) -> bool:
-    """Whether something is a tensor with values that need not be finite."""
-    return isinstance(value, Tensor) and value.is_floating_point() and value.numel() > 0
+def load_broken_batch(path: str | Path) -> object:
+    """Load the batch of a file in ``broken/`` as the loop got it, to call ``model.train_step`` with."""
+    return from_plain(torch.load(path, map_location='cpu', weights_only=True)['batch'])
+
+
+def save_broken_batch(folder: Path, iteration: int, batch: object, fault: str, max_files: int) -> str:
+    """Save a batch for :func:`load_broken_batch`; returns a message of where it is and what is in it.
+
+    A folder gets up to ``max_files`` of each process. ``fault`` says what was wrong in the iteration.
+    """
+    plain = to_plain(batch)
+    sources = find_sources(plain)
+    content = f' ({enumerate_names(sources)})' if sources else ''
+    bad = [sources[index] if index < len(sources) else f'sample {index}' for index in find_bad_samples(plain)]
+    if bad:
+        content += f', of which {enumerate_names(bad)} came with values that are not finite,'
+    ending = f'_rank{get_rank()}.pth' if get_rank() else '.pth'
+    path = folder / f'iter_{iteration}{ending}'
+    saved = [other for other in folder.glob('iter_*') if re.fullmatch(rf'iter_\d+{ending}', other.name)]
+    if len(saved) >= max_files and path not in saved:
+        return f'The batch{content} was not saved, as there are {len(saved)} in {folder} already.'
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        torch.save(dict(iteration=iteration, fault=fault, sources=sources, batch=plain), path)
+    # torch raises the latter for a full disk
+    except (OSError, RuntimeError) as error:
+        path.unlink(missing_ok=True)
+        return f'The batch{content} could not be saved in {folder} ({describe_error(error, first_line=True)}).'
+    return f'The batch{content} is in {path}.'
 
 
 def to_plain(value: object) -> object:
@@ -28,7 +58,7 @@ def to_plain(value: object) -> object:
         return value.item()
     if isinstance(value, BaseDataElement):
         return {
-            ELEMENT: name_of(type(value)),
+            ELEMENT: _name_of(type(value)),
             'metainfo': to_plain(dict(value.metainfo_items())),
             'data': to_plain(dict(value.items())),
         }
@@ -39,26 +69,12 @@ def to_plain(value: object) -> object:
     return value if value is None or isinstance(value, bool | int | float | str) else str(value)
 
 
-def name_of(kind: type) -> str:
-    """The full name of a class."""
-    return f'{kind.__module__}.{kind.__qualname__}'
-
-
-def _elements() -> Iterator[type[BaseDataElement]]:
-    """Every class of data elements that has been imported."""
-    waiting = [BaseDataElement]
-    while waiting:
-        found = waiting.pop()
-        yield found
-        waiting.extend(found.__subclasses__())
-
-
 def from_plain(value: object) -> object:
-    """Undo :func:`to_plain` as far as a model needs it: data elements are made anew."""
+    """Undo :func:`to_plain` as far as a model needs it: data elements are built again."""
     if isinstance(value, dict) and ELEMENT in value:
-        # classes that are there already: a file imports nothing
-        kind = next((kind for kind in _elements() if name_of(kind) == value[ELEMENT]), BaseDataElement)
-        return kind(metainfo=from_plain(value['metainfo']), **from_plain(value['data']))
+        # only classes that are imported already: a file imports nothing
+        kinds = (kind for kind in _subclasses(BaseDataElement) if _name_of(kind) == value[ELEMENT])
+        return next(kinds, BaseDataElement)(metainfo=from_plain(value['metainfo']), **from_plain(value['data']))
     if isinstance(value, dict):
         return {key: from_plain(part) for key, part in value.items()}
     if isinstance(value, list):
@@ -66,34 +82,30 @@ def from_plain(value: object) -> object:
     return value
 
 
-def load_broken_batch(path: str | Path) -> object:
-    """Load the batch of a file in ``broken/``, to call ``model.train_step`` or its preprocessor with.
+def _name_of(kind: type) -> str:
+    return f'{kind.__module__}.{kind.__qualname__}'
 
-    Args:
-        path: A file that :class:`FiniteHook` wrote.
 
-    Returns:
-        The batch as the loop got it.
-    """
-    return from_plain(torch.load(path, map_location='cpu', weights_only=True)['batch'])
+def _subclasses(kind: type) -> Iterator[type]:
+    yield kind
+    for below in kind.__subclasses__():
+        yield from _subclasses(below)
 
 
 def find_sources(value: object) -> list[str]:
-    """The files that the samples of a plain batch came from, in their order, where the samples say."""
+    """The files that the samples of a plain batch came from, in their order, where the samples name them."""
     if isinstance(value, dict):
         named = next((value[key] for key in PATH_KEYS if isinstance(value.get(key), str | list)), None)
         if named is not None:
             return [named] if isinstance(named, str) else [str(name) for name in named]
-        return [name for part in value.values() for name in find_sources(part)]
-    if isinstance(value, list):
-        return [name for part in value for name in find_sources(part)]
-    return []
+        value = list(value.values())
+    return [name for part in value for name in find_sources(part)] if isinstance(value, list) else []
 
 
 def find_bad_samples(value: object, index: int | None = None) -> list[int]:
-    """Indices of the samples of a plain batch that came with values that are not finite.
+    """Indices of the samples of a plain batch that have values that are not finite.
 
-    Samples are the elements of the lists in the batch; a tensor of all of them has the first dimension for it.
+    Samples are the elements of the lists in the batch, and the first dimension of tensors (N, ...) outside of lists.
     """
     if can_be_nan(value):
         finite = value.isfinite()
@@ -105,3 +117,8 @@ def find_bad_samples(value: object, index: int | None = None) -> list[int]:
         parts = ((None, part) for part in value.values())
     found = [bad for place, part in parts for bad in find_bad_samples(part, place if index is None else index)]
     return sorted(set(found))
+
+
+def can_be_nan(value: object) -> bool:
+    """Whether something is a tensor with values that need not be finite."""
+    return isinstance(value, Tensor) and value.is_floating_point() and value.numel() > 0

@@ -1,4 +1,4 @@
-"""What ends a training for a reason that a sentence can tell."""
+"""Errors that end a training, and whose message is enough for the user."""
 
 
 class TrainingError(RuntimeError):

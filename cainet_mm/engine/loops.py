@@ -1,4 +1,4 @@
-"""MMEngine's training loop, made to go on exactly where it stopped."""
+"""MMEngine's training loop, resumed exactly where it stopped."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,8 +11,8 @@ from ..randomness import STEP, seed_all
 from .training_lock import training_in
 from .workers import run_with_watched_workers
 
-# Among MMEngine's notes in checkpoints: an iteration, how many samples all processes together had had before it, and
-# how many they get in each from then on.
+# In the runtime_info of checkpoints: an iteration, how many samples all processes together had had before it, and how
+# many they get in each from then on.
 SAMPLES = 'samples_from'
 # the iteration that was validated last, in the work directory
 LAST_VALIDATION = 'last_validation'
@@ -23,18 +23,16 @@ class ResumableTrainLoop(IterBasedTrainLoop):
     """``IterBasedTrainLoop`` in which every iteration is a function of the seed and its number.
 
     Which images an iteration gets, how they are cropped and masked, and what the model draws follow from the seed of
-    the run, the iteration and the process; nothing is drawn from a state that an interruption would lose. A run that
-    was killed and resumed therefore has the weights of one that was not, bit for bit where the operators are
-    deterministic, as on CPUs. It also starts at once: MMEngine's loop loads all batches that were trained on again in
-    order to skip them. A run that was killed while it validated a checkpoint begins with that validation, without which
-    its best checkpoint could be another one.
+    the run, the iteration and the process. A run that was killed and resumed therefore has the weights of one that was
+    not, bit for bit where the operators are deterministic, as on CPUs. It also starts at once: MMEngine's loop loads
+    all batches that were trained on again in order to skip them. A run that was killed while it validated a checkpoint
+    begins with that validation, without which its best checkpoint could be another one.
 
-    A run that goes on with batches of another size, or in another number of processes, goes on after the samples that
-    it had, where its sampler has no epochs (``InfiniteSampler``); with epochs there is a warning that some are repeated
-    or left out.
+    A run that is resumed with another batch size, or number of processes, continues after the samples that it had,
+    where its sampler has no epochs (``InfiniteSampler``); with epochs it warns that some are repeated or left out.
 
-    The data loader's data set and sampler are put into :class:`PositionedDataset` and :class:`PositionedSampler`.
-    A worker process that dies, of training or validation, is an error that names the image that it was at.
+    The data loader's data set and sampler are wrapped into :class:`ResumableDataset` and :class:`ResumableSampler`.
+    A worker process that dies, of training or validation, is an error that names its image.
 
     Args:
         runner: The runner.
@@ -54,19 +52,16 @@ class ResumableTrainLoop(IterBasedTrainLoop):
             )
         # BaseLoop builds the loader, IterBasedTrainLoop starts its workers: too early, as nothing is resumed yet
         loader = runner.build_dataloader(
-            positioned(dataloader), seed=runner.seed, diff_rank_seed=runner._randomness_cfg.get('diff_rank_seed', False)
+            make_resumable(dataloader),
+            seed=runner.seed,
+            diff_rank_seed=runner._randomness_cfg.get('diff_rank_seed', False),
         )
         super().__init__(runner, _NotStarted(loader), max_iters, **kwargs)
         self.dataloader = loader
         self._loading: Iterator[Sequence[dict]] | None = None
 
     def run(self):
-        """Train from the current iteration to the last.
-
-        Raises:
-            DataWorkerError: A worker process of a data loader died.
-            TrainingError: Another process trains in the work directory.
-        """
+        """Train from the current iteration to the last, holding the lock of the work directory."""
         with training_in(self.runner.work_dir):
             self._run()
         return self.runner.model
@@ -148,8 +143,8 @@ class ResumableTrainLoop(IterBasedTrainLoop):
         return -(-samples // get_world_size())
 
     def _end_workers(self) -> None:
-        # Left to Python, they are collected together with the queues that tell them to end, and are waited for in
-        # vain, five seconds each. torch offers no other way; the data loader can be used again after it.
+        # Left to Python, they are collected together with the queues that end them, and waited for in vain, five
+        # seconds each. torch has no public way; the data loader can be used again after it.
         if hasattr(self._loading, '_shutdown_workers'):
             self._loading._shutdown_workers()
             self.dataloader._iterator = None
@@ -157,7 +152,7 @@ class ResumableTrainLoop(IterBasedTrainLoop):
 
 
 class _NotStarted:
-    """Stands for a data loader while MMEngine's loop is made, whose workers must not start then."""
+    """A data loader without workers, for MMEngine's constructor, which would start them."""
 
     def __init__(self, loader) -> None:
         self.dataset = loader.dataset
@@ -166,12 +161,12 @@ class _NotStarted:
         return iter(())
 
 
-def positioned(dataloader: dict) -> dict:
-    """Put the data set and the sampler of a data loader's config into those that know positions."""
+def make_resumable(dataloader: dict) -> dict:
+    """Wrap the data set and the sampler of a data loader's config into resumable ones."""
     sampler = dict(
-        type='PositionedSampler',
+        type='ResumableSampler',
         sampler=dataloader['sampler'],
         batch_size=dataloader['batch_size'],
         drop_last=dataloader.get('drop_last', False),
     )
-    return dict(dataloader, dataset=dict(type='PositionedDataset', dataset=dataloader['dataset']), sampler=sampler)
+    return dict(dataloader, dataset=dict(type='ResumableDataset', dataset=dataloader['dataset']), sampler=sampler)

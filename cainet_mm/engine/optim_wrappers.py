@@ -1,12 +1,13 @@
-"""Mixed precision where MMEngine offers none: on a CPU."""
+"""Mixed precision where MMEngine offers none, on a CPU; and what hooks read of optimiser wrappers."""
 
 import platform
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from mmengine.optim import OptimWrapper
+from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.registry import OPTIM_WRAPPERS
+from mmengine.runner import Runner
 
 from .errors import TrainingError
 
@@ -15,7 +16,7 @@ COMPUTES_BFLOAT16 = {'avx512_bf16', 'amx_bf16', 'bf16', 'svebf16'}
 
 
 def processor_abilities() -> set[str] | None:
-    """Extensions of this machine's processor; ``None`` where nobody tells."""
+    """Extensions of this machine's processor; ``None`` where they are not known."""
     if platform.machine() in ('x86_64', 'AMD64') and hasattr(torch.cpu, 'get_capabilities'):
         return {name for name, value in torch.cpu.get_capabilities().items() if value is True}
     try:
@@ -37,16 +38,16 @@ class CPUAmpOptimWrapper(OptimWrapper):
     and back: CAINet's generator then takes 1,837 ms in place of 269.
 
     Args:
-        dtype (str): ``'bfloat16'``, the type that every supported torch computes convolutions in on a CPU.
-        even_if_slow (bool): Whether to train on such a processor all the same.
+        dtype: ``'bfloat16'``, the type that every supported torch computes convolutions in on a CPU.
+        even_if_slow: Whether to train on such a processor all the same.
         kwargs: Those of ``OptimWrapper``: optimizer, accumulative_counts, clip_grad.
 
     Raises:
-        ValueError: If ``dtype`` is another one.
-        TrainingError: If the processor cannot compute in bfloat16, unless ``even_if_slow``.
+        ValueError: ``dtype`` is another one.
+        TrainingError: The processor cannot compute in bfloat16, unless ``even_if_slow``.
     """
 
-    def __init__(self, dtype='bfloat16', even_if_slow=False, **kwargs):
+    def __init__(self, dtype: str = 'bfloat16', even_if_slow: bool = False, **kwargs) -> None:
         if dtype != 'bfloat16':
             raise ValueError(f"dtype is {dtype!r}, but only 'bfloat16' works on a CPU; leave it out or set that.")
         abilities = processor_abilities()
@@ -60,6 +61,17 @@ class CPUAmpOptimWrapper(OptimWrapper):
 
     @contextmanager
     def optim_context(self, model):
-        """Runs the forward pass under autocast, with the gradient accumulation of ``OptimWrapper``."""
+        """Run the forward pass under autocast, with the gradient accumulation of ``OptimWrapper``."""
         with super().optim_context(model), torch.autocast('cpu', dtype=torch.bfloat16):
             yield
+
+
+def wrappers_of(runner: Runner) -> list[tuple[str, OptimWrapper]]:
+    """The optimiser wrappers of a run by their names; a single one has the name ``'all'``."""
+    wrapper = runner.optim_wrapper
+    return list(wrapper.items()) if isinstance(wrapper, OptimWrapperDict) else [('all', wrapper)]
+
+
+def parameters_of(wrapper: OptimWrapper) -> list[torch.nn.Parameter]:
+    """The parameters of an optimiser, in its order."""
+    return [parameter for group in wrapper.param_groups for parameter in group['params']]

@@ -14,16 +14,13 @@ from mmengine.dist import broadcast_object_list, is_main_process
 from .errors import TrainingError
 
 LOCK = 'training.lock'
-# Seconds: how often a lock is touched, and for how long one that nobody touches is watched. The clock of a network disk
-# may be another one: a change is waited for, and no age is believed.
+# Seconds: how often a lock is touched, and how long one that nobody touches is watched. Only changes count, not ages:
+# the clock of a network disk may be another one.
 BEAT, PATIENCE = 10.0, 60.0
 
 
 def process_key(process: int) -> list[str] | None:
-    """What tells a process from all others, on this machine and others; ``None`` where it has ended, or none can tell.
-
-    It has the start of the machine, the container and the start of the process, as numbers of processes come again.
-    """
+    """A key of a process, unique over machines and time; ``None`` where it has ended, or is invisible."""
     with suppress(OSError):
         boot = Path('/proc/sys/kernel/random/boot_id').read_text().strip()
         started = Path(f'/proc/{process}/stat').read_text().rpartition(')')[2].split()[19]
@@ -32,9 +29,9 @@ def process_key(process: int) -> list[str] | None:
 
 
 def read_lock(path: Path) -> tuple[dict, tuple] | None:
-    """Who holds a lock, and what changes while it is held; ``None`` where there is none."""
+    """The holder of a lock, and what changes while it is held; ``None`` where there is no lock."""
     try:
-        # opened, as a network disk then looks up anew when it was touched
+        # opened, as a network disk then looks up again when it was touched
         with open(path, encoding='utf-8') as file:
             text, state = file.read(), os.fstat(file.fileno())
     except FileNotFoundError:
@@ -42,17 +39,14 @@ def read_lock(path: Path) -> tuple[dict, tuple] | None:
     try:
         holder = json.loads(text)
     except ValueError:
-        holder = {}  # just made, or its machine went down meanwhile
+        holder = {}  # just made, or cut off
     return holder, (state.st_ino, state.st_mtime_ns, text)
 
 
 def refuse_second_training(folder: str | Path) -> None:
-    """Raise an error where another process trains in a work directory.
+    """Raise a ``TrainingError`` that names it where another process trains in a work directory.
 
     A process of another machine is watched to find out, for a minute at most.
-
-    Raises:
-        TrainingError: One does; the message names it.
     """
     path, end, mine = Path(folder) / LOCK, time.monotonic() + PATIENCE, process_key(os.getpid())
     first = found = read_lock(path)
@@ -75,17 +69,13 @@ def refuse_second_training(folder: str | Path) -> None:
 
 
 def take_lock(path: Path) -> None:
-    """Make the lock, in the place of one that is left of a process that has ended.
-
-    Raises:
-        TrainingError: Another process holds it.
-    """
+    """Make the lock, instead of one that a process left that has ended; ``TrainingError`` where another holds it."""
     holder = dict(host=socket.gethostname(), process=os.getpid(), key=process_key(os.getpid()))
     holder['since'] = time.strftime('%Y-%m-%d %H:%M:%S %z')
     while True:
         refuse_second_training(path.parent)
         path.unlink(missing_ok=True)
-        # of several that come this far, one makes it
+        # of several processes that come this far, one makes it
         with suppress(FileExistsError), open(path, 'x', encoding='utf-8') as file:
             json.dump(holder, file)
             return
@@ -93,13 +83,10 @@ def take_lock(path: Path) -> None:
 
 @contextmanager
 def training_in(folder: str | Path) -> Iterator[None]:
-    """Hold a work directory for one training, all of its processes together.
+    """Hold an existing work directory for one training, all of its processes together.
 
     The first process makes a file, ``training.lock``, and touches it while it trains. What a killed process leaves is
     taken over: at once on the same machine, on another one after a minute in which nobody touches it.
-
-    Args:
-        folder: The work directory; it exists.
 
     Raises:
         TrainingError: Another training is there, in all processes of this one.
@@ -117,7 +104,7 @@ def training_in(folder: str | Path) -> Iterator[None]:
         yield
         return
     ended = threading.Event()
-    # by its number: the path may be that of a process that took over, while this one stood still
+    # by its descriptor: the path may belong to a process that took over while this one was suspended
     file = os.open(path, os.O_RDWR)
 
     def touch() -> None:

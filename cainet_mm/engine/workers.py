@@ -1,10 +1,11 @@
-"""What workers of data loaders were at, for the case that one dies."""
+"""Which sample a worker of a data loader was at when it died."""
 
 import multiprocessing
 import os
 import re
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from multiprocessing.util import Finalize
 from typing import TypeVar
 
@@ -12,11 +13,12 @@ import torch
 from torch.utils.data import DataLoader, get_worker_info
 
 from ..datasets.resumable import describe_sample
+from ..utils.errors import describe_error
 from .errors import DataWorkerError
 
 # how torch names the processes, of a signal and of an exit code, one and several
 DEAD = re.compile(r'DataLoader worker \(pid(?:\(s\))? ([\d, ]+)\)')
-# what a worker that dies while it hands a batch over leaves behind
+# what the main process gets from a worker that dies while it sends a batch
 BROKEN_OFF = (ConnectionError, EOFError)
 # seconds that its process may take to end after that
 PATIENCE = 5.0
@@ -25,23 +27,20 @@ Result = TypeVar('Result')
 
 
 class WatchedWorkers:
-    """Has the workers of a data loader note which sample each is at.
+    """Has the workers of a data loader, which have not started, note which sample each is at.
 
-    Noted are samples of OpenMMLab's data sets, which prepare them by ``prepare_data``, and of
-    :class:`PositionedDataset`.
-
-    Args:
-        loader: The data loader; its workers have not started.
+    It knows samples of OpenMMLab's data sets, which prepare them by ``prepare_data``, and of
+    :class:`ResumableDataset`.
     """
 
     def __init__(self, loader: DataLoader) -> None:
         self.loader = loader
         # of each worker its process and its sample
         self._notes = torch.full((loader.num_workers, 2), -1).share_memory_()
-        loader.worker_init_fn = _NotingWorker(self._notes, loader.worker_init_fn)
+        loader.worker_init_fn = partial(_note_samples, self._notes, loader.worker_init_fn)
 
     def dead(self) -> list[int]:
-        """Processes of workers that have ended without being told to."""
+        """Processes of workers that have died."""
         alive = {child.pid for child in multiprocessing.active_children()}
         return [process for process in self._notes[:, 0].tolist() if process >= 0 and process not in alive]
 
@@ -53,31 +52,25 @@ class WatchedWorkers:
         return None
 
 
-class _NotingWorker:
-    """Starts a worker that notes its samples."""
+def _note_samples(notes: torch.Tensor, start: Callable[[int], object] | None, worker: int) -> None:
+    """Initialise a worker that notes its process and its samples in its row of the notes, (workers, 2)."""
+    if start is not None:
+        start(worker)
+    note = notes[worker]
+    note[0] = os.getpid()
+    # not called in a process that is killed
+    Finalize(None, note[0].fill_, args=(-1,), exitpriority=0)
+    dataset = get_worker_info().dataset
+    if hasattr(dataset, 'on_sample'):
+        dataset.on_sample = note[1].fill_
+    elif hasattr(dataset, 'prepare_data'):
+        prepare = dataset.prepare_data
 
-    def __init__(self, notes: torch.Tensor, start: Callable[[int], object] | None) -> None:
-        self.notes = notes
-        self.start = start
+        def note_and_prepare(index: int) -> dict | None:
+            note[1] = index
+            return prepare(index)
 
-    def __call__(self, worker: int) -> None:
-        if self.start is not None:
-            self.start(worker)
-        note = self.notes[worker]
-        note[0] = os.getpid()
-        # not called in a process that is killed
-        Finalize(None, note[0].fill_, args=(-1,), exitpriority=0)
-        dataset = get_worker_info().dataset
-        if hasattr(dataset, 'on_sample'):
-            dataset.on_sample = lambda index: note[1].fill_(index)
-        elif hasattr(dataset, 'prepare_data'):
-            prepare = dataset.prepare_data
-
-            def note_and_prepare(index: int) -> dict | None:
-                note[1] = index
-                return prepare(index)
-
-            dataset.prepare_data = note_and_prepare
+        dataset.prepare_data = note_and_prepare
 
 
 def loaders_of(*loops: object) -> Iterator[DataLoader]:
@@ -89,17 +82,10 @@ def loaders_of(*loops: object) -> Iterator[DataLoader]:
 
 
 def run_with_watched_workers(run: Callable[[], Result], *loops: object) -> Result:
-    """Run loops so that a worker that dies is an error that names its sample.
+    """Run loops, whose workers have not started, so that a worker that dies is an error that names its sample.
 
-    A context manager would miss some deaths: torch tells of them by an error that is raised wherever Python is, the
+    A context manager would miss some deaths: torch reports them by an error that is raised wherever Python is, the
     manager's own code included.
-
-    Args:
-        run: What runs the loops.
-        loops: The loops, whose workers have not started, or ``None``.
-
-    Returns:
-        What ``run`` returns.
 
     Raises:
         DataWorkerError: A worker died.
@@ -114,9 +100,9 @@ def run_with_watched_workers(run: Callable[[], Result], *loops: object) -> Resul
                 time.sleep(0.02)  # torch's error may come here
             raise
     except (RuntimeError, *BROKEN_OFF) as error:
-        told = DEAD.search(str(error))
-        what = str(error).splitlines()[0].strip(' .') if told else 'A DataLoader worker died'
-        processes = [int(process) for process in told[1].split(',')] if told else []
+        reported = DEAD.search(str(error))
+        what = describe_error(error, first_line=True).strip(' .') if reported else 'A DataLoader worker died'
+        processes = [int(process) for process in reported[1].split(',')] if reported else []
         if isinstance(error, BROKEN_OFF):
             processes = [process for workers in watched for process in workers.dead()]
         samples = [workers.describe(process) for process in processes for workers in watched]

@@ -16,6 +16,7 @@ from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorIncepti
 from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
 
 from ..utils.checkpoint_io import read_weights
+from ..utils.errors import describe_error
 
 ALEXNET = 'alexnet-owt-7be5be79.pth'
 INCEPTION = 'weights-inception-2015-12-05-6726825d.pth'
@@ -77,10 +78,9 @@ def load_inception(path: Path) -> nn.Module:
     try:
         return FeatureExtractorInceptionV3('inception', ['2048'], feature_extractor_weights_path=str(path))
     except RuntimeError as error:
-        reason = str(error).splitlines()[0]
         raise ValueError(
-            f"{str(path)!r} does not hold the weights of FID's Inception-v3 ({reason}). Take torch-fidelity's "
-            f'{INCEPTION}.'
+            f"{str(path)!r} does not hold the weights of FID's Inception-v3 "
+            f"({describe_error(error, first_line=True)}). Take torch-fidelity's {INCEPTION}."
         ) from error
 
 

@@ -12,6 +12,7 @@ from mmengine.registry import WEIGHT_INITIALIZERS
 from torch import nn
 
 from ..models import ClassicalInpaintor
+from ..utils.errors import describe_error
 
 Inpaintor = OneStageInpaintor | ClassicalInpaintor
 
@@ -30,13 +31,7 @@ def read_config(path: str | Path) -> Config:
     try:
         return Config.fromstring(f'_base_ = [{str(path)!r}]', '.py') if inherited else Config.fromfile(path)
     except Exception as error:  # a config is code, which fails in any way
-        raise ValueError(f'The config {str(path)!r} cannot be read ({describe_error(error)}).') from error
-
-
-def describe_error(error: Exception) -> str:
-    """The kind of an error and the first line of its message."""
-    said = str(error.args[0] if isinstance(error, KeyError) and error.args else error).strip()
-    return f'{type(error).__name__}: {said.splitlines()[0]}' if said else type(error).__name__
+        raise ValueError(f'The config {str(path)!r} cannot be read ({describe_error(error, kind=True)}).') from error
 
 
 def require_model(config: Config, name: str) -> None:

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageCms
 
-from ..datasets.errors import BadImageError, one_line
-from ..datasets.preparation import write_whole
+from ..datasets.errors import BadImageError
+from ..utils.errors import describe_error
+from ..utils.files import write_file
 from ..utils.photo_paths import open_image_file
 
 
@@ -110,7 +111,7 @@ def read_photo(path: Path) -> Photo:
     except BadImageError:
         raise
     except Exception as error:  # Pillow's decoders raise their own kinds on damaged bytes
-        raise BadImageError(f'{name} cannot be read ({one_line(error)}).') from error
+        raise BadImageError(f'{name} cannot be read ({describe_error(error)}).') from error
 
 
 def load_pixels(image: Image.Image, name: str) -> None:
@@ -126,7 +127,7 @@ def load_pixels(image: Image.Image, name: str) -> None:
     try:
         image.load()
     except Exception as error:  # as above
-        raise BadImageError(f'{name} cannot be read ({one_line(error)}).') from error
+        raise BadImageError(f'{name} cannot be read ({describe_error(error)}).') from error
 
 
 def photo_of(image: Image.Image, name: str = 'The photograph', unread: bool = False) -> Photo:
@@ -317,7 +318,7 @@ def write_image(image: Image.Image, path: Path) -> None:
         raise BadImageError(f'{path} cannot hold {what}; write to a file that ends in .png.')
     content = io.BytesIO()
     image.save(content, **kind.options, **{key: value for key, value in kept.items() if key in kind.info})
-    write_whole(path, content.getvalue())
+    write_file(path, content.getvalue())
 
 
 def transparent_in(photo: Photo) -> np.ndarray:

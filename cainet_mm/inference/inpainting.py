@@ -12,13 +12,13 @@ from mmagic.structures import DataSample
 from mmengine.model import BaseModel
 from PIL import Image
 
-from ..datasets.errors import BadImageError, one_line
+from ..datasets.errors import BadImageError
 from ..datasets.masks import Value
-from ..datasets.preparation import write_whole
 from ..evaluation import make_montage
 from ..evaluation.comparison import recorded_scales, to_picture
+from ..utils.errors import describe_error
+from ..utils.files import write_file
 from ..utils.photo_paths import say_left_alone
-from .configs import describe_error
 from .filling import Options, fill_holes, training_size
 from .image_io import FORMATS, image_of, write_image
 from .jobs import Job, MaskReader, Source, alpha_of, check_types, describe_type, in_groups, make_job, result_of
@@ -388,7 +388,7 @@ def write_answer(outcome: Outcome, job: Job, pixels: np.ndarray | None, model: B
         titles = [f'scale {number}' for number in range(len(recorder.pictures) - 1, 0, -1)]
         content = io.BytesIO()
         make_montage(['input', *titles], [recorder.pictures]).save(content, 'PNG')
-        write_whole(task.scales, content.getvalue())
+        write_file(task.scales, content.getvalue())
     elif task.scales:
         outcome.notes.append(f'{task.scales} was not written: without a hole the network saw nothing.')
     write_image(image_of(job.photo, pixels, alpha_of(job)), task.out)
@@ -422,6 +422,6 @@ class ScaleRecorder:
 
 def sentence(task: Task, error: Exception) -> str:
     """Say why a photograph has no result, with its name."""
-    reason = one_line(error) if isinstance(error, ValueError | RuntimeError | OSError) else describe_error(error)
+    reason = describe_error(error, kind=not isinstance(error, ValueError | RuntimeError | OSError))
     named = reason.startswith(f'The photograph {task.photo} ')
     return reason if named else f'The photograph {task.photo} was not filled: {reason}'

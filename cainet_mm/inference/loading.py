@@ -11,7 +11,8 @@ from mmengine.registry import init_default_scope
 
 from ..inference.published import read_published_config
 from ..utils.checkpoint_io import load_strict, read_weights
-from .configs import describe_error, for_inference, read_config, require_inpaintor, require_model, without_pretrained
+from ..utils.errors import describe_error
+from .configs import for_inference, read_config, require_inpaintor, require_model, without_pretrained
 from .zoo import DEFAULT_MODEL, find_model, is_name
 
 __all__ = ['load_inpaintor', 'load_model', 'read_config', 'usable_device', 'without_pretrained']
@@ -57,7 +58,7 @@ def load_model(
     try:
         model = MODELS.build(for_inference(config.model))
     except Exception as error:  # by what is wrong in the config, and where
-        raise ValueError(f'{name} has a model that cannot be built ({describe_error(error)}).') from error
+        raise ValueError(f'{name} has a model that cannot be built ({describe_error(error, kind=True)}).') from error
     if checkpoint is not None:
         load_strict(model, read_weights(checkpoint), checkpoint)
     # as OpenMMLab's packages keep it with models for inference
@@ -97,4 +98,4 @@ def usable_device(device: str | torch.device) -> torch.device:
         tensor.item()
         return tensor.device
     except (RuntimeError, AssertionError, NotImplementedError) as error:  # by the kind of device
-        raise ValueError(f'The device {device} cannot be used: {str(error).splitlines()[0]}') from error
+        raise ValueError(f'The device {device} cannot be used: {describe_error(error, first_line=True)}') from error

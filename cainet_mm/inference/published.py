@@ -8,7 +8,8 @@ from mmengine.config import Config
 from safetensors import SafetensorError, safe_open
 
 from ..utils.checkpoint_io import read_checkpoint
-from .configs import describe_error, require_data
+from ..utils.errors import describe_error
+from .configs import require_data
 
 CONFIG_KEY = 'config_json'
 SAFETENSORS = '.safetensors'
@@ -29,7 +30,9 @@ def read_metadata(path: str | Path) -> dict[str, str]:
         with safe_open(path, framework='np') as file:
             return dict(file.metadata() or {})
     except (OSError, SafetensorError) as error:
-        raise ValueError(f'The checkpoint {str(path)!r} cannot be read ({describe_error(error)}).') from error
+        raise ValueError(
+            f'The checkpoint {str(path)!r} cannot be read ({describe_error(error, kind=True)}).'
+        ) from error
 
 
 def read_published_config(path: str | Path) -> Config:

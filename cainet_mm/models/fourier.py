@@ -8,6 +8,7 @@ from mmengine.model import BaseModule
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
+from ..utils.errors import describe_error
 from .encoders import CAINetEncoder
 
 
@@ -51,7 +52,7 @@ class FourierUnit(BaseModule):
                 raise
             raise RuntimeError(
                 f'FourierUnit needs a Fourier transform, which torch {torch.__version__} does not have for '
-                f'{x.device.type} ({str(error).splitlines()[0]}); run the network on another device.'
+                f'{x.device.type} ({describe_error(error, first_line=True)}); run the network on another device.'
             ) from error
 
     def to_spectrum(self, x: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The page's HTTP interface, for programs: POST /fill, GET /models and /openapi.json."""
+"""The page's HTTP interface for programs: POST /fill, GET /models and /openapi.json."""
 
 import asyncio
 import difflib
@@ -20,7 +20,7 @@ from .work import StoppedError
 
 FILL = '/fill'
 PATHS = (FILL, '/models', '/openapi.json')
-# requests that wait while one is filled; more are told to come back
+# requests that wait while one is filled; more get status 503
 WAITING = 8
 PROBLEMS = {
     400: 'The photograph, the mask or the name of the model cannot be used; detail says why.',
@@ -38,11 +38,7 @@ class Queue:
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
-        """Wait until it is one's turn.
-
-        Raises:
-            HTTPException: 503, too many wait.
-        """
+        """Wait for the requests before; ``HTTPException`` 503 where too many wait."""
         if self._waiting > WAITING:
             raise HTTPException(503, PROBLEMS[503], headers={'Retry-After': '5'})
         self._waiting += 1
@@ -54,11 +50,7 @@ class Queue:
 
 
 def make_router(page: Page) -> APIRouter:
-    """The routes of the interface.
-
-    Args:
-        page: Whose models, limits and workbench they use.
-    """
+    """The routes of the interface, which use the page's models, limits and workbench."""
     router, queue = APIRouter(), Queue()
 
     @router.get('/models')
@@ -120,11 +112,7 @@ def name_of(choice: Choice) -> str:
 
 
 def choose(page: Page, name: str) -> Choice:
-    """The model of a name.
-
-    Raises:
-        BadImageError: There is none.
-    """
+    """The model of a name; ``BadImageError`` where there is none."""
     named = {name_of(choice): choice for choice in page.choices.values()}
     if name not in named:
         near = difflib.get_close_matches(name, named, n=3, cutoff=0.3) or list(named)
@@ -141,12 +129,7 @@ def fill_upload(
     refine: bool,
     stop: threading.Event,
 ) -> bytes:
-    """Fill a photograph by the bytes of files; a PNG.
-
-    Raises:
-        BadImageError: Something that was sent cannot be used.
-        StoppedError: Nobody waits for it.
-    """
+    """Fill a photograph by the bytes of its file and of a mask, unless it is transparent in the hole; returns a PNG."""
     choice = choose(page, model)
     opened = read_upload(photo, page.limits)
     height, width = opened.pixels.shape[:2]

@@ -13,6 +13,7 @@ from PIL import Image
 
 from ..datasets.errors import BadImageError
 from ..inference.image_io import Photo
+from ..utils.errors import describe_error
 from .models import Choice, find_models
 from .photos import GROWTH, Limits, filled_file, hole_of, mask_file, read_upload, view_of, with_hole
 from .work import StoppedError, Workbench
@@ -32,11 +33,11 @@ WAITING = 4
 class Page:
     """What the page offers, and what it does.
 
-    Bad input is answered with a sentence in the page's status line.
+    Bad input gets a clear error in the page's status line.
 
     Args:
         workbench: Where photographs are filled.
-        sources: Where models are looked for, each time that the page is opened, as :func:`find_models` takes them.
+        sources: Where models are searched, each time that the page is opened, as :func:`find_models` takes them.
         limits: How large photographs may be.
     """
 
@@ -55,74 +56,67 @@ class Page:
             gr.Markdown(ABOUT)
             with gr.Row():
                 with gr.Column(scale=3):
-                    bounds = f'up to {self.limits.megapixels:g} megapixels and {self.limits.megabytes:g} MB'
-                    self.photo = gr.File(
-                        label=f'Photograph: PNG, JPEG, WebP, TIFF or BMP, {bounds}', file_types=ENDINGS, elem_id='photo'
-                    )
-                    # there from the start, not seen: the editor is not ready for a photograph that comes with it
-                    with gr.Column(visible='hidden') as self.editor:
-                        self.painting = gr.ImageEditor(
-                            label='Paint the hole',
-                            sources=(),
-                            transforms=(),
-                            layers=False,
-                            brush=gr.Brush(colors=[PAINT], color_mode='fixed'),
-                            format='png',
-                            buttons=[],
-                            height=620,
-                            elem_id='painting',
-                        )
+                    self.build_editor()
                 with gr.Column(scale=1, min_width=320):
-                    self.models = gr.CheckboxGroup(label='Models', elem_id='models')
-                    self.refine = gr.Checkbox(
-                        label='Refine', info='Fill large holes again at finer scales; takes longer.', elem_id='refine'
-                    )
-                    with gr.Accordion('Mask', open=False):
-                        self.mask = gr.File(
-                            label='Mask from a file, white in the hole, of the size of the photograph; it is added to '
-                            'what is painted',
-                            file_types=ENDINGS,
-                            height=120,
-                            elem_id='mask',
-                        )
-                        self.invert = gr.Checkbox(label='The file is white where the photograph is known')
-                        self.grown = gr.Slider(0, GROWTH, 0, step=1, label='Grow the hole by pixels', elem_id='grown')
-                        self.save = gr.Button('Save the mask', elem_id='save')
-                        self.saved = gr.File(label='Mask as PNG, white in the hole', interactive=False, elem_id='saved')
-                    with gr.Row():
-                        self.run = gr.Button('Fill', variant='primary', min_width=100, elem_id='run')
-                        self.stop = gr.Button('Stop', min_width=100, elem_id='stop')
-                    self.status = gr.Textbox(
-                        'Choose a photograph first.', label='Status', interactive=False, elem_id='status'
-                    )
+                    self.build_controls()
             with gr.Column(visible=False) as self.results:
-                self.pictures = gr.Gallery(
-                    label='Results',
-                    format='png',
-                    columns=3,
-                    height='auto',
-                    object_fit='contain',
-                    elem_id='pictures',
-                    buttons=['fullscreen'],
-                    interactive=False,
-                )
-                self.files = gr.File(
-                    label='Results as PNG, of full size', file_count='multiple', interactive=False, elem_id='files'
-                )
-                with gr.Accordion('Scales, from the coarsest, in the window around the largest hole', open=False):
-                    self.scales = gr.Gallery(
-                        show_label=False,
-                        format='png',
-                        columns=6,
-                        height='auto',
-                        object_fit='contain',
-                        elem_id='scales',
-                        buttons=[],
-                        interactive=False,
-                    )
+                self.build_results()
             self.connect(blocks)
         blocks.queue(max_size=WAITING, api_open=False, default_concurrency_limit=1)
         return blocks
+
+    def build_editor(self) -> None:
+        """Lay out the photograph's file and the editor in which the hole is painted."""
+        bounds = f'up to {self.limits.megapixels:g} megapixels and {self.limits.megabytes:g} MB'
+        self.photo = gr.File(
+            label=f'Photograph: PNG, JPEG, WebP, TIFF or BMP, {bounds}', file_types=ENDINGS, elem_id='photo'
+        )
+        # there from the start, not seen: the editor is not ready for a photograph that comes with it
+        with gr.Column(visible='hidden') as self.editor:
+            self.painting = gr.ImageEditor(
+                label='Paint the hole',
+                sources=(),
+                transforms=(),
+                layers=False,
+                brush=gr.Brush(colors=[PAINT], color_mode='fixed'),
+                format='png',
+                buttons=[],
+                height=620,
+                elem_id='painting',
+            )
+
+    def build_controls(self) -> None:
+        """Lay out the models, the mask and the buttons."""
+        self.models = gr.CheckboxGroup(label='Models', elem_id='models')
+        self.refine = gr.Checkbox(
+            label='Refine', info='Fill large holes again at finer scales; takes longer.', elem_id='refine'
+        )
+        with gr.Accordion('Mask', open=False):
+            self.mask = gr.File(
+                label='Mask from a file, white in the hole, of the size of the photograph; it is added to what is '
+                'painted',
+                file_types=ENDINGS,
+                height=120,
+                elem_id='mask',
+            )
+            self.invert = gr.Checkbox(label='The file is white where the photograph is known')
+            self.grown = gr.Slider(0, GROWTH, 0, step=1, label='Grow the hole by pixels', elem_id='grown')
+            self.save = gr.Button('Save the mask', elem_id='save')
+            self.saved = gr.File(label='Mask as PNG, white in the hole', interactive=False, elem_id='saved')
+        with gr.Row():
+            self.run = gr.Button('Fill', variant='primary', min_width=100, elem_id='run')
+            self.stop = gr.Button('Stop', min_width=100, elem_id='stop')
+        self.status = gr.Textbox('Choose a photograph first.', label='Status', interactive=False, elem_id='status')
+
+    def build_results(self) -> None:
+        """Lay out the results, their files and the networks' scales."""
+        gallery = dict(format='png', height='auto', object_fit='contain', interactive=False)
+        self.pictures = gr.Gallery(label='Results', columns=3, elem_id='pictures', buttons=['fullscreen'], **gallery)
+        self.files = gr.File(
+            label='Results as PNG, of full size', file_count='multiple', interactive=False, elem_id='files'
+        )
+        with gr.Accordion('Scales, from the coarsest, in the window around the largest hole', open=False):
+            self.scales = gr.Gallery(show_label=False, columns=6, elem_id='scales', buttons=[], **gallery)
 
     def connect(self, blocks: gr.Blocks) -> None:
         """Say what happens when something on the page is used; nothing of it is offered to programs."""
@@ -145,7 +139,7 @@ class Page:
         blocks.unload(self.end)
 
     def list_models(self) -> dict[str, Any]:
-        """Look for models, also for those of a training that goes on; the first and Telea are chosen."""
+        """Search for models, also for new ones of a training; the first and Telea are chosen."""
         self.choices = find_models(self.sources)
         learned = next((key for key, choice in self.choices.items() if choice.method is None), None)
         info = None if learned else 'No trained model was found: name folders or checkpoints with --models.'
@@ -153,11 +147,7 @@ class Page:
         return gr.update(choices=named, value=['telea', *([learned] if learned else [])], info=info)
 
     def show(self, file: dict[str, Any] | None) -> tuple:
-        """Show a photograph that was chosen, to be painted.
-
-        Args:
-            file: The photograph, as Gradio describes files: its ``path`` among other things.
-        """
+        """Show a photograph that was chosen, to be painted; Gradio describes a file by its ``path`` and more."""
         try:
             photo = self.read(file)
         except BadImageError as error:
@@ -168,14 +158,7 @@ class Page:
         return gr.update(visible=True), editor, ' '.join(said)
 
     def read(self, file: dict[str, Any] | None) -> Photo:
-        """Read a photograph that was uploaded.
-
-        Args:
-            file: As :meth:`show` takes it.
-
-        Raises:
-            BadImageError: It cannot be used, or there is none.
-        """
+        """Read a photograph that was uploaded; :class:`BadImageError` where it cannot be used, or there is none."""
         if file is None:
             raise BadImageError('Choose a photograph first.')
         try:
@@ -200,18 +183,10 @@ class Page:
         invert: bool = False,
         grown: int = 0,
     ) -> Iterator[tuple]:
-        """Fill a photograph by each of the models, and pass on what there is after each.
+        """Fill a photograph by each of the models, and yield what there is after each.
 
-        Args:
-            file: The photograph, as :meth:`show` takes it.
-            painting: What the editor sends; its ``layers`` are files like the photograph.
-            keys: Of the models.
-            refine: As :meth:`Workbench.fill` takes it.
-            request: Whose photograph it is.
-            progress: Told of each window.
-            mask: A mask, as :meth:`show` takes a photograph.
-            invert: As :func:`hole_of` takes it.
-            grown: The same.
+        ``file`` and ``mask`` are files as :meth:`show` takes them, ``painting`` has such files as ``layers``, ``keys``
+        are of the models; the others are as :meth:`Workbench.fill` and :func:`hole_of` take them.
         """
         stop = self.stops.setdefault(request.session_hash, threading.Event())
         pictures, files, scales, problems = [], [], [], []
@@ -224,9 +199,7 @@ class Page:
         try:
             photo = self.read(file)
             hole = self.read_hole(photo, painting, mask, invert, grown)
-            choices = [self.choices[key] for key in keys if key in self.choices]
-            if not choices or len(choices) < len(keys):
-                raise BadImageError('Choose one or more of the models; open the page anew if the list has changed.')
+            choices = self.chosen(keys)
             pictures.append((view_of(photo, with_hole(photo, hole)), 'Input; what is grey is filled'))
             for number, choice in enumerate(choices):
 
@@ -239,7 +212,7 @@ class Page:
                 except StoppedError:
                     raise
                 except Exception as error:  # a checkpoint or a config may be broken in any way, and the page lives on
-                    problems.append(f'{choice.title}: {" ".join(str(error).split()) or type(error).__name__}')
+                    problems.append(f'{choice.title}: {describe_error(error)}')
                     continue
                 pictures.append((view_of(photo, result.pixels), f'{choice.title}, {result.seconds:.1f} s'))
                 files.append(self.keep(filled_file(photo, result.pixels), f'{Path(file["path"]).stem}-{choice.title}'))
@@ -252,6 +225,13 @@ class Page:
             yield now(str(error) or 'Stopped.')
         finally:
             self.stops.pop(request.session_hash, None)
+
+    def chosen(self, keys: Sequence[str]) -> list[Choice]:
+        """The models of some keys; :class:`BadImageError` where there are none, or one is not in the list."""
+        choices = [self.choices[key] for key in keys if key in self.choices]
+        if not choices or len(choices) < len(keys):
+            raise BadImageError('Choose one or more of the models; open the page anew if the list has changed.')
+        return choices
 
     def read_hole(
         self, photo: Photo, painting: dict[str, Any] | None, mask: dict[str, Any] | None, invert: bool, grown: int

@@ -35,9 +35,9 @@ class Choice:
     """A model that can be chosen; it is loaded when it is first used.
 
     Attributes:
-        key: What it is called in requests.
-        title: What it is called on the page.
-        source: Where it comes from.
+        key: Its name in requests.
+        title: Its name on the page.
+        source: Its origin, shown on the page.
         config: Path of its config; ``None`` where the checkpoint holds it, and for classical methods.
         checkpoint: Path of its checkpoint; ``None`` for classical methods.
         method: That of a ``ClassicalInpaintor``.
@@ -52,16 +52,13 @@ class Choice:
 
 
 def find_models(sources: Sequence[str]) -> dict[str, Choice]:
-    """Find the networks that have a name and a file, the models of the command line, and those that need no weights.
+    """Find the named networks that have a file, the models of the command line, and those that need no weights.
 
     Nothing is loaded and no config is run: configs are code, and only those of models that are used are read.
 
     Args:
         sources: Folders that are searched for published files and work directories; published files;
             ``CONFIG,CHECKPOINT``.
-
-    Returns:
-        The choices by their keys.
 
     Raises:
         ValueError: A source is none of these.
@@ -187,12 +184,7 @@ def trained_choice(config: str, checkpoint: Path, title: str, kind: str | None) 
 
 
 def load_choice(choice: Choice, device: str) -> BaseModel:
-    """Load a model that was chosen.
-
-    Raises:
-        FileNotFoundError: A file is gone.
-        ValueError: A file cannot be read, the checkpoint does not fit, or the model fills no holes.
-    """
+    """Load a model that was chosen; a missing or unfit file is a ``FileNotFoundError`` or ``ValueError``."""
     if choice.method is not None:
         preprocessor = dict(type='DataPreprocessor', mean=[127.5] * 3, std=[127.5] * 3, output_channel_order='RGB')
         model = dict(type='ClassicalInpaintor', method=choice.method, data_preprocessor=preprocessor)

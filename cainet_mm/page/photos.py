@@ -1,4 +1,4 @@
-"""What people send: photographs and painted holes within limits; and what they get, as PNGs."""
+"""Photographs, painted holes and masks that are uploaded, within limits; and results as PNGs."""
 
 import io
 import warnings
@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ..datasets.errors import BadImageError, one_line
+from ..datasets.errors import BadImageError
 from ..datasets.masks import grow_hole, read_hole
 from ..inference.image_io import FORMATS, Photo, check_frames, image_of, photo_of, transparent_in
+from ..utils.errors import describe_error
 
 # Pillow knows more, among them formats that start other programs; a phone's MPO is found as a JPEG
 READABLE = ('PNG', 'JPEG', 'WEBP', 'TIFF', 'BMP')
@@ -28,32 +29,19 @@ FAST = dict(compress_level=1)
 
 @dataclass(frozen=True)
 class Limits:
-    """How large a photograph may be.
-
-    Attributes:
-        megapixels: Millions of pixels.
-        megabytes: Millions of bytes in its file.
-
-    Raises:
-        ValueError: A limit is not above 0.
-    """
+    """How large a photograph may be: megapixels, and megabytes of its file, both above 0."""
 
     megapixels: float = 16
     megabytes: float = 20
 
     def __post_init__(self) -> None:
-        """Check the values."""
         if not (self.megapixels > 0 and self.megabytes > 0):
             raise ValueError(
                 f'Limits are above 0, got {self.megapixels:g} megapixels and {self.megabytes:g} megabytes.'
             )
 
     def check_size(self, size: tuple[int, int]) -> None:
-        """Refuse a photograph by its width and height.
-
-        Raises:
-            BadImageError: It is too small or too large.
-        """
+        """Refuse a photograph that is too small or too large by its width and height."""
         shape = f'The photograph has {size[0]}x{size[1]} pixels (width x height)'
         if min(size) < SIDES[0] or max(size) > SIDES[1]:
             raise BadImageError(f'{shape}; each side may have {SIDES[0]} to {SIDES[1]}. Crop or resize it.')
@@ -65,16 +53,7 @@ class Limits:
 
 
 def open_upload(content: bytes, name: str = 'The file', formats: Sequence[str] = READABLE) -> Image.Image:
-    """Read the header of an image file.
-
-    Args:
-        content: The file.
-        name: What it is called in sentences.
-        formats: What it may be.
-
-    Raises:
-        BadImageError: It is none, or too large even for Pillow.
-    """
+    """Read the header of an image file, which errors call ``name``, in one of the formats."""
     try:
         with warnings.catch_warnings():
             # the limit here is the page's own
@@ -87,15 +66,7 @@ def open_upload(content: bytes, name: str = 'The file', formats: Sequence[str] =
 
 
 def read_upload(content: bytes, limits: Limits) -> Photo:
-    """Read a photograph from the bytes of its file; one that is too large is refused before it is unpacked.
-
-    Args:
-        content: The file.
-        limits: How large it may be.
-
-    Raises:
-        BadImageError: It cannot be used.
-    """
+    """Read a photograph from the bytes of its file; one that is too large is refused before it is decoded."""
     if len(content) > limits.megabytes * 1e6:
         raise BadImageError(
             f'The file has {len(content) / 1e6:.1f} megabytes; up to {limits.megabytes:g} are accepted. Make the '
@@ -109,22 +80,14 @@ def read_upload(content: bytes, limits: Limits) -> Photo:
     except BadImageError:
         raise
     except Exception as error:  # as above
-        raise BadImageError(f'The photograph cannot be read ({one_line(error)}).') from error
+        raise BadImageError(f'The photograph cannot be read ({describe_error(error)}).') from error
 
 
 def read_layer(path: Path, size: tuple[int, int]) -> np.ndarray:
-    """Read what is painted on a photograph; what is of another shape is refused before it is unpacked.
+    """Read what is painted on a photograph of some width and height: (H, W), true where there is paint.
 
-    Args:
-        path: A PNG, opaque where there is paint; smaller than the photograph where that was reduced for the screen. It
-            is brought to the photograph's size by nearest neighbour.
-        size: The photograph's width and height.
-
-    Returns:
-        (H, W), true where there is paint.
-
-    Raises:
-        BadImageError: It cannot be used.
+    The file is a PNG, opaque where there is paint; smaller than the photograph where that was reduced for the screen,
+    and brought to its size by nearest neighbour. What is of another shape is refused before it is decoded.
     """
     try:
         content = path.read_bytes()
@@ -147,14 +110,14 @@ def read_layer(path: Path, size: tuple[int, int]) -> np.ndarray:
     try:
         paint = image.getchannel('A').point(lambda alpha: 255 * (alpha > 127), '1')
     except Exception as error:  # as above
-        raise BadImageError(f'What was painted cannot be read ({one_line(error)}).') from error
+        raise BadImageError(f'What was painted cannot be read ({describe_error(error)}).') from error
     return np.asarray(paint.resize(size, Image.Resampling.NEAREST))
 
 
 def hole_of(
     photo: Photo, layers: Sequence[str], mask: str | None = None, invert: bool = False, grown: int = 0
 ) -> np.ndarray:
-    """The hole in a photograph: what is painted or masked, and what is transparent in the photograph itself.
+    """The hole in a photograph, (H, W): what is painted or masked, and what is transparent in the photograph itself.
 
     Args:
         photo: The photograph.
@@ -163,11 +126,8 @@ def hole_of(
         invert: As :func:`read_mask` takes it.
         grown: By how many pixels what is painted or masked grows.
 
-    Returns:
-        (H, W), true in the hole.
-
     Raises:
-        BadImageError: A layer cannot be used, there are too many, or nothing or everything is painted.
+        BadImageError: A file cannot be used, there are too many, or nothing or everything is painted.
     """
     if len(layers) > LAYERS:
         raise BadImageError(
@@ -190,18 +150,10 @@ def hole_of(
 
 
 def read_mask(content: bytes, size: tuple[int, int], invert: bool = False) -> np.ndarray:
-    """Read a mask that was sent as a file; what is of another size is refused before it is unpacked.
+    """Read a mask for a photograph of some width and height: (H, W), true in the hole.
 
-    Args:
-        content: The file, bright in the hole.
-        size: The photograph's width and height.
-        invert: Whether the mask is bright where the photograph is known.
-
-    Returns:
-        (H, W), true in the hole.
-
-    Raises:
-        BadImageError: It cannot be used.
+    The file is bright in the hole or, inverted, where the photograph is known; one of another size is refused before it
+    is decoded.
     """
     image = open_upload(content, 'The mask')
     # EXIF data may say that it is rotated
@@ -217,15 +169,7 @@ def read_mask(content: bytes, size: tuple[int, int], invert: bool = False) -> np
 
 
 def check_hole(photo: Photo, hole: np.ndarray | None) -> np.ndarray:
-    """Join a hole with what is transparent in the photograph itself.
-
-    Args:
-        photo: The photograph.
-        hole: (H, W), true in the hole; ``None`` for none.
-
-    Raises:
-        BadImageError: There is nothing or everything in it.
-    """
+    """Join a hole, (H, W) or ``None``, with what is transparent; ``BadImageError`` for nothing and for everything."""
     joined = transparent_in(photo)
     if hole is not None:
         joined |= hole
@@ -237,12 +181,7 @@ def check_hole(photo: Photo, hole: np.ndarray | None) -> np.ndarray:
 
 
 def view_of(photo: Photo, pixels: np.ndarray) -> Image.Image:
-    """An image to look at: upright, with 8 bits, not larger than a screen.
-
-    Args:
-        photo: The photograph, for its transparency and colour profile.
-        pixels: (H, W, 1) or (H, W, 3), of its size.
-    """
+    """An image to look at, of pixels (H, W, 1 or 3): upright, with 8 bits, not larger than a screen."""
     layers = [pixels, *([] if photo.alpha is None else [photo.alpha[..., None]])]
     layers = [(layer // 257).astype(np.uint8) if layer.dtype == np.uint16 else layer for layer in layers]
     joined = np.concatenate(layers, axis=2)
@@ -266,11 +205,9 @@ def mask_file(hole: np.ndarray) -> bytes:
 
 
 def filled_file(photo: Photo, pixels: np.ndarray) -> bytes:
-    """A PNG of the filled photograph: as its pixels lay in the file, with EXIF data and colour profile.
+    """A PNG of the filled photograph (H, W, 1 or 3), as its pixels lay in the file, with EXIF and colour profile.
 
-    Args:
-        photo: The photograph.
-        pixels: (H, W, 1) or (H, W, 3), of its size and type. Where the photograph was transparent, it is opaque now.
+    Where the photograph was transparent, it is opaque now.
     """
     alpha = None if photo.alpha is None else np.where(transparent_in(photo), np.uint8(255), photo.alpha)
     image = image_of(photo, pixels, alpha)

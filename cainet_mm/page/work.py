@@ -1,4 +1,4 @@
-"""Filling photographs with models that stay loaded, until it is done or nobody waits any more."""
+"""Filling photographs with models that stay loaded, until it is done or nobody waits for it."""
 
 import threading
 import time
@@ -20,7 +20,7 @@ LOADED = 4
 
 
 class StoppedError(Exception):
-    """Nobody waits for the result any more."""
+    """Nobody waits for the result."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Result:
     Attributes:
         pixels: (H, W, 1) or (H, W, 3), of the photograph's size and type.
         scales: Pictures of the model's scales, (H, W, 3), from the coarsest; empty for models that have none.
-        seconds: What it took.
+        seconds: How long it took.
     """
 
     pixels: np.ndarray
@@ -41,10 +41,7 @@ class Result:
 class WatchedModel:
     """An inpaintor that counts the windows it fills, can be stopped between them, and keeps pictures of its scales.
 
-    Args:
-        model: The inpaintor.
-        stop: Set when it shall stop.
-        on_windows: Called with the number of windows filled so far.
+    ``stop`` is set to stop it; ``on_windows`` is called with the number of windows filled so far.
     """
 
     def __init__(self, model: BaseModel, stop: threading.Event, on_windows: Callable[[int], None]) -> None:
@@ -56,11 +53,7 @@ class WatchedModel:
         self.windows = 0
 
     def test_step(self, data: dict) -> list[DataSample]:
-        """Predict, as the model does.
-
-        Raises:
-            StoppedError: It was to stop.
-        """
+        """Predict, as the model does, unless it was stopped."""
         if self.stop.is_set():
             raise StoppedError
         predictions = self.recorder.test_step(data)
@@ -70,11 +63,7 @@ class WatchedModel:
 
 
 class Workbench:
-    """Fills photographs, one at a time, and keeps none of them.
-
-    Args:
-        device: Where the models are.
-    """
+    """Fills photographs on a device, one at a time, and keeps none of them."""
 
     def __init__(self, device: str = 'cpu') -> None:
         self.device = device
@@ -90,14 +79,14 @@ class Workbench:
         stop: threading.Event,
         on_windows: Callable[[int], None],
     ) -> Result:
-        """Fill a photograph with one model.
+        """Fill the hole, (H, W), in a photograph with one model.
 
         Args:
             photo: The photograph.
-            hole: (H, W), true in the hole.
+            hole: True in the hole.
             choice: The model.
             refine: Whether large holes are filled again at finer scales.
-            stop: Set, by another thread, when nobody waits any more.
+            stop: Set, by another thread, when nobody waits for the result.
             on_windows: Called with the number of windows filled so far.
 
         Raises:

@@ -1,4 +1,4 @@
-"""Reading the weights of checkpoints, in one way everywhere, and loading them only where every key fits."""
+"""The one reader of checkpoints; weights are loaded only where every key fits."""
 
 import difflib
 from collections.abc import Iterable, Mapping
@@ -7,7 +7,8 @@ from pathlib import Path
 from mmengine.runner.checkpoint import CheckpointLoader, get_state_dict
 from torch import Tensor, nn
 
-from ..unpickling import WeightsError, describe_refusal
+from .errors import describe_error
+from .safe_loading import WeightsError, describe_refusal
 
 NAMES_SHOWN = 6
 # networks that losses keep in a model, such as MMagic's perceptual loss; nothing is learned in them
@@ -32,14 +33,14 @@ def read_checkpoint(source: str | Path) -> object:
     if '://' not in source and not Path(source).is_file():
         raise FileNotFoundError(f'The checkpoint {source!r} does not exist.')
     try:
-        # in silence: the errors name the file
+        # without MMEngine's log: the errors name the file
         return CheckpointLoader.load_checkpoint(source, map_location='cpu', logger='silent')
     except WeightsError:
         raise
     except TORCH_ERRORS as error:
         raise WeightsError(describe_refusal(source, error)) from error
     except Exception as error:  # an OSError without the file's name where it was cut off; of URLs there are many
-        reason = str(error) or type(error).__name__
+        reason = describe_error(error)
         if '://' in source:
             raise WeightsError(f'The checkpoint {source!r} cannot be fetched ({reason}).') from error
         raise WeightsError(
@@ -73,14 +74,10 @@ def read_weights(source: str | Path, prefix: str = '') -> dict[str, Tensor]:
 
 
 def weights_in(loaded: object, source: object) -> dict[str, Tensor]:
-    """Find the weights in what a checkpoint holds.
+    """Find the weights in the content of a checkpoint, which errors call ``source``.
 
     Accepted is a state dict, or a dict that has one as ``state_dict`` or ``generator``; the prefix ``module.`` that
-    ``DataParallel`` puts before every key is taken off.
-
-    Args:
-        loaded: The content.
-        source: What the checkpoint is called in sentences.
+    ``DataParallel`` puts before every key is removed.
 
     Raises:
         WeightsError: There are no weights.
@@ -108,11 +105,7 @@ def weights_in(loaded: object, source: object) -> dict[str, Tensor]:
 
 
 def load_strict(module: nn.Module, weights: Mapping[str, Tensor], source: str | Path) -> None:
-    """Load weights that have to fit a module, as :func:`fit_weights` says.
-
-    Raises:
-        WeightsError: They do not; the module is left as it was.
-    """
+    """Load weights that have to fit a module, as :func:`fit_weights` says; ``WeightsError`` leaves it as it was."""
     module.load_state_dict(fit_weights(module, weights, source))
 
 
@@ -126,7 +119,7 @@ def fit_weights(module: nn.Module, weights: Mapping[str, Tensor], source: str | 
     Args:
         module: What they are for.
         weights: By their names, such as :func:`read_weights` gives.
-        source: What the checkpoint is called in sentences.
+        source: What the checkpoint is called in messages.
 
     Returns:
         The weights under the names of the module, without those that it does not need.
@@ -159,7 +152,7 @@ def fit_weights(module: nn.Module, weights: Mapping[str, Tensor], source: str | 
 
 
 def load_part(model: nn.Module, part: str, checkpoint: str, prefix: str = '') -> None:
-    """Load a submodule's weights from those that a checkpoint has under a prefix; they have to fit key for key.
+    """Load a submodule's weights, key for key, from those that a checkpoint has under a prefix.
 
     Args:
         model: The model.
@@ -171,15 +164,11 @@ def load_part(model: nn.Module, part: str, checkpoint: str, prefix: str = '') ->
         FileNotFoundError: The checkpoint is a local path and nothing is there.
         ValueError: There is no such submodule; or the weights cannot be read, or do not fit.
     """
-    load_strict(find_part(model, part), read_weights(checkpoint, prefix), checkpoint)
+    load_strict(find_submodule(model, part), read_weights(checkpoint, prefix), checkpoint)
 
 
-def find_part(model: nn.Module, part: str) -> nn.Module:
-    """Get a submodule by its dotted name.
-
-    Raises:
-        ValueError: There is none of that name; the message has the nearest ones.
-    """
+def find_submodule(model: nn.Module, part: str) -> nn.Module:
+    """Get a submodule by its dotted name; the ``ValueError`` of a wrong one has the nearest names."""
     modules = dict(model.named_modules())
     if part not in modules:
         near = difflib.get_close_matches(part, modules, n=4, cutoff=0.0)
@@ -193,12 +182,7 @@ def shapes_of(weights: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
 
 
 def find_misfits(given: Mapping[str, tuple[int, ...]], wanted: Mapping[str, tuple[int, ...]]) -> list[str]:
-    """Say what keeps weights from fitting a module: phrases with the first few names; none where everything fits.
-
-    Args:
-        given: Shapes of the weights by their names.
-        wanted: Those of the module.
-    """
+    """Say why weights do not fit a module, by the shapes of both: phrases with the first few names of each fault."""
     faults = {
         'missing': [key for key in wanted if key not in given],
         'left over': [key for key in given if key not in wanted],
@@ -212,7 +196,7 @@ def find_misfits(given: Mapping[str, tuple[int, ...]], wanted: Mapping[str, tupl
 
 
 def enumerate_names(names: Iterable[str]) -> str:
-    """Join names for a sentence, the first few of many."""
+    """Join names for a message, the first few of many."""
     names = list(names)
     shown = ', '.join(names[:NAMES_SHOWN])
     return f'{shown} and {len(names) - NAMES_SHOWN} more' if len(names) > NAMES_SHOWN else shown

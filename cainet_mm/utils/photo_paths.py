@@ -1,4 +1,4 @@
-"""Where photographs are: the endings of their names, folders and lists of them; and how their files are opened."""
+"""Photographs on the disk: the endings of their names, folders and lists of them; and opening their files."""
 
 import hashlib
 import os
@@ -24,7 +24,7 @@ HIDDEN_FOLDERS = frozenset(('__MACOSX',))
 LABELLED = re.compile(
     rf'(?P<name>.+\.(?:{"|".join(ending[1:] for ending in IMAGE_ENDINGS)}))\s+(?:\d+|\(.*\))', re.IGNORECASE
 )
-# what stands after "ftyp" at the beginning of a file
+# what follows "ftyp" at the beginning of a file
 BRANDS = {
     **dict.fromkeys((b'avif', b'avis'), ('AVIF', 'Pillow 11.3 or later')),
     **dict.fromkeys((b'heic', b'heix', b'heim', b'heis', b'hevc', b'mif1', b'msf1'), ('HEIC', 'pillow-heif')),
@@ -35,15 +35,7 @@ LONGEST_NAME = 255
 
 @dataclass
 class Found:
-    """What is in a folder.
-
-    Attributes:
-        folder: The folder.
-        images: Files with the ending of an image, sorted.
-        others: Files with another ending.
-        hidden: Images and folders whose names begin with a dot, and those of ``HIDDEN_FOLDERS``; not looked into.
-        below: Folders that were not looked into, since only the folder itself was asked for.
-    """
+    """What is in a folder: sorted images, other files, hidden images and folders, folders that were not entered."""
 
     folder: Path
     images: list[Path] = field(default_factory=list)
@@ -52,17 +44,12 @@ class Found:
     below: list[Path] = field(default_factory=list)
 
     def left_alone(self) -> str | None:
-        """Say in a sentence what is no image; ``None`` where there is nothing else."""
+        """Describe what is no image; ``None`` where there is nothing else."""
         return say_left_alone([*self.others, *self.hidden], self.below)
 
 
 def say_left_alone(paths: Sequence[Path], below: Sequence[Path] = ()) -> str | None:
-    """Say in a sentence which files of a folder are no images; ``None`` where there are none.
-
-    Args:
-        paths: Files with other endings, and hidden images and folders.
-        below: Folders below that are not looked into.
-    """
+    """Describe files of a folder that are no images, and folders below that are not entered; ``None`` without any."""
     hidden = [path for path in paths if is_hidden(path.name)]
     others = [path for path in paths if not is_hidden(path.name)]
     parts = [
@@ -97,12 +84,12 @@ def find_files(
 
     Args:
         folder: The folder.
-        excluded: Folders, and files, that are not looked at; the folder itself, and those around it, have no effect.
-        recursive: Whether folders below it are looked into.
+        excluded: Folders and files that are left out; the folder itself, and those around it, have no effect.
+        recursive: Whether folders below it are entered.
         endings: Those of images, in lower case.
 
     Raises:
-        OSError: A folder cannot be read, whose files would be missing without a word.
+        OSError: A folder cannot be read; its files would be missing without notice.
     """
 
     def stop(error: OSError) -> None:
@@ -134,14 +121,7 @@ def find_files(
 
 
 def read_list(path: str | os.PathLike, backend_args: dict | None = None) -> list[str]:
-    """Read the lines of a list of names: UTF-8, with or without its mark, of any system; blank ones are left out.
-
-    Args:
-        path: The list.
-        backend_args: Of MMEngine's file back end.
-
-    Returns:
-        The lines, without blanks and tabs at their ends.
+    """Read the lines of a list of names: UTF-8, with or without a byte order mark; blank lines are left out.
 
     Raises:
         ValueError: It has another encoding.
@@ -164,12 +144,7 @@ def read_list(path: str | os.PathLike, backend_args: dict | None = None) -> list
 
 
 def read_names(path: str | os.PathLike, folder: str, backend_args: dict | None = None) -> list[str]:
-    """Read a list of images, with or without labels, as :func:`read_list` does and with :func:`name_in` for names.
-
-    Args:
-        path: The list.
-        folder: What its names are relative to.
-        backend_args: Of MMEngine's file back end; names are not looked up then.
+    """Read a list of images relative to a folder, with or without labels; the names are those of :func:`name_in`.
 
     Raises:
         ValueError: It has another encoding than UTF-8.
@@ -185,16 +160,8 @@ def name_in(folder: str, given: str, local: bool = True) -> str:
 
     ``a.jpg``, ``./a.jpg``, ``b/../a.jpg`` and ``FOLDER/a.jpg``, where that is an absolute path, are ``a.jpg``; and
     ``b\a.jpg``, unless there is a file of this very name, is ``b/a.jpg``. An absolute path that does not exist, such
-    as ``/a.jpg``, is one in the folder if it exists there.
-
-    Args:
-        folder: The folder; ``''`` for the current one.
-        given: The name.
-        local: Whether files can be looked up.
-
-    Returns:
-        The name; of an image outside of the folder it begins with ``..``, or is the absolute path where ``folder`` is
-        ``''``.
+    as ``/a.jpg``, is one in the folder if it exists there. The name of an image outside of the folder begins with
+    ``..``, or is the absolute path where the folder is ``''``. Where files are not ``local`` they are not looked up.
     """
 
     def exists(name: str) -> bool:
@@ -218,7 +185,7 @@ def name_in(folder: str, given: str, local: bool = True) -> str:
 
 
 def _relative(path: str, folder: str) -> str:
-    """The name in a folder of what has an absolute path, links of both followed where it lies outside otherwise."""
+    """The name in a folder of an absolute path; links of both are followed where it lies outside otherwise."""
     parent, name = os.path.split(path)
     try:
         relative = os.path.relpath(path, folder or '.')
@@ -238,9 +205,6 @@ def _real(folder: str) -> str:
 @contextmanager
 def open_image_file(path: str | os.PathLike) -> Iterator[Image.Image]:
     """Open an image file by Pillow, within a block.
-
-    Args:
-        path: The file.
 
     Raises:
         OSError: It cannot be read, or is no image. Of AVIF and HEIC, the message names the package that reads them.
@@ -276,12 +240,7 @@ def _add_heif() -> None:
 
 
 def short_name(stem: str, ending: str) -> str:
-    """Put a file's name together; the end of a stem that is too long for it becomes a digest of the whole stem.
-
-    Args:
-        stem: The name before the ending.
-        ending: The ending.
-    """
+    """Join a stem and an ending; the end of a stem that is too long becomes a digest of the whole stem."""
     content = os.fsencode(stem)
     room = LONGEST_NAME - len(os.fsencode(ending))
     if len(content) <= room:

@@ -319,7 +319,7 @@ def test_a_training_blames_the_mask_of_a_set_not_the_photograph(tmp_path):
     transform = Config.fromfile(ROOT / 'configs/_base_/masks/from_disk_256.py').draw_mask_from_disk
     transform.transforms[0].update(mask_list_file=str(tmp_path / 'set/masks.txt'), prefix=str(tmp_path / 'set'))
     photos = dict(type='PhotoDataset', data_root=str(tmp_path / 'photos'), pipeline=[dict(type='LoadPhoto'), transform])
-    dataset = DATASETS.build(dict(type='PositionedDataset', dataset=photos))
+    dataset = DATASETS.build(dict(type='ResumableDataset', dataset=photos))
     with pytest.raises(BadMaskError, match=r'The mask .*small\.png is 32x32 pixels and its photograph .*a\.png 64x80'):
         dataset[0, 0]
 
@@ -339,7 +339,7 @@ def test_so_are_masks_that_mmagic_loads_or_draws(tmp_path, mode):
         type='PhotoDataset', data_root=str(tmp_path / 'photos'),
         pipeline=[dict(type='LoadPhoto'), load, dict(type='GetMaskedImage'), dict(type='PackInputs')],
     )  # fmt: skip
-    trained = DATASETS.build(dict(type='PositionedDataset', dataset=photos))
+    trained = DATASETS.build(dict(type='ResumableDataset', dataset=photos))
     tested = DATASETS.build(dict(photos, test_mode=True))
     for dataset, place in ((trained, (0, 0)), (tested, 0)):
         with pytest.raises(BadMaskError, match=r'The mask .* for .*a\.png is 32x32 pixels and the image, .* 64x80'):

@@ -11,7 +11,7 @@ from conftest import ROOT
 from mmengine.config import Config
 from PIL import Image
 
-from cainet_mm.datasets import PhotoDataset, preparation
+from cainet_mm.datasets import PhotoDataset
 from cainet_mm.datasets.preparation import (
     LAYOUTS,
     Layout,
@@ -256,18 +256,6 @@ class TestWriting:
         with pytest.raises(PreparationError):
             prepare(SMALL, root)
         assert {path.name: path.read_text() for path in (root / 'lists').iterdir()} == before
-
-    def test_an_interruption_leaves_the_old_file_and_no_other(self, tmp_path, monkeypatch):
-        path = tmp_path / 'list.txt'
-        path.write_text('old')
-
-        def interrupt(*_):
-            raise KeyboardInterrupt
-
-        monkeypatch.setattr(Path, 'replace', interrupt)
-        with pytest.raises(KeyboardInterrupt):
-            preparation.write_whole(path, b'new')
-        assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [('list.txt', 'old')]
 
 
 @pytest.fixture

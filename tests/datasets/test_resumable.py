@@ -14,8 +14,8 @@ from mmengine.registry import DATASETS
 from mmengine.runner import Runner
 
 from cainet_mm.datasets import resumable
-from cainet_mm.datasets.resumable import PositionedDataset, PositionedSampler
-from cainet_mm.engine.loops import positioned
+from cainet_mm.datasets.resumable import ResumableDataset, ResumableSampler
+from cainet_mm.engine.loops import make_resumable
 
 
 @DATASETS.register_module()
@@ -38,7 +38,7 @@ class DrawnNumbers(BaseDataset):
 
 def make_loader(sampler='InfiniteSampler', batch_size=2, length=7, workers=0, shuffle=True, seed=3, start=0, **kwargs):
     loader = Runner.build_dataloader(
-        positioned(
+        make_resumable(
             dict(
                 dataset=dict(type='DrawnNumbers', length=length),
                 sampler=dict(type=sampler, shuffle=shuffle),
@@ -136,9 +136,9 @@ def test_an_epoch_without_a_batch_is_refused():
 
 @pytest.mark.parametrize('workers', [0, 1])
 def test_a_failing_pipeline_names_the_sample(workers):
-    dataset = PositionedDataset(dict(type='DrawnNumbers', failing=5))
+    dataset = ResumableDataset(dict(type='DrawnNumbers', failing=5))
     dataset.full_init()
-    sampler = PositionedSampler(dataset, dict(type='DefaultSampler', shuffle=False), batch_size=1)
+    sampler = ResumableSampler(dataset, dict(type='DefaultSampler', shuffle=False), batch_size=1)
     loader = torch.utils.data.DataLoader(dataset, 1, sampler=sampler, num_workers=workers)
     with pytest.raises(RuntimeError, match=r'Sample 5, photo_5\.png, could not .*ZeroDivisionError: the width is 0'):
         list(loader)
@@ -157,13 +157,13 @@ class BadFirst(BaseDataset):
 
 
 def test_a_pickled_copy_prepares_the_same():
-    dataset = PositionedDataset(dict(type='DrawnNumbers', length=9))
+    dataset = ResumableDataset(dict(type='DrawnNumbers', length=9))
     copy = pickle.loads(pickle.dumps(dataset))
     assert copy[5, 3] == dataset[5, 3]
 
 
 def test_the_sample_that_fails_in_the_place_of_a_bad_one_is_named():
-    dataset = PositionedDataset(dict(type='BadFirst'))
+    dataset = ResumableDataset(dict(type='BadFirst'))
     dataset.full_init()
     with pytest.raises(RuntimeError) as raised:
         dataset[0, 0]

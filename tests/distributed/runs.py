@@ -14,7 +14,7 @@ from mmengine.registry import MODELS, init_default_scope
 from torch import distributed, nn
 from torchvision.models import alexnet
 
-from cainet_mm.engine import SameBuffersHook
+from cainet_mm.engine import BroadcastBuffersHook
 from cainet_mm.evaluation import feature_metrics
 
 SMOKE = sorted((ROOT / 'configs/baselines/smoke').glob('*.py'))
@@ -50,7 +50,7 @@ def stage1_with_batch_norm(folder):
     answer = cases.train_stage1(steps=3, norm=dict(type='BN'))
     model = answer['model']
     trained = buffers_of(model)
-    SameBuffersHook().before_val_epoch(SimpleNamespace(model=model))
+    BroadcastBuffersHook().before_val_epoch(SimpleNamespace(model=model))
     parameters = {name: value.detach().clone() for name, value in model.named_parameters()}
     return dict(parameters=parameters, trained=trained, same=buffers_of(model))
 

@@ -467,7 +467,7 @@ class FillDisk(Hook):
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
         if batch_idx == 1:
-            (Path(runner.work_dir) / '.iter_2.pth.partial').symlink_to('/dev/full')
+            (Path(runner.work_dir) / f'.iter_2.{os.getpid()}.partial.pth').symlink_to('/dev/full')
 
 
 @pytest.mark.skipif(not Path('/dev/full').exists(), reason='no device /dev/full')
@@ -508,7 +508,7 @@ def test_the_best_checkpoint_is_removed_only_when_there_is_a_better_one(tmp_path
 def test_a_file_is_whole_or_not_there(tmp_path):
     path = tmp_path / 'folder' / 'file.pth'
     AtomicBackend().put(b'first', path)
-    (path.parent / '.file.pth.partial').symlink_to('/dev/full')
+    (path.parent / f'.file.{os.getpid()}.partial.pth').symlink_to('/dev/full')
     with pytest.raises(OSError, match='No space left'):
         AtomicBackend().put(b'second', path)
     assert path.read_bytes() == b'first'

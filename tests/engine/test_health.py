@@ -21,7 +21,7 @@ from mmengine.runner import Runner
 from mmengine.runner.checkpoint import CheckpointLoader
 
 from cainet_mm.engine import CollapseHook, CriticHook, FiniteHook, NonFiniteError, load_broken_batch
-from cainet_mm.engine.diagnostics import measure_spread
+from cainet_mm.engine.hooks.diagnostics import measure_spread
 
 RUNTIME = ROOT / 'configs' / '_base_' / 'default_runtime.py'
 PER_BATCH = 4
@@ -680,6 +680,7 @@ class TestCollapse:
         runner.iter = 7
         hook.after_train_iter(runner, 7, outputs=dict(loss=torch.tensor(1.0)))
         assert warnings[0].startswith('Iteration 8: the keys in the queue are nearly constant')
+        assert runner.message_hub.log_scalars == {'train/feature_spread': 0, 'train/feature_dimensions': 0}
 
     def test_a_loss_of_guessing_is_warned_of(self):
         runner, warnings = fake_runner(queue=torch.randn(8, 32), loss=math.log(33))
@@ -708,7 +709,7 @@ class TestCollapse:
 
 def fake_runner(queue=None, wrapped=False, weight=10.0, gan_type='wgan', **_):
     """As much of a runner as the hooks that warn need."""
-    model, warnings = torch.nn.Module(), []
+    model, warnings, logged = torch.nn.Module(), [], {}
     if queue is not None:
         model.register_buffer('queue', queue)
     model.loss_gp, model.loss_gan = SimpleNamespace(loss_weight=weight), SimpleNamespace(gan_type=gan_type)
@@ -716,6 +717,7 @@ def fake_runner(queue=None, wrapped=False, weight=10.0, gan_type='wgan', **_):
         model=MMFullyWrapped(model) if wrapped else model,
         iter=0,
         logger=SimpleNamespace(warning=warnings.append),
+        message_hub=SimpleNamespace(update_scalar=logged.__setitem__, log_scalars=logged),
         train_dataloader=SimpleNamespace(batch_size=4),
     )
     return runner, warnings
@@ -737,6 +739,7 @@ class TestCritic:
         for runner.iter in range(2):
             outputs = {name: torch.tensor(value) for name, value in log.items()}
             hook.after_train_iter(runner, runner.iter, dict(inputs=[torch.zeros(3, 10, 10)]), outputs)
+        self.logged = runner.message_hub.log_scalars
         return warnings
 
     good = dict(
@@ -781,6 +784,8 @@ class TestCritic:
         # means over image and window: estimate |400 - 300|, score (400 + 300) / 2, penalty 40 / 10
         assert 'slopes are off by 2 ' in warned and 'from outputs by 100,' in warned and 'drifted to 350 ' in warned
         assert 'adversarial term is 2.5 times' in warned
+        names = 'critic_estimate', 'critic_score', 'critic_slope_error', 'adversarial_share'
+        assert [self.logged[f'train/{name}'] for name in names] == pytest.approx([100, 350, 2, 2.5])
 
     def test_scores_of_other_critics_are_no_distances(self):
         log = self.good | dict(critic_real=-180.0, critic_fake=500.0)

@@ -1,4 +1,4 @@
-"""Runs that are told to go, and from their exit code to their job's place in the queue."""
+"""Runs that are preempted, and from their exit code to their job's place in the queue."""
 
 import os
 import re
@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 from torch.utils.data._utils import signal_handling
 
 from cainet_mm.engine.checkpointing import find_damage
-from cainet_mm.engine.preemption import REQUEUE_CODE, keep_signals_from_workers
+from cainet_mm.engine.signals import REQUEUE_CODE, keep_signals_from_workers
 
 
 @pytest.fixture

@@ -43,8 +43,8 @@ LEAST = dict(
     MultiScaleLoss=dict(loss=dict(type='DilatedTVLoss')),
     PhotoDataset=dict(data_root='photos'),
     PhotoMaskDataset=dict(data_root='photos', mask_root='masks'),
-    PositionedDataset=dict(dataset=dict(type='SamplePhotos')),
-    PositionedSampler=dict(dataset=[0], sampler=dict(type='DefaultSampler', shuffle=False), batch_size=1),
+    ResumableDataset=dict(dataset=dict(type='SamplePhotos')),
+    ResumableSampler=dict(dataset=[0], sampler=dict(type='DefaultSampler', shuffle=False), batch_size=1),
     RandomPlainPicture=dict(keys='gt', prob=0.5),
     RandomTint=dict(keys='gt'),
     SeededByImage=dict(transforms=[dict(type='LoadHole')]),
@@ -55,6 +55,8 @@ LEAST = dict(
     VGGPerceptualLoss=dict(layer_weights={'0': 1.0}, vgg_type='vgg16', pretrained=None),
     ViewEncoder=dict(encoder=ENCODER, form='view'),
 )
+# names of version 0.2
+LEAST.update(PositionedDataset=LEAST['ResumableDataset'], PositionedSampler=LEAST['ResumableSampler'])
 # of a run, whose runner builds them with its loader and its process group; and what takes a whole generator or critic
 OF_A_RUN = {'FeatureMatchingInpaintor', 'FusedGenerator', 'ResumableTrainLoop', 'SplitDistributedDataParallel'}
 # their weights are files that others publish

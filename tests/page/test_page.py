@@ -36,7 +36,7 @@ pytest.importorskip('gradio', reason='the page needs gradio')
 
 from starlette.testclient import TestClient  # noqa: E402
 
-from cainet_mm.page import Limits, Page, Workbench, app, application, find_models, is_loopback, server, work  # noqa: E402
+from cainet_mm.page import Limits, Page, Workbench, app, application, find_models, guard, is_loopback, server, work  # noqa: E402
 from cainet_mm.page.photos import hole_of, view_of  # noqa: E402
 
 OWN = 'http://localhost'
@@ -694,10 +694,10 @@ class TestSenders:
             assert join(client, page, page.fill, [file_data(own), painting, ['telea'], False]).status_code == 400
         bodies = (b'', b'no json', b'[' * 100_000, json.dumps(dict(path=str(outside))).encode('utf-16'))
         for body in bodies:
-            assert client.post(server.JOIN, content=body).status_code == 400
-        assert client.post(server.JOIN, content=bytes(server.ORDER + 1)).status_code == 413
+            assert client.post(guard.JOIN, content=body).status_code == 400
+        assert client.post(guard.JOIN, content=bytes(guard.ORDER + 1)).status_code == 413
         chunked = {'Transfer-Encoding': 'chunked', 'Content-Length': '2'}
-        for path in (server.UPLOAD, server.JOIN):
+        for path in (guard.UPLOAD, guard.JOIN):
             assert client.post(path, content=b'{}', headers=chunked).status_code == 413
 
     def test_what_was_uploaded_is_shown(self, page, client):
@@ -802,7 +802,7 @@ class TestWork:
         assert slow.most == 1 and slow.steps == app.WAITING + 1
 
     def test_files_are_deleted_after_a_while(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(server, 'CLEANING', (0.2, 2))
+        monkeypatch.setattr(guard, 'CLEANING', (0.2, 2))
         monkeypatch.setenv('GRADIO_TEMP_DIR', str(tmp_path))
         page = Page(Workbench())
         with TestClient(application(page), OWN) as client:
@@ -815,7 +815,7 @@ class TestWork:
             wait_for(lambda: not files_in(tmp_path), 10)
 
     def test_uploads_have_a_bound_in_total_and_the_oldest_make_room(self, page, client, sent, monkeypatch):
-        monkeypatch.setattr(server, 'KEPT', 2)
+        monkeypatch.setattr(guard, 'KEPT', 2)
         for path in files_in(sent):
             path.unlink()
         room, paths = 2 * (server.ROOM + server.ENVELOPE), []
@@ -829,23 +829,23 @@ class TestWork:
         assert 'choose it again' in outcome_of(client)['output']['data'][2]
 
     def test_uploads_at_once_have_the_bound_together(self, tmp_path):
-        guard, answers = server.Guard(None, str(tmp_path), 1000), []
+        guarded, answers = guard.Guard(None, str(tmp_path), 1000), []
 
         async def nest(scope, receive, send):
             await ask()
 
         async def ask():
             headers = [(b'host', b'localhost'), (b'content-length', b'1000')]
-            scope = dict(type='http', method='POST', path=server.UPLOAD, headers=headers)
+            scope = dict(type='http', method='POST', path=guard.UPLOAD, headers=headers)
 
             async def send(message):
                 answers.extend([message['status']] if 'status' in message else [])
 
-            await guard(scope, None, send)
+            await guarded(scope, None, send)
 
-        guard.app = nest
+        guarded.app = nest
         asyncio.run(ask())
-        assert answers == [503] and guard.coming == 0
+        assert answers == [503] and guarded.coming == 0
 
     def test_results_stay_as_long_as_there_is_room_and_the_newest_longest(self, tmp_path):
         for number in range(5):
@@ -853,9 +853,9 @@ class TestWork:
             path.parent.mkdir()
             path.write_bytes(bytes(100))
             os.utime(path, (time.time() - 10 + number,) * 2)
-        server.delete_files(tmp_path, 8.5, 1000)
+        guard.delete_files(tmp_path, 8.5, 1000)
         assert {path.parent.name for path in files_in(tmp_path)} == {'folder-2', 'folder-3', 'folder-4'}
-        server.delete_files(tmp_path, 3600, 250)
+        guard.delete_files(tmp_path, 3600, 250)
         assert {path.parent.name for path in files_in(tmp_path)} == {'folder-3', 'folder-4'}
 
     def test_a_result_that_had_to_make_room_is_left_out_of_the_list(self, page, tmp_path, monkeypatch):

@@ -10,7 +10,7 @@ from mmengine.config import Config
 from safetensors.torch import load_file
 
 from cainet_mm.apis import load_model, publish
-from cainet_mm.engine import FittingWeightsHook
+from cainet_mm.engine import StrictLoadHook
 from cainet_mm.utils.checkpoint_io import WeightsError, read_weights
 
 
@@ -101,7 +101,7 @@ def test_the_log_says_what_becomes_of_the_critic(model_has, file_has, said):
     logged = []
     logger = SimpleNamespace(info=logged.append)
     runner = SimpleNamespace(model=model, _resume=False, _load_from='a.pth', cfg=Config(), logger=logger)
-    hook = FittingWeightsHook()
+    hook = StrictLoadHook()
     checkpoint = dict(state_dict=given)
     hook.after_load_checkpoint(runner, checkpoint)
     assert checkpoint['state_dict'].keys() == model.state_dict().keys()

@@ -16,7 +16,7 @@ import torch
 from mmengine.logging import HistoryBuffer
 from mmengine.runner.checkpoint import CheckpointLoader
 
-from cainet_mm import unpickling
+from cainet_mm.utils import safe_loading
 from cainet_mm.utils.checkpoint_io import read_checkpoint
 
 
@@ -24,8 +24,8 @@ from cainet_mm.utils.checkpoint_io import read_checkpoint
 def stack(request, monkeypatch):
     """Each test is run as torch 2.6 and later read, where this is one of them, and as earlier ones do."""
     if request.param == 'restricted':
-        monkeypatch.setattr(unpickling, 'TORCH_IS_STRICT', False)
-    elif not unpickling.TORCH_IS_STRICT:
+        monkeypatch.setattr(safe_loading, 'TORCH_IS_STRICT', False)
+    elif not safe_loading.TORCH_IS_STRICT:
         pytest.skip('this torch has no restricted mode that knows training checkpoints')
 
 
@@ -205,8 +205,8 @@ def test_other_threads_read_as_ever_meanwhile(tmp_path):
     witness = tmp_path / 'ran'
     torch.save(Creates(witness), tmp_path / 'x.pth')
     before = torch.load
-    with unpickling._restricted_torch_load():
-        with unpickling._restricted_torch_load():
+    with safe_loading._restricted_torch_load():
+        with safe_loading._restricted_torch_load():
             pass
         other = threading.Thread(target=lambda: torch.load(tmp_path / 'x.pth', weights_only=False))
         other.start()
@@ -223,13 +223,13 @@ def test_torch_s_own_switches(tmp_path, monkeypatch):
     witness = tmp_path / 'ran'
     torch.save(Creates(witness), tmp_path / 'x.pth')
     torch.save(dict(weight=torch.ones(2)), tmp_path / 'weights.pth')
-    monkeypatch.setenv(unpickling.FORCED_STRICT, '1')
+    monkeypatch.setenv(safe_loading.FORCED_STRICT, '1')
     assert read_checkpoint(tmp_path / 'weights.pth')['weight'].tolist() == [1, 1]
-    monkeypatch.setenv(unpickling.FORCED_OPEN, '1')
+    monkeypatch.setenv(safe_loading.FORCED_OPEN, '1')
     with pytest.raises((ValueError, RuntimeError)):
         CheckpointLoader.load_checkpoint(str(tmp_path / 'x.pth'))
     assert not witness.exists()
-    monkeypatch.delenv(unpickling.FORCED_STRICT)
+    monkeypatch.delenv(safe_loading.FORCED_STRICT)
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')
         CheckpointLoader.load_checkpoint(str(tmp_path / 'x.pth'))

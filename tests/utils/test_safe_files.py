@@ -17,11 +17,11 @@ from mmengine.registry import HOOKS, MODELS, RUNNERS
 from mmengine.runner import Runner
 from mmengine.runner.checkpoint import CheckpointLoader
 
-from cainet_mm import unpickling
 from cainet_mm.apis import load_model, publish
 from cainet_mm.evaluation.feature_metrics import load_inception, load_lpips
 from cainet_mm.inference import zoo
 from cainet_mm.inference.published import read_published_config
+from cainet_mm.utils import _legacy_torch, safe_loading
 from cainet_mm.utils.checkpoint_io import load_part, read_checkpoint, read_weights
 
 
@@ -181,7 +181,7 @@ def test_command_lines_refuse_in_a_sentence(malicious, witness, tmp_path):
 
 def read_restricted(path):
     """As before torch 2.6, with any torch."""
-    return torch.load(path, map_location='cpu', pickle_module=unpickling._PICKLE, weights_only=False)
+    return torch.load(path, map_location='cpu', pickle_module=_legacy_torch.PICKLE, weights_only=False)
 
 
 READERS = {'torch': read_checkpoint, 'restricted': read_restricted}
@@ -248,7 +248,7 @@ def test_a_state_is_given_to_nothing_that_all_share(tmp_path):
     before = dict(vars(HistoryBuffer))
     content = b'\x80\x02cmmengine.logging.history_buffer\nHistoryBuffer\n}U\x04evilK\x01s\x86b.'.replace(b'}', b'N}')
     with pytest.raises(pickle.UnpicklingError, match='given a state'):
-        unpickling.RestrictedUnpickler(__import__('io').BytesIO(content)).load()
+        _legacy_torch.RestrictedUnpickler(__import__('io').BytesIO(content)).load()
     assert dict(vars(HistoryBuffer)) == before
 
 
@@ -261,7 +261,7 @@ def test_files_that_are_no_checkpoints_are_named(content, tmp_path):
 
 
 def test_torch_is_as_it_was_after_a_checkpoint_was_read(tmp_path, monkeypatch):
-    monkeypatch.setattr(unpickling, 'TORCH_IS_STRICT', False)
+    monkeypatch.setattr(safe_loading, 'TORCH_IS_STRICT', False)
     torch.save(dict(weight=torch.ones(2)), tmp_path / 'weights.pth')
     before = torch.load
     assert read_checkpoint(tmp_path / 'weights.pth')['weight'].tolist() == [1, 1]
@@ -270,12 +270,12 @@ def test_torch_is_as_it_was_after_a_checkpoint_was_read(tmp_path, monkeypatch):
 
 def test_the_restricted_way_is_taken_by_mmengine_s_loader_before_torch_2_6(malicious, witness, monkeypatch):
     """What the older stack does, on this one: torch.load is open as such."""
-    monkeypatch.setattr(unpickling, 'TORCH_IS_STRICT', False)
-    with pytest.raises(unpickling.UnsafeCheckpointError, match='it asks for'):
+    monkeypatch.setattr(safe_loading, 'TORCH_IS_STRICT', False)
+    with pytest.raises(safe_loading.UnsafeCheckpointError, match='it asks for'):
         CheckpointLoader.load_checkpoint(str(malicious), map_location='cpu')
     assert not witness.exists()
     # torch's own switch for those who want it open
-    monkeypatch.setenv(unpickling.FORCED_OPEN, '1')
+    monkeypatch.setenv(safe_loading.FORCED_OPEN, '1')
     CheckpointLoader.load_checkpoint(str(malicious), map_location='cpu')
     assert witness.exists()
 

@@ -124,7 +124,7 @@ class TestTools:
 
 def test_training_begins_with_part_of_a_checkpoint_only_where_the_config_says_so(model):
     built, _, _ = model
-    hook = HOOKS.build(dict(type='FittingWeightsHook'))
+    hook = HOOKS.build(dict(type='StrictLoadHook'))
     for partial, resume in ((False, False), (False, True), (True, True), (True, False)):
         runner = SimpleNamespace(
             model=built, _resume=resume, _load_from='part.pth', cfg=Config(dict(load_from_partial=partial))

@@ -1,4 +1,4 @@
-"""How models are put between processes, where MMEngine's ways do not do."""
+"""Distributed training of models whose parts are called one by one."""
 
 from collections.abc import Sequence
 

@@ -1,40 +1,31 @@
-"""What a run does when it is told to go."""
+"""A checkpoint on preemption."""
 
 import signal
 import sys
-from collections.abc import Callable, Sequence
-from functools import partial
-from typing import TypeVar
+from collections.abc import Sequence
 
 import torch
 from mmengine.dist import all_reduce, barrier, get_world_size
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
-from torch.utils.data import DataLoader
 
-from ..datasets.resumable import PREEMPTION_SIGNALS, obey_parent_alone
-from .checkpointing import wrappers_of
-from .workers import loaders_of
-
-# EX_TEMPFAIL of sysexits.h: try again
-REQUEUE_CODE = 75
-
-Result = TypeVar('Result')
+from ..optim_wrappers import wrappers_of
+from ..signals import REQUEUE_CODE, keep_signals_from_workers
+from ..workers import loaders_of
 
 
 @HOOKS.register_module()
 class SaveOnSignalHook(Hook):
-    """Saves a checkpoint and ends the run when a signal says that the machine is needed otherwise.
+    """Saves a checkpoint and ends the run when a signal says that it is preempted.
 
     Clusters send SIGTERM, or the signal that a job asked for (``sbatch --signal``), some time before they kill. The
-    iteration is finished, a checkpoint saved, and the process exits with a code by which a script knows to put the job
-    into the queue again; ``tools/slurm_train.sh`` does. Several processes agree first, whichever of them got the
-    signal, and all stay until the checkpoint is written; where gradients are summed up over iterations, they save at
-    the next iteration without such a sum, as each has one of its own. Workers of the data loaders, which get the
-    signal, too, leave it to the main process. A run without a ``CheckpointHook`` that counts iterations has nothing to
-    go on from: it ends with the code of a process that the signal killed. A signal after the last iteration changes
-    nothing any more.
+    iteration is finished, a checkpoint saved, and the process exits with a code by which a script knows to requeue the
+    job; ``tools/slurm_train.sh`` does. Several processes agree first, whichever of them got the signal, and all stay
+    until the checkpoint is written; where gradients are accumulated, they save at the next iteration without a sum of
+    gradients, as each process has one of its own. Workers of the data loaders leave the signal to the main process.
+    A run without a ``CheckpointHook`` that counts iterations has nothing to resume from: it exits with the code of a
+    process that the signal killed. A signal after the last iteration has no effect.
 
     Args:
         signals: Names of the signals.
@@ -66,7 +57,7 @@ class SaveOnSignalHook(Hook):
         self._handlers: dict[signal.Signals, object] = {}
 
     def before_train(self, runner: Runner) -> None:
-        """Listen, and have workers that start from now on leave the signals to this process."""
+        """Set the signal handlers, and have workers that start from now on leave the signals to this process."""
         savers = (hook for hook in runner.hooks if isinstance(hook, CheckpointHook) and not hook.by_epoch)
         self._saver = next(savers, None)
         self._handlers = {number: signal.signal(number, self._note) for number in self.signals}
@@ -75,7 +66,7 @@ class SaveOnSignalHook(Hook):
                 keep_signals_from_workers(loader)
 
     def after_run(self, runner: Runner) -> None:
-        """Listen no more."""
+        """Restore the signal handlers."""
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
 
@@ -83,7 +74,6 @@ class SaveOnSignalHook(Hook):
         self.received = signal.Signals(number).name
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch=None, outputs=None) -> None:
-        """Save and exit, where a signal has come."""
         if not self._is_time(runner):
             return
         step = runner.iter + 1
@@ -94,7 +84,7 @@ class SaveOnSignalHook(Hook):
         elif not (self._saver.last_ckpt or '').endswith(self._saver.filename_tmpl.format(step)):
             self._saver._save_checkpoint(runner)
         runner.logger.warning(
-            f'{self.received or "Another process was told to go"} at iteration {step}: exits with code {code}. {advice}'
+            f'{self.received or "Another process was preempted"} at iteration {step}: exits with code {code}. {advice}'
         )
         self.after_run(runner)
         # A launcher ends all processes once one of them has ended, be the first one still writing.
@@ -105,47 +95,10 @@ class SaveOnSignalHook(Hook):
         if get_world_size() == 1:
             return self.received is not None
         if not self._agreed and (runner.iter + 1) % self.interval == 0:
-            told = torch.tensor(float(self.received is not None))
-            all_reduce(told, 'max')
-            self._agreed = bool(told)
+            received = torch.tensor(float(self.received is not None))
+            all_reduce(received, 'max')
+            self._agreed = bool(received)
         # a checkpoint has no room for the sums of every process
         return self._agreed and not any(
             wrapper._inner_count % wrapper._accumulative_counts for _, wrapper in wrappers_of(runner)
         )
-
-
-def keep_signals_from_workers(loader: DataLoader) -> None:
-    """Have the workers of a data loader leave the signals of a cluster to their parent.
-
-    Args:
-        loader: The data loader; its workers have not started.
-    """
-    loader.worker_init_fn = ObedientWorker(loader.worker_init_fn)
-    # torch has no public name for what starts them
-    loader._get_iterator = partial(_start_with_signals_blocked, loader._get_iterator)
-
-
-def _start_with_signals_blocked(start: Callable[[], Result]) -> Result:
-    """Start processes that have the signals blocked from their first moment on: one may come before they are ready."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, PREEMPTION_SIGNALS)
-    try:
-        return start()
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-class ObedientWorker:
-    """Starts a worker of a data loader that leaves the signals of a cluster to its parent.
-
-    Args:
-        start: What else is done when a worker starts, given its number.
-    """
-
-    def __init__(self, start: Callable[[int], object] | None) -> None:
-        self.start = start
-
-    def __call__(self, worker: int) -> None:
-        """Start the worker of that number."""
-        obey_parent_alone()
-        if self.start is not None:
-            self.start(worker)

@@ -1,4 +1,4 @@
-"""What a model is validated and tested on: batches of images of differing sizes, and only images with a hole."""
+"""Validation and test on images of differing sizes, and on images with a hole only."""
 
 from collections.abc import Callable
 
@@ -6,20 +6,13 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
-from ..datasets.errors import BadImageError
+from ...datasets.errors import BadImageError
 
 Step = Callable[[dict], list]
 
 
 def by_size(step: Step) -> Step:
-    """Let a model's step take a batch whose images differ in size, which cannot be one tensor, image by image.
-
-    Args:
-        step: The model's ``val_step`` or ``test_step``.
-
-    Returns:
-        A step that gives the same predictions, in their order.
-    """
+    """A step that passes a batch of images of differing sizes, which cannot be one tensor, on image by image."""
 
     def step_by_size(batch: dict) -> list:
         inputs = batch.get('inputs') if isinstance(batch, dict) else None
@@ -32,14 +25,7 @@ def by_size(step: Step) -> Step:
 
 
 def with_holes(step: Step) -> Step:
-    """Let a model's step refuse images without a hole, which come back as they were: their PSNR is infinite.
-
-    Args:
-        step: The model's ``test_step``.
-
-    Returns:
-        A step that raises :class:`BadImageError`, which names the image.
-    """
+    """A step that raises :class:`BadImageError` for an image without a hole, whose PSNR would be infinite."""
 
     def step_with_holes(batch: dict) -> list:
         samples = batch.get('data_samples') if isinstance(batch, dict) else None
@@ -47,7 +33,7 @@ def with_holes(step: Step) -> Step:
             mask = getattr(sample, 'mask', None)
             if mask is not None and not (mask > 0).any():
                 raise BadImageError(
-                    f'The image {sample.metainfo.get("gt_path", "")} has no hole, and so no figures; give it a mask '
+                    f'The image {sample.metainfo.get("gt_path", "")} has no hole, and so no metrics; give it a mask '
                     'with one, or take it out of the test set.'
                 )
         return step(batch)
@@ -59,11 +45,10 @@ def with_holes(step: Step) -> Step:
 class EvaluationStepsHook(Hook):
     """Lets a model be validated on images of differing sizes, and tested only on images that have a hole.
 
-    The tools register it by themselves. It acts when the run begins: a strategy of MMEngine's ``FlexibleRunner`` has
+    The tools register it. It acts when the run begins: a strategy of MMEngine's ``FlexibleRunner`` has
     no model before.
     """
 
     def before_run(self, runner: Runner) -> None:
-        """Wrap the steps of the model, or of its wrapper."""
         model = runner.model
         model.val_step, model.test_step = by_size(model.val_step), with_holes(by_size(model.test_step))

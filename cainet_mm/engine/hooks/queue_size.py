@@ -1,0 +1,46 @@
+"""The size of stage 1's queue beside that of a batch."""
+
+from mmengine.dataset import InfiniteSampler
+from mmengine.dist import get_world_size
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
+from mmengine.runner import Runner
+from torch.utils.data import DataLoader
+
+from ...datasets.resumable import ResumableSampler
+from ...utils.dist import unwrap_model
+
+
+@HOOKS.register_module()
+class QueueFitsBatchHook(Hook):
+    """Stops stage 1 at its start when its batches do not divide the queue.
+
+    :class:`SiameseMoCo` refuses such a batch when it meets one; the smaller last batch of an epoch comes late.
+    """
+
+    def before_train(self, runner: Runner) -> None:
+        check_queue_fits(unwrap_model(runner.model).queue_len, runner.train_dataloader, get_world_size())
+
+
+def check_queue_fits(queue_len: int, loader: DataLoader, world_size: int) -> None:
+    """Refuse a data loader whose batches, in so many processes, do not divide a queue of so many keys.
+
+    Raises:
+        ValueError: The global batch size does not divide ``queue_len``, or an epoch ends with a smaller batch.
+    """
+    batch_size = loader.batch_size * world_size
+    if queue_len % batch_size:
+        raise ValueError(
+            f'The queue of {queue_len} keys is not divided by the global batch of {batch_size} '
+            f'({loader.batch_size} in each of {world_size} processes). Choose a queue_len that is a multiple of it, '
+            f'such as {max(1, round(queue_len / batch_size)) * batch_size}.'
+        )
+    sampler = loader.sampler.sampler if isinstance(loader.sampler, ResumableSampler) else loader.sampler
+    if isinstance(sampler, InfiniteSampler) or loader.drop_last:
+        return
+    remainder = len(loader.sampler) % loader.batch_size
+    if remainder:
+        raise ValueError(
+            f'The last batch of an epoch would have {remainder} samples instead of {loader.batch_size} and leave the '
+            'queue uneven. Set drop_last=True in train_dataloader, or use an InfiniteSampler.'
+        )
