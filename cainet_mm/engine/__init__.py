@@ -20,6 +20,7 @@ from .hooks import (
 from .loops import ResumableTrainLoop
 from .model_wrappers import SplitDistributedDataParallel
 from .optim_wrappers import CPUAmpOptimWrapper
+from .pictures import TrainingPicturesHook
 from .preemption import SaveOnSignalHook
 from .testing import EvaluationStepsHook
 from .workers import run_with_watched_workers
@@ -48,6 +49,7 @@ __all__ = [
     'SplitDistributedDataParallel',
     'StepStateHook',
     'TrainingError',
+    'TrainingPicturesHook',
     'TrainingTimeHook',
     'load_broken_batch',
     'run_with_watched_workers',
