@@ -2,6 +2,8 @@
 
 import base64
 import io
+import math
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -86,11 +88,12 @@ def as_table(header: Sequence[str], rows: Sequence[Sequence[str]], best: bool = 
 
 
 def as_cell(text: str) -> dict:
-    """A cell's figure, interval, and value to sort by (``None`` without)."""
+    """A cell's figure, interval, and value to sort by (``None`` without, and for NaN)."""
     figure, _, interval = text.partition(' ')
     plain = figure.strip('*')
     try:
-        value = float(plain)
+        # JavaScript has another word for infinity
+        value = None if math.isnan(float(plain)) else min(float(plain), sys.float_info.max)
     except ValueError:
         value = None
     return dict(figure=plain, interval=interval, value=value, bold=plain != figure, best=False)

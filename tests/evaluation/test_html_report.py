@@ -70,6 +70,13 @@ def test_figures_and_intervals_are_those_of_the_tables_and_the_best_is_marked(pa
     assert re.search(r'class="bold"><b>-12\.50</b>', text)
 
 
+@pytest.mark.parametrize(('text', 'best'), [('inf', 'b'), ('nan', 'a'), ('failed', 'a'), ('', 'a')])
+def test_best_is_found_beside_what_is_no_number(text, best):
+    table = html_report.as_table(['method', 'PSNR ↑'], [['a', '9.50 (9.00 to 10.00)'], ['b', text], ['c', '2.00']])
+    assert [row[0] for row in table['rows'] if row[1]['best']] == [best]
+    assert all(row[1]['value'] is None or math.isfinite(row[1]['value']) for row in table['rows'])
+
+
 def test_names_are_text(page):
     class Tags(HTMLParser):
         found = []
