@@ -99,7 +99,7 @@ setup(
     # beside the package, whose import takes seconds
     py_modules=['cainet_cli'],
     entry_points={'console_scripts': ['cainet = cainet_cli:main']},
-    package_data={'cainet_mm': ['py.typed', 'weights/*']},
+    package_data={'cainet_mm': ['py.typed', 'weights/*', 'evaluation/*.html']},
     # mmcv is missing on purpose: naming mmcv or mmcv-lite would install it over the other, where that one is present.
     install_requires=read_requirements('runtime.txt') + read_requirements('mminstall.txt'),
     extras_require=make_extras(),

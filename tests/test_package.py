@@ -581,7 +581,8 @@ class TestWheel:
         assert 'README.md' in shipped
 
     def test_type_checkers_and_the_shell_find_it(self, unpacked_wheel):
-        assert {'cainet_mm/py.typed', 'cainet_cli.py', 'cainet_mm/__main__.py'} <= list_files(unpacked_wheel)
+        files = {'cainet_mm/py.typed', 'cainet_cli.py', 'cainet_mm/__main__.py', 'cainet_mm/evaluation/report.html'}
+        assert files <= list_files(unpacked_wheel)
         (distribution,) = metadata.distributions(path=[str(unpacked_wheel)])
         (script,) = distribution.entry_points.select(group='console_scripts')
         assert (script.name, script.value) == ('cainet', 'cainet_cli:main')

@@ -7,9 +7,10 @@ they are drawn, the same in every run). Each method brings a config for its mode
 checkpoint; or MODEL, the name of a network, such as cainet-photos. A method that fails gets a row that says so, and the
 others go on; the exit status is then 1.
 
-OUT_DIR receives table.md and table.csv (every figure with its 95 % bootstrap interval over the images, by kind of masks
-and by size of the hole, and its difference to the reference), images.csv (every image), costs.md and costs.csv,
-report.json (all of it, and what was compared), montage.png, zooms.png (at the borders of holes) and plot.png.
+OUT_DIR receives report.html (tables and images in one file, for the browser), table.md and table.csv (every figure with
+its 95 % bootstrap interval over the images, by kind of masks and by size of the hole, and its difference to the
+reference), images.csv (every image), costs.md and costs.csv, report.json (all of it, and what was compared),
+montage.png, zooms.png (at the borders of holes) and plot.png.
 """
 
 import argparse
@@ -234,7 +235,7 @@ def main():
     from mmengine.registry import init_default_scope
 
     from cainet_mm.apis import config_of_folder, kinds_of, read_config
-    from cainet_mm.evaluation import summarise, write_costs, write_images, write_json, write_report
+    from cainet_mm.evaluation import summarise, write_costs, write_html, write_images, write_json, write_report
 
     try:
         args.method = [with_files(*method) for method in args.method]
@@ -272,14 +273,16 @@ def main():
     cost_table = write_costs(costs, args.out_dir)
     methods = {name: describe(files) for name, *files in args.method}
     versions = dict(cainet_mm=cainet_mm.__version__, torch=torch.__version__)
-    write_json(
-        dict(data=args.data, methods=methods, reference=reference, failures=failures, versions=versions,
-             figures=records, costs=costs),
-        args.out_dir / 'report.json',
+    report = dict(
+        data=args.data, methods=methods, reference=reference, failures=failures, versions=versions, figures=records,
+        costs=costs,
     )  # fmt: skip
+    write_json(report, args.out_dir / 'report.json')
+    write_html(report, results, notes, args.out_dir / 'report.html')
     print(f'\n{shown}\n{cost_table}')
     for line in missing:
         print(line)
+    print(f'Report:  {args.out_dir / "report.html"} (for the browser: tables that sort, images to lay over each other)')
     print(f'Tables:  {args.out_dir / "table.md"} (with intervals), costs.md, table.csv, images.csv, report.json')
     if args.pictures:
         write_pictures(results, records, args.out_dir)

@@ -2,6 +2,7 @@
 
 from .feature_metrics import LPIPS, InceptionFID
 from .figures import border_window, make_montage, write_montage, write_plot
+from .html_report import write_html
 from .metrics import HoleMAE, HolePSNR, HoleSSIM
 from .reports import summarise, write_costs, write_images, write_json, write_report
 from .statistics import mean_interval, paired_difference
@@ -20,6 +21,7 @@ __all__ = [
     'paired_difference',
     'summarise',
     'write_costs',
+    'write_html',
     'write_images',
     'write_json',
     'write_montage',

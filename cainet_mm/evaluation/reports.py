@@ -124,14 +124,14 @@ def write_report(
             chosen = [entry for entry in records if (entry['masks'], entry['image']) == (masks, image)]
             over_all = [entry for entry in chosen if entry['holes'] == ALL_HOLES]
             parts.append(f'## {masks.capitalize()} masks, {image} images ({meaning})\n')
-            parts.append(figure_table(over_all, with_interval, failures))
+            parts.append(markdown_table(*figure_rows(over_all, with_interval, failures)))
             if image == 'composed':
-                shown.append(f'{masks} masks\n{figure_table(over_all, plain, failures)}')
+                shown.append(f'{masks} masks\n{markdown_table(*figure_rows(over_all, plain, failures))}')
             if reference is not None and any(not math.isnan(entry['difference']) for entry in over_all):
                 parts.append(f'Difference to {reference} on the same images (bold: its interval excludes 0)\n')
-                parts.append(figure_table(over_all, as_difference, (), leave_out=(reference, 'FID')))
+                parts.append(markdown_table(*figure_rows(over_all, as_difference, (), leave_out=(reference, 'FID'))))
             parts.append('PSNR in the hole, by the share of the image that is hole (number of images)\n')
-            parts.append(bucket_table([entry for entry in chosen if entry['figure'] == 'HolePSNR']))
+            parts.append(markdown_table(*bucket_rows([entry for entry in chosen if entry['figure'] == 'HolePSNR'])))
     (folder / 'table.md').write_text('\n'.join(parts), encoding='utf-8')
     return '\n'.join(shown)
 
@@ -160,13 +160,13 @@ def as_difference(entry: dict, digits: int) -> str:
     return f'{text} ({entry["difference_low"]:+.{digits}f} to {entry["difference_high"]:+.{digits}f})'
 
 
-def figure_table(
+def figure_rows(
     records: Sequence[dict],
     cell: Callable[[dict, int], str],
     failures: Collection[str],
     leave_out: Sequence[str | None] = (),
-) -> str:
-    """A row per method, those that failed included, and a column per figure."""
+) -> tuple[list[str], list[list[str]]]:
+    """Headings, and a row per method, those that failed included, with a column per figure."""
     columns = [
         column
         for column in FIGURES
@@ -179,11 +179,11 @@ def figure_table(
             entries = [(cells.get((method, name)), digits) for name, _, digits in columns]
             rows.append([method, *('' if entry is None else cell(entry, digits) for entry, digits in entries)])
     rows += [[method, 'failed', *[''] * (len(columns) - 1)][: len(columns) + 1] for method in failures]
-    return markdown_table(['method', *(heading for _, heading, _ in columns)], rows)
+    return ['method', *(heading for _, heading, _ in columns)], rows
 
 
-def bucket_table(records: Sequence[dict]) -> str:
-    """A row per method, a column per range of hole sizes that occurs."""
+def bucket_rows(records: Sequence[dict]) -> tuple[list[str], list[list[str]]]:
+    """Headings, and a row per method with a column per range of hole sizes that occurs."""
     names = [bucket_name(low, high) for low, high in BUCKETS]
     counts = {entry['holes']: entry['images'] for entry in records}
     columns = [name for name in names if name in counts]
@@ -192,7 +192,7 @@ def bucket_table(records: Sequence[dict]) -> str:
         [method, *(with_interval(cells[method, name], 2) if (method, name) in cells else '' for name in columns)]
         for method in dict.fromkeys(entry['method'] for entry in records)
     ]
-    return markdown_table(['method', *(f'{name} ({counts[name]})' for name in columns)], rows)
+    return ['method', *(f'{name} ({counts[name]})' for name in columns)], rows
 
 
 def write_costs(costs: Mapping[str, Mapping[str, float]], folder: Path) -> str:
@@ -212,20 +212,23 @@ def write_costs(costs: Mapping[str, Mapping[str, float]], folder: Path) -> str:
             [name, cost['parameters'], cost['multiply_adds'], cost['milliseconds'], *cost['size']]
             for name, cost in costs.items()
         )
-    table = markdown_table(
-        ['method', 'million parameters', 'giga multiply-adds', 'ms per image'],
-        [
-            [
-                name,
-                f'{cost["parameters"] / 1e6:.2f}' if cost['parameters'] else '-',
-                f'{cost["multiply_adds"] / 1e9:.2f}' if cost['parameters'] else '-',
-                f'{cost["milliseconds"]:.1f}',
-            ]
-            for name, cost in costs.items()
-        ],
-    )
+    table = markdown_table(*cost_rows(costs))
     (folder / 'costs.md').write_text(table, encoding='utf-8')
     return table
+
+
+def cost_rows(costs: Mapping[str, Mapping[str, float]]) -> tuple[list[str], list[list[str]]]:
+    """Headings, and a row per method with what its answer to one image takes."""
+    rows = [
+        [
+            name,
+            f'{cost["parameters"] / 1e6:.2f}' if cost['parameters'] else '-',
+            f'{cost["multiply_adds"] / 1e9:.2f}' if cost['parameters'] else '-',
+            f'{cost["milliseconds"]:.1f}',
+        ]
+        for name, cost in costs.items()
+    ]
+    return ['method', 'million parameters', 'giga multiply-adds', 'ms per image'], rows
 
 
 def write_images(results: Mapping[str, Mapping], path: Path) -> None:

@@ -3,7 +3,8 @@ default_scope = 'mmagic'
 
 default_hooks = dict(
     timer=dict(type='IterTimerHook'),
-    logger=dict(type='LoggerHook', interval=100),
+    # the figures of a validation are those of an iteration
+    logger=dict(type='LoggerHook', interval=100, log_metric_by_epoch=False),
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(type='AtomicCheckpointHook', interval=10000, by_epoch=False, max_keep_ckpts=3),
     sampler_seed=dict(type='DistSamplerSeedHook'),
@@ -14,6 +15,7 @@ default_hooks = dict(
     bad_images=dict(type='BadImagesHook'),
     finite=dict(type='FiniteHook'),
     critic=dict(type='CriticHook'),
+    pictures=dict(type='TrainingPicturesHook'),
 )
 
 env_cfg = dict(

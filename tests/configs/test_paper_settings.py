@@ -393,7 +393,7 @@ def look_up(config, key):
 @pytest.mark.parametrize('path', [ROOT / 'configs' / 'README.md', FOLDER / 'README.md'])
 def test_the_readmes_name_files_that_exist(path):
     text = path.read_text(encoding='utf-8')
-    named = set(re.findall(r'\b(?:configs|tools)/[\w/]+\.(?:py|sh)\b', text))
+    named = set(re.findall(r'(?<![\w/])(?:configs|tools)/[\w/]+\.(?:py|sh)\b', text))
     assert len(named) > 3
     assert [name for name in named if not (ROOT / name).is_file()] == []
     inside = re.findall(r'(?<!\[)`((?:cainet|ablations|quickstart|_base_)/[\w/]+\.py|cainet_\w+\.py)`', text)

@@ -147,7 +147,7 @@ def test_method_that_fails_is_a_row_and_the_others_go_on(compare, ours, tmp_path
     report = json.loads((out / 'report.json').read_text())
     assert report['failures'].keys() == {'other', 'lost'} and report['costs'].keys() == {'Telea'}
     assert len(report['methods']['other']['sha256']) == 64
-    for name in ('montage.png', 'zooms.png', 'plot.png', 'costs.csv'):
+    for name in ('montage.png', 'zooms.png', 'plot.png', 'costs.csv', 'report.html'):
         assert (out / name).stat().st_size > 50
 
 

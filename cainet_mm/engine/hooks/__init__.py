@@ -9,6 +9,7 @@ from .evaluation_steps import EvaluationStepsHook
 from .finite import FiniteHook, NonFiniteError
 from .memory_format import ChannelsLastHook
 from .metrics import HolePSNRHook
+from .pictures import TrainingPicturesHook
 from .preemption import SaveOnSignalHook
 from .queue_size import QueueFitsBatchHook, check_queue_fits
 from .step_state import StepStateHook
@@ -32,6 +33,7 @@ __all__ = [
     'SaveOnSignalHook',
     'StepStateHook',
     'StrictLoadHook',
+    'TrainingPicturesHook',
     'TrainingTimeHook',
     'UnwrapStateDictHook',
     'check_queue_fits',

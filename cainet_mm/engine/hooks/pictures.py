@@ -1,0 +1,184 @@
+"""Pictures of a training: its curves, and what it makes of some validation images."""
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from mmengine.dist import is_main_process, master_only
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
+from mmengine.runner import Runner
+
+from ...evaluation.comparison import take_pictures
+from ...evaluation.figures import make_montage
+
+CURVES = 'curves.png'
+MONTAGE = 'validation.png'
+# of the log's scalars, those that are no curves
+NO_CURVES = ('iter', 'step', 'epoch', 'time', 'data_time', 'memory', 'base_lr')
+GENERATOR, OTHER, METRIC, RATE = range(4)
+Curves = dict[str, list[tuple[int, float]]]
+
+
+@HOOKS.register_module()
+class TrainingPicturesHook(Hook):
+    """Draws a training's curves and a montage of validation images into the work directory, as it goes.
+
+    ``curves.png`` has a panel for each loss, learning rate and metric, from the scalars that MMEngine's
+    ``LocalVisBackend`` has written, those of interrupted starts included. It is drawn at each validation, every
+    ``interval`` iterations and at the end. ``validation.png`` has some images of the last validation, the same each
+    time and evenly spread (of several processes, those of the first), a row each: masked, filled and truth.
+    Validation's own outputs are shown, and nothing is computed for it. The visualiser gets the montage, too, so that
+    ``LocalVisBackend`` keeps one for each validation, and TensorBoard or WandB show it.
+
+    A picture that cannot be drawn is a warning in the log, and the training goes on.
+
+    Args:
+        images: Rows of the montage; 0 for none.
+        interval: Iterations from one drawing of the curves to the next, which is for trainings that do not validate; 0
+            for no curves at all.
+    """
+
+    # after LoggerHook, whose scalars are drawn
+    priority = 'LOW'
+
+    def __init__(self, images: int = 6, interval: int = 1000) -> None:
+        self.images = images
+        self.interval = interval
+        self._rows: list[list[np.ndarray]] = []
+        self._seen = 0
+
+    def before_val_epoch(self, runner: Runner) -> None:
+        """Forget the images of the last validation."""
+        self._rows, self._seen = [], 0
+
+    @master_only
+    def after_val_iter(self, runner: Runner, batch_idx: int, data_batch=None, outputs=None) -> None:
+        """Keep the images that are shown."""
+        if len(self._rows) < self.images:
+            self._draw(runner, MONTAGE, lambda: self._keep(runner, outputs or ()))
+
+    @master_only
+    def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
+        """Draw both."""
+        if self._rows:
+            self._draw(runner, MONTAGE, lambda: self._write_montage(runner))
+        if self.interval:
+            self._draw(runner, CURVES, lambda: self._write_curves(runner))
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch=None, outputs=None) -> None:
+        """Draw the curves now and then."""
+        if self.every_n_train_iters(runner, self.interval) and is_main_process():
+            self._draw(runner, CURVES, lambda: self._write_curves(runner))
+
+    @master_only
+    def after_train(self, runner: Runner) -> None:
+        """Draw the curves of all iterations."""
+        if self.interval:
+            self._draw(runner, CURVES, lambda: self._write_curves(runner))
+
+    def _draw(self, runner: Runner, name: str, drawing: Callable[[], None]) -> None:
+        try:
+            drawing()
+        except Exception as error:  # no picture is worth a training
+            runner.logger.warning(f'{name} could not be drawn ({type(error).__name__}: {error}); training goes on.')
+
+    def _keep(self, runner: Runner, outputs: Sequence) -> None:
+        if self._seen == 0:
+            self._every = max(len(runner.val_dataloader) * len(outputs) // self.images, 1)
+        for sample in outputs:
+            is_shown = self._seen % self._every == 0 and len(self._rows) < self.images
+            self._seen += 1
+            # those of classifiers and the like have no images
+            if is_shown and 'gt_img' in sample and 'mask' in sample and 'output' in sample:
+                shown = take_pictures('', sample, [])
+                self._rows.append([shown.masked, shown.final, shown.truth])
+
+    def _write_montage(self, runner: Runner) -> None:
+        montage = make_montage(['masked', f'filled, iteration {runner.iter}', 'truth'], self._rows)
+        montage.save(Path(runner.work_dir) / MONTAGE)
+        runner.visualizer.add_image('validation', np.asarray(montage), step=runner.iter)
+
+    def _write_curves(self, runner: Runner) -> None:
+        curves = read_curves(Path(runner.work_dir))
+        if curves:
+            plot_curves(curves, Path(runner.work_dir) / CURVES)
+
+
+def read_curves(work_dir: Path) -> Curves:
+    """Read the scalars of all starts of a run; where a later start has gone over iterations again, its own count.
+
+    Args:
+        work_dir: Folder of the run, with ``TIMESTAMP/vis_data/scalars.json``.
+
+    Returns:
+        For each scalar, pairs of iteration and value.
+    """
+    curves: dict[str, dict[int, float]] = {}
+    for path in sorted(work_dir.glob('*/vis_data/scalars.json')):
+        entries = [json.loads(line) for line in path.read_text(encoding='utf-8').splitlines()]
+        if not entries:
+            continue
+        begin = entries[0]['step']
+        # that of a validation made up for may stand at the last iteration of the start before
+        for points in curves.values():
+            for step in [step for step in points if step > begin]:
+                del points[step]
+        for entry in entries:
+            for name, value in entry.items():
+                if name not in NO_CURVES and isinstance(value, int | float) and math.isfinite(value):
+                    curves.setdefault(name, {})[entry['step']] = value
+    return {name: sorted(points.items()) for name, points in curves.items() if points}
+
+
+def plot_curves(curves: Mapping[str, list[tuple[int, float]]], path: Path) -> None:
+    """Plot each scalar over the iterations, in a panel of its own: losses, metrics, learning rates.
+
+    Args:
+        curves: What :func:`read_curves` returns.
+        path: PNG to write.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    columns = min(4, len(curves))
+    rows = math.ceil(len(curves) / columns)
+    sheet = Figure(figsize=(3.4 * columns, 2.3 * rows))
+    FigureCanvasAgg(sheet)
+    sheet.subplots_adjust(
+        left=0.6 / (3.4 * columns), right=0.98, bottom=0.35 / (2.3 * rows), top=1 - 0.3 / (2.3 * rows),
+        wspace=0.3, hspace=0.42,
+    )  # fmt: skip
+    last = max(step for points in curves.values() for step, _ in points)
+    for position, (name, points) in enumerate(sorted(curves.items(), key=lambda curve: order_of(curve[0]))):
+        panel = sheet.add_subplot(rows, columns, position + 1)
+        steps, values = np.array([step for step, _ in points]), np.array([value for _, value in points])
+        kind = order_of(name)[0]
+        smoothed = kind != RATE and len(values) > 40
+        panel.plot(
+            steps, values, '.-' if len(values) < 20 else '-', color=f'C{kind}', linewidth=1, alpha=1 - 0.6 * smoothed
+        )
+        if smoothed:
+            # mean over a twentieth of the points on either side
+            reach = len(values) // 20
+            sums = np.cumsum([0.0, *values])
+            low, high = (np.clip(np.arange(len(values)) + shift, 0, len(values)) for shift in (-reach, reach + 1))
+            panel.plot(steps, (sums[high] - sums[low]) / (high - low), color=f'C{kind}', linewidth=1.5)
+        if values.min() > 0 and values.max() > 20 * values.min():
+            panel.set_yscale('log')
+        panel.set_title(name, fontsize=9)
+        panel.set_xlim(0, last * 1.02)
+        panel.tick_params(labelsize=7)
+        panel.grid(alpha=0.3)
+    sheet.savefig(path, dpi=100)
+
+
+def order_of(name: str) -> tuple[int, str]:
+    """The generator's losses, the critic's, metrics, whose names have a capital, and learning rates; each by name."""
+    if name.rpartition('.')[2] == 'lr':
+        return RATE, name
+    if name[:1].isupper() or '/' in name:
+        return METRIC, name
+    return (GENERATOR if name.startswith('loss') else OTHER), name
