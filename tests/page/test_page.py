@@ -995,28 +995,6 @@ def running(folder, tmp_path_factory):
     process.wait()
 
 
-@pytest.fixture
-def browser(tmp_path):
-    """A Chromium that finds no host but this one, and its downloads."""
-    webdriver = pytest.importorskip('selenium.webdriver', reason='the browser is driven by selenium')
-    program = shutil.which('chromium') or shutil.which('google-chrome')
-    driver = shutil.which('chromedriver')
-    if program is None or driver is None:
-        pytest.skip('there is no Chromium with a chromedriver; on Debian: apt-get install chromium chromium-driver')
-    options = webdriver.ChromeOptions()
-    options.binary_location = program
-    flags = ('headless=new', 'no-sandbox', 'disable-dev-shm-usage', 'window-size=1200,1000')
-    # the editor draws with WebGL, which is slow without a GPU, and slower yet without these
-    flags += ('use-gl=angle', 'use-angle=swiftshader', 'enable-unsafe-swiftshader')
-    for flag in (*flags, f'user-data-dir={tmp_path}/profile', 'host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1'):
-        options.add_argument(f'--{flag}')
-    options.add_experimental_option('prefs', {'download.default_directory': str(tmp_path / 'downloads')})
-    options.set_capability('goog:loggingPrefs', {'performance': 'ALL', 'browser': 'ALL'})
-    chromium = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-    yield chromium
-    chromium.quit()
-
-
 def wait_for(condition, seconds=120):
     end = time.monotonic() + seconds
     while not (value := condition()):
