@@ -105,15 +105,33 @@ def onnx_by_torch_export(module: ExportableInpaintor, plan: Plan, path: Path) ->
     finish_onnx(path, plan)
 
 
+def fold_constants(path: Path) -> None:
+    """Compute once what no input changes, if ONNX Runtime is there; OpenCV's ``cv2.dnn`` reads no file without that."""
+    if importlib.util.find_spec('onnxruntime') is None:
+        return
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    # the higher levels write operators of its own
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    options.optimized_model_filepath = str(path)
+    onnxruntime.InferenceSession(path.read_bytes(), options, providers=['CPUExecutionProvider'])
+
+
 def finish_onnx(path: Path, plan: Plan) -> None:
-    """Put the metadata into an ONNX file, and have it checked.
+    """Fold constants of an ONNX file, put the metadata into it, and have it checked.
 
     Raises:
         UnfitFileError: ONNX's checker refuses it, or its operators are of another version than was asked for.
     """
     import onnx
 
+    fold_constants(path)
     model = onnx.load(str(path))
+    used = {node.domain for node in model.graph.node} | {'', 'ai.onnx'}
+    for entry in [entry for entry in model.opset_import if entry.domain not in used]:
+        model.opset_import.remove(entry)
     version = next(entry.version for entry in model.opset_import if entry.domain in ('', 'ai.onnx'))
     if plan.opset not in (None, version):
         raise UnfitFileError(f'it writes opset {version}, and not {plan.opset}')
