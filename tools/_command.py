@@ -84,6 +84,23 @@ class Tool(argparse.ArgumentParser):
         )
         self.add_argument('--invert', action='store_true', help='masks mark what is known instead of the hole')
 
+    def add_device_argument(self):
+        """Adds where networks run."""
+        self.add_argument(
+            '--device', default='auto', help='auto (default: a GPU if there is one), cpu, cuda, cuda:1, mps, xpu, ...'
+        )
+
+    def choose_device(self, wanted):
+        """Chooses a device, and says which and why."""
+        from cainet_mm.inference.devices import choose_device
+
+        try:
+            device, reason = choose_device(wanted)
+        except ValueError as error:
+            self.refuse(error)
+        print(f'Device: {device} ({reason})', flush=True)
+        return device
+
 
 def find_config(text):
     """The file of a config of this package, ``cainet_mm::NAME``; any other path as it is."""

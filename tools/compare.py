@@ -72,7 +72,7 @@ def make_tool():
     tool.add_argument('--save-images', action='store_true', help='writes every answer as PNG, below OUT_DIR/images')
     tool.add_argument('--batch-size', type=int, help='images that are loaded together; the figures do not depend on it')
     tool.add_argument('--workers', type=int, help='processes that load images; the figures do not depend on it')
-    tool.add_argument('--device', default='cpu')
+    tool.add_device_argument()
     return tool
 
 
@@ -155,6 +155,7 @@ def run_methods(args, config, metrics, kinds):
     from tqdm import tqdm
 
     from cainet_mm.apis import evaluate_method, load_model, loader_from_config, measure_cost
+    from cainet_mm.inference.devices import missing_operators_explained
 
     loaders = {kind: loader_from_config(config, kind, args.batch_size, args.workers) for kind in kinds}
     results, costs, failures = {kind: {} for kind in kinds}, {}, dict(args.failed)
@@ -163,7 +164,10 @@ def run_methods(args, config, metrics, kinds):
         try:
             model = load_model(*files, device=args.device)
             for kind, loader in loaders.items():
-                with tqdm(total=len(loader.dataset), desc=f'{name}, {kind} masks', unit='image') as progress:
+                with (
+                    tqdm(total=len(loader.dataset), desc=f'{name}, {kind} masks', unit='image') as progress,
+                    missing_operators_explained(),
+                ):
                     done[kind] = evaluate_method(
                         model,
                         loader,
@@ -248,6 +252,7 @@ def main():
         init_default_scope(config.get('default_scope', 'mmagic'))
         metrics, missing = choose_metrics(tool, args)
         kinds = args.masks or kinds_of(config)
+        args.device = tool.choose_device(args.device)
         results, costs, failures = run_methods(args, config, metrics, kinds)
     except (FileNotFoundError, ValueError) as error:
         tool.refuse(error)

@@ -60,7 +60,7 @@ def make_tool():
     tool.add_argument('--api', action='store_true', help='answers programs, too: POST /fill with photo and mask')
     tool.add_argument('--max-megapixels', type=float, default=16, help='of a photograph (default: 16)')
     tool.add_argument('--max-upload-mb', type=float, default=20, help="megabytes of a photograph's file (default: 20)")
-    tool.add_argument('--device', default='cpu', help='cpu (default), cuda, cuda:1, ...')
+    tool.add_device_argument()
     return tool
 
 
@@ -90,8 +90,6 @@ def main():
 
 
 def run(tool, args):
-    from cainet_mm.inference.loading import usable_device
-
     try:
         from cainet_mm.page import Limits, Page, Workbench, application, bind, is_loopback, serve
     except ModuleNotFoundError as error:
@@ -107,7 +105,9 @@ def run(tool, args):
     named = is_loopback(args.host) or args.allowed_host
     hosts = ['localhost', '127.0.0.1', '::1', args.host] if named else None
     try:
-        page = Page(Workbench(usable_device(args.device)), sources, Limits(args.max_megapixels, args.max_upload_mb))
+        page = Page(
+            Workbench(tool.choose_device(args.device)), sources, Limits(args.max_megapixels, args.max_upload_mb)
+        )
         listener = bind(args.host, args.port)
     except ValueError as error:
         tool.refuse(str(error))

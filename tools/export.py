@@ -6,10 +6,12 @@
     python tools/export.py - PUBLISHED cainet.onnx                        # a file of tools/publish_model.py
     python tools/export.py CONFIG CHECKPOINT cainet.pt --format torchscript
     python tools/export.py CONFIG CHECKPOINT deepfill.onnx --fixed --size 256 256
+    python tools/export.py photos.onnx --dtype int8 [--photos FOLDER]
 
 The file takes `image`, RGB in [-1, 1], (N, 3, H, W), and `mask`, 1 in the hole, (N, 1, H, W), and answers with
 `filled`, known pixels put back. Number and sizes of images are free, unless --fixed. The file is compared with PyTorch
-at several sizes, and is there only when it passed.
+at several sizes, and is there only when it passed. With --dtype float16 or int8, size, time and PSNR are measured beside
+float32, on photographs, and a file that returns something else is not written.
 """
 
 import argparse
@@ -40,6 +42,12 @@ def make_tool():
     tool.add_argument('--scales', action='store_true', help="also return the network's own image at every scale")
     tool.add_argument('--no-check', action='store_true', help='do not compare with PyTorch')
     tool.add_argument('--tolerance', type=float, default=1e-4, help='what may differ in [-1, 1] (default: 0.0001)')
+    tool.add_argument(
+        '--dtype', choices=['float32', 'float16', 'int8'], default='float32', help='of the numbers in an ONNX file'
+    )
+    tool.add_argument(
+        '--photos', metavar='FOLDER', help='photographs for float16 and int8 (default: the sample photographs)'
+    )
     return tool
 
 
@@ -58,6 +66,8 @@ def parse(tool):
         tool.require_file(args.config, 'config')
     if args.checkpoint is not None:
         tool.require_file(args.checkpoint, 'checkpoint')
+    if args.photos is not None and args.dtype == 'float32':
+        tool.refuse('--photos is for --dtype float16 or int8, which are measured on photographs.')
     return args
 
 
@@ -83,6 +93,8 @@ def main():
             opset=args.opset,
             check=not args.no_check,
             tolerance=args.tolerance,
+            dtype=args.dtype,
+            photos=args.photos,
         )
     except (ImportError, OSError, RuntimeError, ValueError) as error:
         tool.refuse(describe_error(error))
@@ -95,6 +107,16 @@ def main():
             print(f'This network blows up rounding: PyTorch differs from itself by up to {exported.allowed / 2:.2g}.')
     else:
         print('It was not compared with PyTorch.')
+    if exported.measured is not None:
+        print(describe(args.dtype, exported.measured))
+
+
+def describe(dtype, measured):
+    """Says what smaller numbers save and cost."""
+    lines = [f'{measured.images} images of {measured.size[0]}x{measured.size[1]}, in the same run:']
+    for name, size, time in zip(('float32', dtype), measured.megabytes, measured.milliseconds, strict=True):
+        lines.append(f'{name:>8} {size:7.1f} MB {time:8.1f} ms per image')
+    return '\n'.join(lines) + f', {measured.psnr:.1f} dB PSNR against float32 in the holes'
 
 
 if __name__ == '__main__':

@@ -3,6 +3,7 @@
     python tools/inpaint.py photo.jpg mask.png -o filled.png
     python tools/inpaint.py photo.jpg mask.png -o filled.png --model lama
     python tools/inpaint.py photo.jpg mask.png -o filled.png --checkpoint PUBLISHED
+    python tools/inpaint.py photo.jpg mask.png -o filled.png --checkpoint photos.onnx
     python tools/inpaint.py photos/ masks/ -o filled/ --config configs/baselines/telea.py
     python tools/inpaint.py erased.png -o filled.png --config CONFIG --checkpoint CHECKPOINT
 
@@ -15,7 +16,8 @@ pixels, EXIF data and the colour profile are kept. In a folder, results of JPEGs
 pixel when it is written again.
 
 Where no network is named, the one for photographs that comes with the package fills. --model names another one;
---checkpoint and --config are for those without a name.
+--checkpoint and --config are for those without a name. A file of tools/export.py, name.onnx, is run by ONNX Runtime,
+and fills the same.
 
 The exit status is 0 when every photograph has its result, 1 when some have none, 2 when the arguments do not fit. On
 Ctrl-C (130) and SIGTERM (143) it says what has been done, too; what has been written stays.
@@ -41,8 +43,10 @@ def make_tool():
     tool.add_argument(
         '--config', help='config of the model, such as configs/baselines/telea.py; a published checkpoint has its own'
     )
-    tool.add_argument('--checkpoint', help='file of its weights; methods without weights need none')
-    tool.add_argument('--device', default='cpu', help='cpu (default), cuda, cuda:1, ...')
+    tool.add_argument(
+        '--checkpoint', help='file of its weights, or name.onnx of tools/export.py; methods without weights need none'
+    )
+    tool.add_device_argument()
     tool.add_argument('--raw', action='store_true', help="also write the network's own image, as NAME.raw.png")
     tool.add_argument(
         '--save-scales',
@@ -59,11 +63,22 @@ def make_tool():
     return tool
 
 
+def is_onnx(args):
+    """Whether the network is a file of tools/export.py."""
+    return args.config is None and str(args.checkpoint).endswith('.onnx')
+
+
 def load(tool, args):
     """Loads the model and says which; nothing in the checkpoint is run, and random weights are refused."""
     from cainet_mm.apis import DEFAULT_MODEL, find_model
     from cainet_mm.inference.loading import load_inpaintor
 
+    if is_onnx(args):
+        device = 'cpu' if args.device == 'auto' else args.device
+        model = load_inpaintor(None, args.checkpoint, device)
+        print(f'Network: {args.checkpoint}, by ONNX Runtime on {device}')
+        return model
+    args.device = tool.choose_device(args.device)
     if args.config is None and args.checkpoint is None:
         name = args.model or DEFAULT_MODEL
         path = find_model(name)
@@ -131,7 +146,7 @@ def fill(tool, args):
         results = inpaint_files(
             tasks, model, args.work_size, args.batch_size, args.refine, args.hole_value, args.invert, args.fit_mask
         )
-    except (OSError, RuntimeError, ValueError) as error:
+    except (ImportError, OSError, RuntimeError, ValueError) as error:
         tool.refuse(describe_error(error))
     outcomes, status = [], 0
     start = time.perf_counter()
@@ -152,6 +167,8 @@ def main():
         tool.require_file(args.config, '--config')
     if args.checkpoint is not None:
         tool.require_file(args.checkpoint, '--checkpoint')
+    if is_onnx(args) and args.raw:
+        tool.refuse("--raw shows the network's own image, which an ONNX file does not give; leave it out.")
     before = signal.signal(signal.SIGTERM, stop)
     try:
         make_package_importable()

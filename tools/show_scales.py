@@ -22,7 +22,7 @@ def make_tool():
     tool.add_argument('images', nargs='+', metavar='IMAGE')
     tool.add_argument('--masks', nargs='+', metavar='MASK', help='one for each image, in the same order')
     tool.add_mask_arguments()
-    tool.add_argument('--device', default='cpu')
+    tool.add_device_argument()
     return tool
 
 
@@ -80,7 +80,7 @@ def main():
         tool.refuse(f'{args.config} has no draw_fixed_mask to draw masks with; give --masks.')
     rows = {'scales': [], 'alphas': []}
     try:
-        model = load_model(config, args.checkpoint, device=args.device)
+        model = load_model(config, args.checkpoint, device=tool.choose_device(args.device))
         draw = None if args.masks else TRANSFORMS.build(config.draw_fixed_mask)
         for index, path in enumerate(tqdm(args.images, unit='image')):
             image = read_image(tool, path)

@@ -55,8 +55,8 @@ def measure_cost(model: BaseModel, size: tuple[int, int], repeats: int = 7) -> C
             model(image, samples, mode='predict')
         else:
             model(image, samples, mode='tensor')
-        if device.type == 'cuda':
-            torch.cuda.synchronize(device)
+        if device.type != 'cpu':
+            getattr(torch, device.type).synchronize()
 
     with FlopCounterMode(display=False) as counter:
         run()

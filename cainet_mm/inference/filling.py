@@ -11,6 +11,8 @@ from mmagic.structures import DataSample
 from mmengine.config import Config
 from mmengine.model import BaseModel
 
+from .devices import missing_operators_explained
+
 # A window is this many times as long as the box of the hole in it: the largest rectangles of the training masks take
 # half of the image's side.
 CONTEXT = 2
@@ -114,7 +116,8 @@ def run_model(model: BaseModel, windows: Sequence[Window]) -> list[np.ndarray]:
         mask = torch.from_numpy(window.unknown.astype(np.float32))[None]
         metainfo = dict(gt_channel_order='BGR', img_channel_order='BGR')
         samples.append(DataSample(gt_img=inputs[-1], mask=mask, metainfo=metainfo))
-    predictions = model.test_step(dict(inputs=inputs, data_samples=samples))
+    with missing_operators_explained():
+        predictions = model.test_step(dict(inputs=inputs, data_samples=samples))
     return [sample.output.fake_res.flip(0).permute(1, 2, 0).float().cpu().numpy() for sample in predictions]
 
 

@@ -3,7 +3,6 @@
 import functools
 from pathlib import Path
 
-import torch
 from mmagic.registry import MODELS
 from mmengine.config import Config
 from mmengine.model import BaseModel
@@ -13,6 +12,8 @@ from ..inference.published import read_published_config
 from ..utils.checkpoint_io import load_strict, read_weights
 from ..utils.errors import describe_error
 from .configs import for_inference, read_config, require_inpaintor, require_model, without_pretrained
+from .devices import usable_device
+from .onnx_files import OnnxInpaintor
 from .zoo import DEFAULT_MODEL, find_model, is_name
 
 __all__ = ['load_inpaintor', 'load_model', 'read_config', 'usable_device', 'without_pretrained']
@@ -68,13 +69,18 @@ def load_model(
 
 def load_inpaintor(
     config: str | Path | Config | None, checkpoint: str | Path | None = None, device: str = 'cpu'
-) -> BaseModel:
+) -> BaseModel | OnnxInpaintor:
     """Load a model as :func:`load_model` does, and refuse one that fills no holes, such as that of stage 1.
+
+    A checkpoint that ends in ``.onnx``, without a config, is a file of :func:`export`, and run by ONNX Runtime.
 
     Raises:
         FileNotFoundError: The config or the checkpoint does not exist.
+        ModuleNotFoundError: ONNX Runtime is not installed.
         ValueError: As of :func:`load_model`; or the model is no inpaintor.
     """
+    if config is None and str(checkpoint).endswith('.onnx'):
+        return OnnxInpaintor(checkpoint, device)
     model = load_model(config, checkpoint, device)
     require_inpaintor(type(model), f'The model of {config if checkpoint is None else checkpoint}')
     return model
@@ -84,18 +90,3 @@ def load_inpaintor(
 def load_default() -> BaseModel:
     """Load the network that fills where none is named, and keep it for the next time."""
     return load_inpaintor(DEFAULT_MODEL)
-
-
-def usable_device(device: str | torch.device) -> torch.device:
-    """Take a device, where this machine has it.
-
-    Raises:
-        ValueError: It has not, or there is no such kind.
-    """
-    try:
-        tensor = torch.zeros(1, device=device)
-        # there are devices that hold no numbers
-        tensor.item()
-        return tensor.device
-    except (RuntimeError, AssertionError, NotImplementedError) as error:  # by the kind of device
-        raise ValueError(f'The device {device} cannot be used: {describe_error(error, first_line=True)}') from error

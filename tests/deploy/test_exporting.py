@@ -14,7 +14,7 @@ from mmcv.cnn.bricks import Conv2dAdaptivePadding
 from torch import nn
 
 from cainet_mm.apis import export, load_model, publish
-from cainet_mm.deploy import exporting
+from cainet_mm.deploy import checking, export_formats, traceable
 
 needs_onnx = pytest.mark.skipif(
     any(importlib.util.find_spec(name) is None for name in ('onnx', 'onnxruntime')),
@@ -86,16 +86,16 @@ class TestResize:
     def test_matrices_give_what_interpolate_gives(self, mode, before, after):
         image = torch.rand(2, 3, *before, generator=torch.Generator().manual_seed(0))
         options = dict(size=after, mode=mode, align_corners=False if mode == 'bilinear' else None)
-        with exporting.ResizeByMatrices():
+        with traceable.ResizeByMatrices():
             given = F.interpolate(image, **options)
         torch.testing.assert_close(given, F.interpolate(image, **options), rtol=0, atol=1e-5)
-        sums = exporting.resize_matrix(before[0], after[0], mode).sum(dim=1)
+        sums = traceable.resize_matrix(before[0], after[0], mode).sum(dim=1)
         torch.testing.assert_close(sums, torch.ones(after[0]))
 
     def test_no_pooling_is_left_and_other_modes_pass(self):
         graphs = {}
         for mode in ('area', 'nearest'):
-            with exporting.ResizeByMatrices():
+            with traceable.ResizeByMatrices():
                 traced = torch.jit.trace(
                     lambda image, mode=mode: F.interpolate(image, size=(4, 5), mode=mode), torch.rand(1, 3, 9, 8)
                 )
@@ -109,22 +109,22 @@ class TestFolding:
     def test_cainet_has_no_batch_norm_left_and_answers_the_same(self, tmp_path):
         model = cainet(tmp_path)
         assert any(isinstance(part, nn.BatchNorm2d) for part in model.generator.modules())
-        module = exporting.ExportableInpaintor(model).eval()
-        image, mask = exporting.make_inputs(2, 33, 40)
+        module = traceable.ExportableInpaintor(model).eval()
+        image, mask = checking.make_inputs(2, 33, 40)
         with torch.no_grad():
             wanted = module(image, mask)
-            exporting.fold_batch_norms(module)
+            traceable.fold_batch_norms(module)
             given = module(image, mask)
         assert not any(isinstance(part, nn.BatchNorm2d) for part in model.generator.modules())
         torch.testing.assert_close(given, wanted, rtol=0, atol=1e-5)
 
     def test_norm_before_its_convolution_or_behind_a_partial_one_is_left(self):
         before = ConvModule(4, 4, 3, norm_cfg=dict(type='BN'), order=('norm', 'conv', 'act')).eval()
-        exporting.fold_batch_norms(before)
+        traceable.fold_batch_norms(before)
         assert isinstance(before.norm, nn.BatchNorm2d)
         model = baseline('pconv')
         count = sum(isinstance(part, nn.BatchNorm2d) for part in model.generator.modules())
-        exporting.fold_batch_norms(model)
+        traceable.fold_batch_norms(model)
         assert sum(isinstance(part, nn.BatchNorm2d) for part in model.generator.modules()) == count > 0
 
     @pytest.mark.parametrize('conv', ['Conv2d', 'deconv'])
@@ -138,7 +138,7 @@ class TestFolding:
             shift, scale = (value.double()[None, :, None, None] for value in (norm.running_mean, norm.running_var))
             gain, bias = (value.double()[None, :, None, None] for value in (norm.weight, norm.bias))
             wanted = (y - shift) / (scale + norm.eps).sqrt() * gain + bias
-            exporting.fold_batch_norms(layer)
+            traceable.fold_batch_norms(layer)
             torch.testing.assert_close(layer(x).double(), wanted, rtol=0, atol=1e-5)
 
 
@@ -149,7 +149,7 @@ def test_same_padding_of_every_size_is_that_of_mmcv(kernel, stride, dilation):
     sizes = [(height, width) for height in (1, 2, 7, 8) for width in (5, 6)]
     inputs = [torch.rand(1, 2, *size) for size in sizes]
     wanted = [layer(x) for x in inputs]
-    exporting.make_traceable(layer)
+    traceable.make_traceable(layer)
     traced = torch.jit.trace(layer, torch.rand(2, 2, 16, 15), check_trace=False)
     for x, output in zip(inputs, wanted, strict=True):
         assert output.shape[-2:] == (math.ceil(x.shape[2] / stride), math.ceil(x.shape[3] / stride))
@@ -205,7 +205,7 @@ class TestONNX:
         assert [value.name for value in model.graph.output][:2] == ['filled', 'scale_1']
         axes = [axis.dim_param or axis.dim_value for axis in model.graph.input[0].type.tensor_type.shape.dim]
         assert axes == ['batch', 3, 'height', 'width']
-        assert model.opset_import[0].version == exporting.OPSET
+        assert model.opset_import[0].version == export_formats.OPSET
 
     def test_no_batch_norm_is_left(self, written):
         import onnx
@@ -261,13 +261,13 @@ class TestONNX:
         (tmp_path / 'cainet.onnx').write_bytes(b'old')
         # as one could think that the area mode computes
         monkeypatch.setattr(
-            exporting,
+            traceable,
             'resize_matrix',
             lambda before, after, mode: (
                 torch.arange(after)[:, None] * before // after == torch.arange(before)
             ).float(),
         )
-        monkeypatch.delitem(exporting.FORMATS['onnx'].ways, 'torch.onnx over torch.export')
+        monkeypatch.delitem(export_formats.FORMATS['onnx'].ways, 'torch.onnx over torch.export')
         with pytest.raises(ValueError, match=r'Tried: .*jit\.trace: what it writes differs from PyTorch by .*--fixed'):
             export(cainet(tmp_path), tmp_path / 'cainet.onnx', scales=True)
         assert (tmp_path / 'cainet.onnx').read_bytes() == b'old'
@@ -369,19 +369,19 @@ class TestSentences:
 
 
 def test_network_that_differs_by_rounding_alone_may_differ_that_much(tmp_path, monkeypatch):
-    module = exporting.ExportableInpaintor(cainet(tmp_path)).eval()
+    module = traceable.ExportableInpaintor(cainet(tmp_path)).eval()
     with torch.no_grad():
-        cases = [exporting.make_case(module, 1, 32, 32)]
-    monkeypatch.setattr(exporting, 'rounding_of', lambda module, cases: 3e-3)
+        cases = [checking.make_case(module, 1, 32, 32)]
+    monkeypatch.setattr(checking, 'rounding_of', lambda module, cases: 3e-3)
 
     def differing_by(number):
         return lambda image, mask: cases[0].outputs[0] + number
 
-    difference, allowed = exporting.compare(differing_by(5e-3), module, cases, 1e-4)
+    difference, allowed = checking.compare(differing_by(5e-3), module, cases, 1e-4)
     assert difference == pytest.approx(5e-3, rel=1e-3)
     assert allowed == 6e-3
-    monkeypatch.setattr(exporting, 'rounding_of', lambda module, cases: float('inf'))
-    assert exporting.compare(differing_by(0.04), module, cases, 1e-4)[1] == exporting.LARGEST_ROUNDING == 0.05
+    monkeypatch.setattr(checking, 'rounding_of', lambda module, cases: float('inf'))
+    assert checking.compare(differing_by(0.04), module, cases, 1e-4)[1] == checking.LARGEST_ROUNDING == 0.05
     for wrong in (differing_by(0.06), differing_by(float('nan')), lambda image, mask: cases[0].outputs[0][..., :5]):
-        with pytest.raises(exporting.UnfitFileError, match='differs from PyTorch by .* for 1x3x32x32'):
-            exporting.compare(wrong, module, cases, 1e-4)
+        with pytest.raises(checking.UnfitFileError, match='differs from PyTorch by .* for 1x3x32x32'):
+            checking.compare(wrong, module, cases, 1e-4)

@@ -1,0 +1,99 @@
+"""Exported ONNX files in the place of networks: they fill photographs without PyTorch's networks."""
+
+import importlib.util
+import re
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import torch
+from mmengine.config import Config
+
+PROVIDERS = {'cpu': 'CPUExecutionProvider', 'cuda': 'CUDAExecutionProvider'}
+
+
+def open_session(path: str | Path, device: str = 'cpu'):
+    """Open an ONNX file in ONNX Runtime.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ModuleNotFoundError: ONNX Runtime is not installed.
+        ValueError: It cannot be read, or this ONNX Runtime does not have the device.
+    """
+    if importlib.util.find_spec('onnxruntime') is None:
+        raise ModuleNotFoundError(
+            'ONNX files need ONNX Runtime: pip install onnxruntime (accepted versions: requirements/export.txt).'
+        )
+    import onnxruntime
+
+    if not Path(path).is_file():
+        raise FileNotFoundError(f'The file {str(path)!r} does not exist.')
+    provider = PROVIDERS.get(torch.device(device).type)
+    if provider not in onnxruntime.get_available_providers():
+        raise ValueError(f'This ONNX Runtime cannot compute on {device}; use --device cpu, or another build of it.')
+    options = onnxruntime.SessionOptions()
+    # what goes wrong is raised
+    options.log_severity_level = 4
+    options.intra_op_num_threads = torch.get_num_threads()
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=[provider])
+    except Exception as error:  # of ONNX Runtime's own classes
+        raise ValueError(f'The file {str(path)!r} is no ONNX file that can be run: {error}') from error
+
+
+class OnnxInpaintor:
+    """An ONNX file of :func:`export` that is used as a model is: by :func:`inpaint`, ``tools/inpaint.py``, ...
+
+    Example:
+        >>> inpaint(image, mask, model=load_inpaintor(None, 'photos.onnx'))
+
+    Args:
+        path: The file.
+        device: ``'cpu'``, or ``'cuda'`` with a build of ONNX Runtime for it.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ModuleNotFoundError: ONNX Runtime is not installed.
+        ValueError: The file cannot be run, or is no inpaintor.
+    """
+
+    training = False
+
+    def __init__(self, path: str | Path, device: str = 'cpu') -> None:
+        self.session = open_session(path, device)
+        inputs, outputs = self.session.get_inputs(), self.session.get_outputs()
+        if [value.name for value in inputs] != ['image', 'mask'] or outputs[0].name != 'filled':
+            raise ValueError(f'The ONNX file {str(path)!r} is none of tools/export.py: it has other inputs or outputs.')
+        count, _, height, width = inputs[0].shape
+        #: Whether it takes one image at a time.
+        self.one = count == 1
+        if isinstance(height, int):
+            if height != width:
+                raise ValueError(
+                    f'The ONNX file {str(path)!r} takes {height}x{width} alone, and windows are square; export it with '
+                    'another --size.'
+                )
+            self.cfg = Config(dict(image_size=height))
+        else:
+            trained = re.match(r'\d+', self.session.get_modelmeta().custom_metadata_map.get('trained_at', ''))
+            self.cfg = Config(dict(image_size=int(trained[0]))) if trained else None
+
+    def test_step(self, data: dict) -> list[SimpleNamespace]:
+        """Fill windows.
+
+        Args:
+            data: ``inputs``, images of (3, S, S), BGR in [0, 255], and ``data_samples``, with a ``mask`` of (1, S, S)
+                each, as a data loader gives them.
+
+        Returns:
+            As a model's: ``output.fake_res``, (3, S, S), float32, BGR in [0, 255], known pixels put back.
+        """
+        images = torch.stack(data['inputs']).flip(1).float().numpy() / np.float32(127.5) - 1
+        masks = torch.stack([sample.mask for sample in data['data_samples']]).float().numpy()
+        step = 1 if self.one else len(images)
+        filled = [
+            self.session.run(['filled'], dict(image=images[first : first + step], mask=masks[first : first + step]))[0]
+            for first in range(0, len(images), step)
+        ]
+        images = torch.from_numpy((np.concatenate(filled) + 1) * np.float32(127.5)).flip(1)
+        return [SimpleNamespace(output=SimpleNamespace(fake_res=image)) for image in images]
