@@ -30,6 +30,7 @@ import time
 from pathlib import Path
 
 from _command import Tool, make_package_importable
+from _light import import_for_filling
 
 
 def make_tool():
@@ -70,8 +71,8 @@ def is_onnx(args):
 
 def load(tool, args):
     """Loads the model and says which; nothing in the checkpoint is run, and random weights are refused."""
-    from cainet_mm.apis import DEFAULT_MODEL, find_model
     from cainet_mm.inference.loading import load_inpaintor
+    from cainet_mm.inference.zoo import DEFAULT_MODEL, find_model
 
     if is_onnx(args):
         device = 'cpu' if args.device == 'auto' else args.device
@@ -135,7 +136,7 @@ def summarise(args, tasks, outcomes, seconds, unused, others):
 def fill(tool, args):
     """Fills the photographs and says what was done; returns the exit status."""
     # first: MMagic imports only after it
-    from cainet_mm.apis import inpaint_files, pair_files  # isort: skip
+    from cainet_mm.inference.inpainting import inpaint_files, pair_files  # isort: skip
     from tqdm import tqdm
 
     from cainet_mm.utils.errors import describe_error
@@ -172,6 +173,8 @@ def main():
     before = signal.signal(signal.SIGTERM, stop)
     try:
         make_package_importable()
+        if args.config is None and args.checkpoint is None and args.model in (None, 'cainet-photos'):
+            import_for_filling()
         return fill(tool, args)
     except KeyboardInterrupt as interruption:
         print('Stopped before a photograph was begun.', file=sys.stderr)

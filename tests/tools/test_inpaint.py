@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from functools import partial
+from importlib import metadata
 from pathlib import Path
 
 import cv2
@@ -246,6 +247,34 @@ def test_it_runs_by_itself_from_any_folder(tmp_path, mask):
     assert done.returncode == 0, done.stderr
     assert '1/1' in done.stderr
     assert (tmp_path / 'out/photo.png').is_file()
+
+
+def test_the_network_that_comes_along_fills_without_what_it_does_not_need(tmp_path, mask):
+    pixels = make_photo(tmp_path / 'photo.png')
+    code = f'''
+import runpy, sys
+sys.path.insert(0, {str(ROOT / 'tools')!r})
+sys.argv = ['inpaint.py', 'photo.png', 'mask.png', '-o', 'out.png']
+try:
+    runpy.run_path({str(ROOT / 'tools/inpaint.py')!r}, run_name='__main__')
+except SystemExit as ended:
+    assert not ended.code
+print([name for name in ('torchvision', 'transformers', 'diffusers', 'scipy', 'face_alignment') if name in sys.modules])
+from cainet_mm.models import AttentionHead
+try:
+    AttentionHead(8, attention='se')
+except RuntimeError as error:
+    print(error)
+import scipy
+print(scipy.__version__)
+'''
+    done = subprocess.run([sys.executable, '-c', code], cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    left_out, refusal, version = done.stdout.splitlines()[-3:]
+    assert left_out == '[]'
+    assert 'was not imported, since only the network that comes along was to fill' in refusal
+    assert version == metadata.version('scipy')
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / 'out.png')), inpaint(pixels, mask))
 
 
 @pytest.mark.slow

@@ -1,0 +1,78 @@
+"""Importing the package for no more than a fill by the network that comes along, which most of its time was."""
+
+import importlib
+import sys
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+# what MMEngine, MMagic and this package import for training, measuring and other networks; with what lies below it
+NEEDLESS = (
+    'mmagic.datasets',
+    'mmagic.evaluation',
+    'mmagic.models.editors',
+    'mmpretrain',
+    'requests',
+    'scipy',
+    'skimage',
+    'torch.distributed.fsdp',
+    'torch.distributed.optim',
+    'torch_fidelity',
+    'torchvision',
+    'transformers',
+)
+
+
+class Placeholder(ModuleType):
+    """Stands for a module: any name is there, as an empty class to inherit from."""
+
+    __path__ = ()
+
+    def __getattr__(self, name):
+        if name.startswith('__'):
+            raise AttributeError(f'module {self.__name__!r} has no attribute {name!r}')
+        value = type(name, (), {'__init__': refuse})
+        setattr(self, name, value)
+        return value
+
+
+def refuse(self, *args, **kwargs):
+    """Says why an object cannot be made; without this, it would be one that does nothing."""
+    raise RuntimeError(f'{type(self).__name__} was not imported, since only the network that comes along was to fill.')
+
+
+class Needless(MetaPathFinder, Loader):
+    """Finds the needless modules, as placeholders."""
+
+    def find_spec(self, fullname, path=None, target=None):
+        if not any(fullname == name or fullname.startswith(f'{name}.') for name in NEEDLESS):
+            return None
+        return ModuleSpec(fullname, self, origin='placeholder of tools/_light.py', is_package=True)
+
+    def create_module(self, spec):
+        return Placeholder(spec.name)
+
+    def exec_module(self, module):
+        """Does nothing: the placeholder makes its attributes on demand."""
+
+
+def import_for_filling():
+    """Imports the package with placeholders for what a fill needs not; once it is imported, this does nothing.
+
+    Whoever imports one of the needless modules afterwards gets it. The network that comes along needs none; for another
+    one, or a training, import the package as usual.
+    """
+    if 'cainet_mm' in sys.modules:
+        return
+    finder = Needless()
+    sys.meta_path.insert(0, finder)
+    try:
+        importlib.import_module('cainet_mm.inference.inpainting')
+        importlib.import_module('cainet_mm.inference.loading')
+    finally:
+        sys.meta_path.remove(finder)
+        for name in [name for name, module in sys.modules.items() if isinstance(module, Placeholder)]:
+            parent, _, last = name.rpartition('.')
+            del sys.modules[name]
+            if parent in sys.modules:
+                vars(sys.modules[parent]).pop(last, None)
