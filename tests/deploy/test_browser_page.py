@@ -17,7 +17,8 @@ globalThis.ort = {
   InferenceSession: {create: async file => ({run: async inputs => {
     globalThis.seen = {file, ...inputs};
     const area = inputs.mask.data.length, colours = [1, -1, -0.6];
-    const data = inputs.image.data.map((value, i) => inputs.mask.data[i % area] ? colours[Math.floor(i / area)] : value);
+    const data = inputs.image.data.map(
+      (value, i) => inputs.mask.data[i % area] ? colours[Math.floor(i / area)] : value);
     return {filled: new ort.Tensor('float32', data, inputs.image.dims)};
   }})},
 };
