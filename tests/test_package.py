@@ -208,13 +208,13 @@ class TestRequirementFiles:
 
 class TestMissingOperators:
     def test_a_placeholder_raises_when_called_and_not_before(self):
-        placeholder = compat._MissingOperatorsLoader().create_module(ModuleSpec('mmcv._ext', None))
+        placeholder = compat._MissingOperatorsFinder().create_module(ModuleSpec('mmcv._ext', None))
         operator = placeholder.roi_align_forward
         with pytest.raises(RuntimeError, match="'roi_align_forward'.*requirements/optional.txt"):
             operator(1, output=2)
 
     def test_a_placeholder_has_no_special_attributes(self):
-        placeholder = compat._MissingOperatorsLoader().create_module(ModuleSpec('mmcv._ext', None))
+        placeholder = compat._MissingOperatorsFinder().create_module(ModuleSpec('mmcv._ext', None))
         assert not hasattr(placeholder, '__path__')
 
     @pytest.mark.skipif(HAS_FULL_MMCV, reason='the full mmcv is installed')
