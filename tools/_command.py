@@ -84,7 +84,6 @@ class Tool(argparse.ArgumentParser):
         )
         self.add_argument('--invert', action='store_true', help='masks mark what is known instead of the hole')
 
-
     def add_device_argument(self):
         """Adds where networks run."""
         self.add_argument(

@@ -105,7 +105,9 @@ def run(tool, args):
     named = is_loopback(args.host) or args.allowed_host
     hosts = ['localhost', '127.0.0.1', '::1', args.host] if named else None
     try:
-        page = Page(Workbench(tool.choose_device(args.device)), sources, Limits(args.max_megapixels, args.max_upload_mb))
+        page = Page(
+            Workbench(tool.choose_device(args.device)), sources, Limits(args.max_megapixels, args.max_upload_mb)
+        )
         listener = bind(args.host, args.port)
     except ValueError as error:
         tool.refuse(str(error))

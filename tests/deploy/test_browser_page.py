@@ -16,8 +16,8 @@ globalThis.ort = {
   Tensor: class { constructor(type, data, dims) { Object.assign(this, {type, data, dims}); } },
   InferenceSession: {create: async file => ({run: async inputs => {
     globalThis.seen = {file, ...inputs};
-    const area = inputs.mask.data.length, colours = [1, -1, -0.6];
-    const data = inputs.image.data.map((value, i) => inputs.mask.data[i % area] ? colours[Math.floor(i / area)] : value);
+    const area = inputs.mask.data.length, colour = [1, -1, -0.6];
+    const data = inputs.image.data.map((value, i) => inputs.mask.data[i % area] ? colour[Math.floor(i / area)] : value);
     return {filled: new ort.Tensor('float32', data, inputs.image.dims)};
   }})},
 };
@@ -61,10 +61,10 @@ def test_what_is_painted_is_filled_and_the_rest_stays(browser, address, tmp_path
     browser.find_element('id', 'fill').click()
     status_begins('Filled in')
 
-    seen = browser.execute_script('''
+    seen = browser.execute_script("""
         const {file, image, mask} = globalThis.seen, plain = one => [one.type, [...one.data], one.dims];
         return [file, plain(image), plain(mask)];
-    ''')
+    """)
     assert seen[0] == 'other.onnx'
     (image_type, image, image_size), (mask_type, mask, mask_size) = seen[1:]
     assert (image_type, mask_type) == ('float32', 'float32')
