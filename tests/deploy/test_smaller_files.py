@@ -17,7 +17,7 @@ SIZE = (32, 24)
 
 def weights():
     """A convolution of many weights that averages what is around a pixel."""
-    weight = np.random.default_rng(0).uniform(0.5, 1, (3, 3, 15, 15))
+    weight = np.random.default_rng(0).uniform(0.5, 1, (3, 3, 31, 31))
     return weight / weight.sum(axis=(1, 2, 3), keepdims=True)
 
 
@@ -67,7 +67,7 @@ def test_cases_are_photographs_with_the_same_holes_in_every_run(photos):
         assert case['mask'].shape == (1, 1, *SIZE)
         assert set(np.unique(case['mask'])) <= {0, 1}
     # a photograph as it is: red, green, blue
-    Image.new('RGB', (32, 32), (255, 51, 0)).save(photos / 'a.png')
+    Image.new('RGB', (32, 32), (255, 51, 0)).save(photos / '0.png')
     image = next(draw_cases(photos, (32, 32)))['image']
     np.testing.assert_allclose(image[0, :, 0, 0], (1, -0.6, -1), atol=1e-6)
 
