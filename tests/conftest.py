@@ -174,3 +174,29 @@ def browser(tmp_path):
     chromium = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
     yield chromium
     chromium.quit()
+
+
+def make_onnx(path: Path, weight: np.ndarray, bias: tuple, size: tuple = ('n', 'h', 'w'), **metadata: str) -> Path:
+    """Write a file as export does: known pixels, 0 in the hole, go through a convolution, which fills the hole."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    nodes = [
+        helper.make_node('Greater', ['mask', 'half'], ['hole'], 'compare'),
+        helper.make_node('Where', ['hole', 'zero', 'image'], ['masked'], 'hide'),
+        helper.make_node('Conv', ['masked', 'weight', 'bias'], ['features'], 'conv', pads=[weight.shape[2] // 2] * 4),
+        helper.make_node('Clip', ['features', 'low', 'high'], ['raw'], 'clip'),
+        helper.make_node('Where', ['hole', 'raw', 'image'], ['filled'], 'compose'),
+    ]
+    numbers = dict(half=0.5, zero=0, low=-1, high=1, weight=weight, bias=bias)
+    initialisers = [numpy_helper.from_array(np.asarray(value, np.float32), name) for name, value in numbers.items()]
+    count, *sides = size
+    image, mask, filled = (
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, [count, channels, *sides])
+        for name, channels in (('image', 3), ('mask', 1), ('filled', 3))
+    )
+    graph = helper.make_graph(nodes, 'network', [image, mask], [filled], initialisers)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid('', 17)], ir_version=8)
+    helper.set_model_props(model, metadata)
+    onnx.save(model, str(path))
+    return path

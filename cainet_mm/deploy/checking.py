@@ -62,12 +62,7 @@ def make_case(module: ExportableInpaintor, batch: int, height: int, width: int) 
 
 
 def find_multiple(module: ExportableInpaintor, size: tuple[int, int], fixed: bool = False) -> int:
-    """Find the power of two whose multiples the network takes as sizes, by running it.
-
-    Args:
-        module: The inpaintor.
-        size: Height and width, as an example.
-        fixed: Whether the network has to take that very size; the multiple is then 1.
+    """Find the power of two whose multiples the network takes, near a size; 1 where it is ``fixed``, if it takes it.
 
     Raises:
         ValueError: There is none.
@@ -90,16 +85,13 @@ def find_multiple(module: ExportableInpaintor, size: tuple[int, int], fixed: boo
 
 
 def make_cases(module: ExportableInpaintor, size: tuple[int, int], multiple: int, smallest: int = 1) -> list[Case]:
-    """Run PyTorch at several sizes and batches, odd ones included.
+    """Run PyTorch at several multiples and batches, odd ones included, but for those too small for the network.
 
     Args:
         module: The inpaintor.
         size: Height and width that it is traced with.
         multiple: What heights and widths have to be multiples of.
         smallest: The smallest height and width.
-
-    Returns:
-        Inputs and outputs; sizes that are too small for the network are left out.
     """
     height, width = size
     wanted = [(1, height, width), (1, height + multiple, width + 2 * multiple), (3, 64, 64), (1, 67, 101), (2, 2, 3)]

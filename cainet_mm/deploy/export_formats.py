@@ -27,21 +27,18 @@ LOWEST_OPSET_OF_TORCH_EXPORT = 18
 
 
 class Plan(NamedTuple):
-    """What an exporter is to write.
-
-    Attributes:
-        inputs: Image and mask to trace with.
-        fixed: Whether sizes stay those of ``inputs``.
-        names: Names of the outputs.
-        opset: Version of ONNX's operators; ``None`` for the exporter's choice.
-        metadata: What the file says of itself.
-    """
+    """What an exporter is to write: a trace of ``inputs``, for their sizes alone where ``fixed``."""
 
     inputs: tuple[Tensor, Tensor]
     fixed: bool
-    names: tuple[str, ...]
-    opset: int | None
+    names: tuple[str, ...]  # of the outputs
+    opset: int | None  # None for the exporter's choice
     metadata: dict[str, str]
+
+    @property
+    def onnx(self) -> dict:
+        """Arguments of both of ONNX's exporters."""
+        return dict(input_names=list(INPUTS), output_names=list(self.names), verbose=False)
 
 
 def free_sizes(fixed: bool) -> tuple[dict, dict] | None:
@@ -75,12 +72,10 @@ def onnx_by_tracing(module: ExportableInpaintor, plan: Plan, path: Path) -> None
             module,
             plan.inputs,
             str(path),
-            input_names=list(INPUTS),
-            output_names=list(plan.names),
             dynamic_axes=None if plan.fixed else dynamic,
             opset_version=plan.opset or OPSET,
-            verbose=False,
             **choice,
+            **plan.onnx,
         )
     finish_onnx(path, plan)
 
@@ -94,12 +89,10 @@ def onnx_by_torch_export(module: ExportableInpaintor, plan: Plan, path: Path) ->
         program = torch.onnx.export(
             module,
             plan.inputs,
-            input_names=list(INPUTS),
-            output_names=list(plan.names),
             dynamic_shapes=axes,
             opset_version=plan.opset or LOWEST_OPSET_OF_TORCH_EXPORT,
             dynamo=True,
-            verbose=False,
+            **plan.onnx,
         )
     program.save(str(path))
     finish_onnx(path, plan)
@@ -169,36 +162,14 @@ def open_onnx(path: Path) -> Run:
     )
 
 
-def open_torchscript(path: Path) -> Run:
-    """Open a TorchScript file."""
-    return torch.jit.load(str(path), map_location='cpu')
-
-
-def open_program(path: Path) -> Run:
-    """Open a file of torch.export."""
-    return torch.export.load(str(path)).module()
-
-
 class Format(NamedTuple):
-    """A kind of file.
-
-    Attributes:
-        title: What it is called.
-        suffix: Ending of its name.
-        ways: What writes it, by name; tried one after the other.
-        read: What opens it.
-        packages: What has to be installed to write it.
-        to_check: And to check it.
-        smallest: Height and width from which on it is checked and works.
-    """
+    """A kind of file: what it is called, what writes it (tried one after the other) and what opens it."""
 
     title: str
     suffix: str
     ways: dict[str, Callable[[ExportableInpaintor, Plan, Path], None]]
     read: Callable[[Path], Run]
-    packages: tuple[str, ...] = ()
-    to_check: tuple[str, ...] = ()
-    smallest: int = 1
+    smallest: int = 1  # height and width from which on it is checked and works
 
 
 FORMATS = {
@@ -207,13 +178,20 @@ FORMATS = {
         '.onnx',
         {'torch.onnx over torch.jit.trace': onnx_by_tracing, 'torch.onnx over torch.export': onnx_by_torch_export},
         open_onnx,
-        packages=('onnx',),
-        to_check=('onnxruntime',),
     ),
-    'torchscript': Format('TorchScript', '.pt', {'torch.jit.trace': torchscript_by_tracing}, open_torchscript),
+    'torchscript': Format(
+        'TorchScript',
+        '.pt',
+        {'torch.jit.trace': torchscript_by_tracing},
+        lambda path: torch.jit.load(str(path), map_location='cpu'),
+    ),
     # it sets apart a pooling to a single pixel, which happens to the coarsest of six scales at 32 pixels
     'torch_export': Format(
-        'torch.export', '.pt2', {'torch.export': program_by_torch_export}, open_program, smallest=64
+        'torch.export',
+        '.pt2',
+        {'torch.export': program_by_torch_export},
+        lambda path: torch.export.load(str(path)).module(),
+        smallest=64,
     ),
 }
 
@@ -234,8 +212,8 @@ def check_request(out: Path, kind: str, opset: int | None, check: bool, dtype: s
         raise ValueError(f'An opset belongs to ONNX; leave it out for {wanted.title}.')
     if dtype not in ('float32', *LOWEST_PSNR) or dtype != 'float32' and kind != 'onnx':
         raise ValueError(f'Numbers are float32, or of ONNX {" or ".join(LOWEST_PSNR)}, got {dtype!r} for {kind}.')
-    needed = (*wanted.packages, *(wanted.to_check if check or dtype != 'float32' else ()))
-    missing = [name for name in needed if importlib.util.find_spec(name) is None]
+    needed = {'onnx': True, 'onnxruntime': check or dtype != 'float32'} if kind == 'onnx' else {}
+    missing = [name for name, is_needed in needed.items() if is_needed and importlib.util.find_spec(name) is None]
     if missing:
         raise ModuleNotFoundError(
             f'{wanted.title} needs what is not installed: pip install {" ".join(missing)} (accepted versions: '

@@ -113,9 +113,7 @@ def export(
     return exported
 
 
-def prepare(
-    model: BaseModel, size: tuple[int, int] | None, scales: bool
-) -> tuple[ExportableInpaintor, tuple[int, int]]:
+def prepare(model: BaseModel, size: Sequence[int] | None, scales: bool) -> tuple[ExportableInpaintor, tuple[int, int]]:
     """Copy a model as a function of image and mask, and choose the size to trace with.
 
     Raises:

@@ -108,6 +108,13 @@ def to_float16(path: Path, out: Path, cases: list[dict[str, np.ndarray]]) -> Non
     from onnxruntime.transformers.onnx_model import OnnxModel
 
     model = onnx.load(str(path))
+    # known pixels are put back by the last node in float32, outside of what is converted
+    last = next(index for index, node in enumerate(model.graph.node) if 'filled' in node.output)
+    filled, compose = model.graph.output.pop(0), model.graph.node.pop(last)
+    names = [value.name for value in model.graph.output]
+    raw = compose.input[1]
+    if raw not in names:
+        model.graph.output.append(onnx.helper.make_tensor_value_info(raw, onnx.TensorProto.FLOAT, None))
     # what is computed of sizes alone has numbers above the range of float16
     of_images, exact = {value.name for value in model.graph.input}, []
     for node in model.graph.node:
@@ -115,11 +122,11 @@ def to_float16(path: Path, out: Path, cases: list[dict[str, np.ndarray]]) -> Non
             of_images.update(node.output)
         else:
             exact.append(node.name)
-    (last,) = (node for node in model.graph.node if 'filled' in node.output)
-    model = convert_float_to_float16(model, keep_io_types=True, node_block_list=[*exact, last.name])
-    # known pixels are those of the image itself, not of its copy in float16
-    (last,) = (node for node in model.graph.node if node.name == last.name)
-    last.input[2] = 'image'
+    model = convert_float_to_float16(model, keep_io_types=True, node_block_list=exact)
+    others = [value for value in model.graph.output if value.name in names]
+    del model.graph.output[:]
+    model.graph.output.extend([filled, *others])
+    model.graph.node.append(compose)
     OnnxModel(model).topological_sort()
     onnx.save(model, str(out))
 

@@ -16,9 +16,8 @@ globalThis.ort = {
   Tensor: class { constructor(type, data, dims) { Object.assign(this, {type, data, dims}); } },
   InferenceSession: {create: async file => ({run: async inputs => {
     globalThis.seen = {file, ...inputs};
-    const area = inputs.mask.data.length, colours = [1, -1, -0.6];
-    const data = inputs.image.data.map(
-      (value, i) => inputs.mask.data[i % area] ? colours[Math.floor(i / area)] : value);
+    const area = inputs.mask.data.length, colour = [1, -1, -0.6];
+    const data = inputs.image.data.map((value, i) => inputs.mask.data[i % area] ? colour[Math.floor(i / area)] : value);
     return {filled: new ort.Tensor('float32', data, inputs.image.dims)};
   }})},
 };

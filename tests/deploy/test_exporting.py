@@ -3,7 +3,9 @@
 import importlib.util
 import json
 import math
+import re
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -13,7 +15,7 @@ from mmcv.cnn import ConvModule
 from mmcv.cnn.bricks import Conv2dAdaptivePadding
 from torch import nn
 
-from cainet_mm.apis import export, load_model, publish
+from cainet_mm.apis import export, inpaint, load_inpaintor, load_model, publish
 from cainet_mm.deploy import checking, export_formats, traceable
 
 needs_onnx = pytest.mark.skipif(
@@ -156,6 +158,13 @@ def test_same_padding_of_every_size_is_that_of_mmcv(kernel, stride, dilation):
         torch.testing.assert_close(traced(x), output, rtol=0, atol=1e-6)
 
 
+def documented_multiples():
+    """Baselines and what their sizes are multiples of, by the table in the documentation."""
+    table = (ROOT / 'docs/exporting.md').read_text(encoding='utf-8')
+    rows = re.findall(r'^\| `(\w+)` \| (?:any|multiples of (\d+)) \|', table, re.MULTILINE)
+    return [(name, int(multiple or 1)) for name, multiple in rows if name != 'cainet']
+
+
 @needs_onnx
 class TestONNX:
     @pytest.fixture(scope='class')
@@ -181,6 +190,28 @@ class TestONNX:
         for one, other in zip(given, wanted, strict=True):
             np.testing.assert_allclose(one, other, rtol=0, atol=1e-4)
         np.testing.assert_array_equal(np.where(hole, 0, given[0]), np.where(hole, 0, image))
+
+    @pytest.mark.skipif(int(cv2.__version__.split('.')[0]) < 5, reason='OpenCV 4 knows fewer operators')
+    def test_opencv_reads_it_and_answers_the_same(self, written):
+        image, hole = make_input(1, 40, 56)
+        network = cv2.dnn.readNetFromONNX(str(written[1].path))
+        network.setInput(image, 'image')
+        network.setInput(hole.astype(np.float32), 'mask')
+        np.testing.assert_allclose(
+            network.forward('filled'), ask_pytorch(written[0], image, hole)[0], rtol=0, atol=1e-4
+        )
+
+    def test_a_photograph_is_filled_as_by_pytorch(self, written):
+        photo = np.random.default_rng(0).integers(0, 256, (90, 70, 3), np.uint8)
+        hole = np.zeros((90, 70), bool)
+        hole[20:70, 10:40] = True
+        given, wanted = (
+            inpaint(photo, hole, model=model).astype(int)
+            for model in (load_inpaintor(None, written[1].path), written[0])
+        )
+        # what lies between two grey levels may be rounded otherwise
+        assert np.abs(given - wanted).max() <= 1
+        assert (given != wanted).mean() < 1e-3
 
     def test_what_is_in_the_hole_is_not_looked_at_and_masks_are_cut_at_a_half(self, written):
         image, hole = make_input(1, 40, 40)
@@ -223,14 +254,7 @@ class TestONNX:
 
     @pytest.mark.parametrize(
         ('name', 'multiple'),
-        [
-            ('dfnet', 1),
-            ('lbam', 1),
-            ('lama', 1),
-            pytest.param('pconv', 64, marks=pytest.mark.slow),
-            ('global_local', 4),
-            ('aot_gan', 4),
-        ],
+        [pytest.param(*row, marks=pytest.mark.slow if row[0] == 'pconv' else ()) for row in documented_multiples()],
     )
     def test_baselines(self, name, multiple, tmp_path):
         exported = export(baseline(name), tmp_path / 'baseline.onnx')
