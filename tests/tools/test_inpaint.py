@@ -251,7 +251,7 @@ def test_it_runs_by_itself_from_any_folder(tmp_path, mask):
 
 def test_the_network_that_comes_along_fills_without_what_it_does_not_need(tmp_path, mask):
     pixels = make_photo(tmp_path / 'photo.png')
-    code = f'''
+    code = f"""
 import runpy, sys
 sys.path.insert(0, {str(ROOT / 'tools')!r})
 sys.argv = ['inpaint.py', 'photo.png', 'mask.png', '-o', 'out.png']
@@ -267,7 +267,7 @@ except RuntimeError as error:
     print(error)
 import scipy
 print(scipy.__version__)
-'''
+"""
     done = subprocess.run([sys.executable, '-c', code], cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     left_out, refusal, version = done.stdout.splitlines()[-3:]
