@@ -2,11 +2,13 @@
 
 The reference of a training step is written here, as one would from public parts: a generator pass for the critic and
 another for the generator, targets scaled anew by each loss, true and filled images one after the other through the
-critic, and a pass through VGG-16 for each image and each of the two terms.
+critic, and a pass through VGG-16 for each image and each of the two terms. The decoders of references convolve enlarged
+features, as DFNet's public code does.
 """
 
 import copy
 import ctypes
+import math
 import statistics
 import time
 from dataclasses import dataclass, field
@@ -22,6 +24,7 @@ from mmengine.optim import OptimWrapperDict
 from mmengine.registry import DATASETS, OPTIM_WRAPPERS
 
 from cainet_mm.apis import inpaint, load_model, read_config
+from cainet_mm.models.decoders import UpConvModule
 from cainet_mm.models.losses.vgg import FrozenVGG, gram_matrix
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
@@ -196,7 +199,7 @@ class NaiveStep:
     """The same objective put together without care for what is computed twice; in float32, contiguous."""
 
     def __init__(self, bench, config):
-        self.model = model = bench.build(config, 'eager').train()
+        self.model = model = unfused(bench.build(config, 'eager').train())
         self.vgg = FrozenVGG(bench.vgg).to(bench.device)
         self.data = bench.images()
         parts = (model.generator, model.disc)
@@ -216,9 +219,10 @@ class NaiveStep:
         self._update(0, total)
 
     def _update(self, index, loss):
-        self.optimizers[index].zero_grad()
         loss.backward()
         self.optimizers[index].step()
+        # after it, as MMEngine does, so that neither of two steps holds gradients before it begins
+        self.optimizers[index].zero_grad()
 
     def _critic_terms(self, output, target):
         real, critic = scaled(target, output), self.model.disc
@@ -239,6 +243,14 @@ class NaiveStep:
         return 0.1 * perceptual + 240 * style + 0.1 * variation - 0.001 * self.model.disc(output).mean()
 
 
+def unfused(model):
+    """A model whose decoder enlarges each feature before it convolves it."""
+    for part in model.modules():
+        if isinstance(part, UpConvModule):
+            part.fused_from = math.inf
+    return model
+
+
 def scaled(image, output):
     """An image at the size of an output, by area."""
     return F.interpolate(image, size=output.shape[-2:], mode='area')
@@ -247,6 +259,7 @@ def scaled(image, output):
 def bench_generator(bench, mode):
     """A forward pass as a fill does it, beside DFNet at the same widths, in the same mode."""
     models = [bench.build(config, mode).eval() for config in (stage2_config(bench), dfnet_config())]
+    unfused(models[1])
     inputs = torch.rand(bench.batch, 4, bench.size, bench.size, device=bench.device)
     runs = [partial(answer, bench, mode, model.generator, inputs) for model in models]
     return bench.measure('generator, forward', mode, *runs, 'DFNet')

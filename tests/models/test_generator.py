@@ -9,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmagic.registry import MODELS
 from mmengine.registry import init_default_scope
+from torch.utils.flop_counter import FlopCounterMode
 
+from cainet_mm.models.decoders import UpConvModule
 from cainet_mm.models.pyramids import build_pyramid, downscale
 
 
@@ -56,9 +58,11 @@ class TestGenerator:
                 outputs = generator(masked_input(1, size, size))
             assert [output.shape[-1] for output in outputs] == [size // 2**scale for scale in range(6)]
 
-    def test_decoder_up_samples_to_the_skip_concatenates_and_convolves(self):
+    @pytest.mark.parametrize('size', [(13, 21), (64, 128)])
+    def test_decoder_up_samples_to_the_skip_concatenates_and_convolves(self, size, monkeypatch):
+        monkeypatch.setattr(UpConvModule, 'fused_from', 1)
         generator = make_generator(num_scales=2).double()
-        inputs = masked_input(2, 13, 21, torch.float64)
+        inputs = masked_input(2, *size, torch.float64)
         skips = (inputs, *generator.encoder(inputs))
         feature, images = skips[-1], {}
         for index in reversed(range(6)):
@@ -74,6 +78,22 @@ class TestGenerator:
                 images[index] = generator.decoder.fusions[index](feature, inputs[:, :3])
         for index, output in enumerate(generator(inputs)):
             torch.testing.assert_close(output, images[index])
+
+    def test_a_fused_layer_has_the_gradients_of_the_plain_one_for_fewer_operations(self):
+        layer = UpConvModule(8 + 3, 4, 3, padding=1, act_cfg=None).double()
+        feature, skip = torch.randn(2, 8, 5, 7, dtype=torch.float64), torch.randn(2, 3, 10, 14, dtype=torch.float64)
+        weights = torch.randn(2, 4, 10, 14, dtype=torch.float64)
+        gradients, operations = [], []
+        for least in (36, 35):
+            layer.fused_from = least
+            parts = (feature.requires_grad_(), skip.requires_grad_(), *layer.parameters())
+            with FlopCounterMode(display=False) as counter:
+                output = layer(feature, skip)
+            gradients.append(torch.autograd.grad((output * weights).sum(), parts))
+            operations.append(counter.get_total_flops())
+        torch.testing.assert_close(gradients[1], gradients[0])
+        # per pixel 16 / 4 products with each of 8 channels in place of 9, and 9 with each of 3 as before
+        assert operations[1] / operations[0] == (4 * 8 + 9 * 3) / (9 * 11)
 
     def test_every_weight_is_trained_by_the_outputs(self):
         generator = make_generator().train()

@@ -164,6 +164,5 @@ def test_progressive_needs_no_hole_fill():
 def test_without_progressive_the_decoder_is_as_before():
     decoder = CAINetDecoder((4, 8, 8), num_scales=2, norm_cfg=None)
     skips = [torch.randn(1, 4, 8, 8), torch.randn(1, 8, 4, 4), torch.randn(1, 8, 2, 2)]
-    feature = torch.nn.functional.interpolate(skips[2], size=(4, 4))
-    feature = decoder.layers[1](torch.cat((feature, skips[1]), dim=1))
+    feature = decoder.layers[1](skips[2], skips[1])
     assert torch.equal(decoder(skips, skips[0][:, :3])[1], decoder.fusions[1](feature, skips[0][:, :3]))
