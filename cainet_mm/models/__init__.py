@@ -22,7 +22,7 @@ from .encoders import CAINetEncoder
 from .fourier import FastFourierConv, FourierBlock, FourierEncoder, FourierUnit, SpectralTransform
 from .fused_generators import FusedGenerator
 from .fusions import AlphaFusion, ChannelAttention, DualAttentionFusion, ImageHead
-from .hole_fills import SmoothFill
+from .hole_fills import EdgeFill, SmoothFill
 from .inpaintors import CAINetInpaintor
 from .losses import (
     DilatedTVLoss,
@@ -53,6 +53,7 @@ __all__ = [
     'ClassicalInpaintor',
     'DilatedTVLoss',
     'DualAttentionFusion',
+    'EdgeFill',
     'FastFourierConv',
     'FeatureMatchingInpaintor',
     'FeatureMatchingLoss',

@@ -7,9 +7,9 @@ import torch
 from mmagic.registry import MODELS
 from mmagic.structures import DataSample
 
-from cainet_mm.models import SmoothFill
+from cainet_mm.models import EdgeFill, SmoothFill
 
-METHODS = ['mean', 'telea', 'navier_stokes', 'smooth']
+METHODS = ['mean', 'telea', 'navier_stokes', 'smooth', 'edges']
 
 
 def make_model(method):
@@ -66,10 +66,11 @@ def expected_fill(method, photo, hole):
             known = [float(value) for value, gap in zip(photo[..., channel].flat, hole.flat, strict=True) if not gap]
             filled[..., channel][hole] = round(sum(known) / len(known))
         return filled
-    if method == 'smooth':
+    if method in ('smooth', 'edges'):
         image = torch.from_numpy(photo.transpose(2, 0, 1).copy()).float()[None] - 127.5
-        filled = SmoothFill()(image, torch.from_numpy(hole).float()[None, None])
-        return (filled[0] + 127.5).round().byte().numpy().transpose(1, 2, 0)
+        module = SmoothFill() if method == 'smooth' else EdgeFill(contrast=2.55)
+        filled = module(image, torch.from_numpy(hole).float()[None, None])
+        return (filled[0] + 127.5).round().clamp(0, 255).byte().numpy().transpose(1, 2, 0)
     # next to the border of the image, OpenCV also reads under the hole, so it has to see the same grey there
     masked = photo.copy()
     masked[hole] = 128
@@ -157,7 +158,7 @@ def test_samples_keep_their_fields_and_name_the_result_as_the_learnt_models_do()
 
 
 def test_unknown_method_is_refused_with_those_that_there_are():
-    with pytest.raises(ValueError, match="knows the methods mean, telea, navier_stokes, smooth, got 'magic'"):
+    with pytest.raises(ValueError, match="knows the methods mean, telea, navier_stokes, smooth, edges, got 'magic'"):
         make_model('magic')
 
 

@@ -8,9 +8,9 @@ import torch
 from mmagic.structures import DataSample
 from mmengine.model import BaseModel
 from mmengine.registry import MODELS
-from torch import Tensor
+from torch import Tensor, nn
 
-from ..hole_fills import SmoothFill
+from ..hole_fills import EdgeFill, SmoothFill
 
 
 def fill_with_mean(image: np.ndarray, hole: np.ndarray) -> np.ndarray:
@@ -35,23 +35,27 @@ def fill_with_opencv(flag: int) -> Callable[[np.ndarray, np.ndarray], np.ndarray
     return lambda image, hole: cv2.inpaint(image, hole.astype(np.uint8), 3, flag)
 
 
-def fill_smoothly(image: np.ndarray, hole: np.ndarray) -> np.ndarray:
-    """Fill the hole by :class:`SmoothFill`; mid-grey where nothing is known.
+def fill_with_module(module: nn.Module) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """A fill of a network's hole, as a method; mid-grey where nothing is known.
 
     Args:
-        image: (H, W, 3), uint8.
-        hole: (H, W), bool.
+        module: :class:`SmoothFill` or :class:`EdgeFill`.
     """
-    centred = torch.from_numpy(image).permute(2, 0, 1).float()[None] - 127.5
-    filled = SmoothFill()(centred, torch.from_numpy(hole)[None, None].float())[0] + 127.5
-    return filled.round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).numpy()
+
+    def fill(image: np.ndarray, hole: np.ndarray) -> np.ndarray:
+        centred = torch.from_numpy(image).permute(2, 0, 1).float()[None] - 127.5
+        filled = module(centred, torch.from_numpy(hole)[None, None].float())[0] + 127.5
+        return filled.round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).numpy()
+
+    return fill
 
 
 METHODS = dict(
     mean=fill_with_mean,
     telea=fill_with_opencv(cv2.INPAINT_TELEA),
     navier_stokes=fill_with_opencv(cv2.INPAINT_NS),
-    smooth=fill_smoothly,
+    smooth=fill_with_module(SmoothFill()),
+    edges=fill_with_module(EdgeFill(contrast=0.02 * 127.5)),
 )
 
 
@@ -61,7 +65,7 @@ class ClassicalInpaintor(BaseModel):
 
     Args:
         method: ``'mean'``, the mean colour of the known pixels; ``'telea'`` or ``'navier_stokes'``, OpenCV's;
-            ``'smooth'``, the :class:`SmoothFill` that a network may start from.
+            ``'smooth'`` and ``'edges'``, :class:`SmoothFill` and :class:`EdgeFill`, from which a network may start.
         data_preprocessor: Config of MMagic's ``DataPreprocessor``.
         kwargs: Those of MMEngine's ``BaseModel``.
 
