@@ -164,7 +164,7 @@ class Bench:
 
     def wrapper(self, parameters, mode, rate=1e-4):
         """An optimiser in the mode's precision, as a training by these configs has it."""
-        optimizer = torch.optim.Adam(parameters, lr=rate, betas=(0.5, 0.9), fused=True)
+        optimizer = torch.optim.Adam(parameters, lr=rate, betas=(0.5, 0.9))
         if 'half' not in mode:
             return OPTIM_WRAPPERS.build(dict(type='OptimWrapper', optimizer=optimizer))
         if self.device.type == 'cpu':
@@ -302,7 +302,7 @@ def bench_parts(bench, mode):
         with bench.autocast(mode):
             sum(model.losses['texture'].loss(output, target).values()).backward()
 
-    optimizer = torch.optim.Adam(model.generator.parameters(), lr=0.0, fused=True)
+    optimizer = torch.optim.Adam(model.generator.parameters(), lr=0.0)
     cases = {
         'generator, forward and backward': generate,
         'critic at full size, twice': criticise,

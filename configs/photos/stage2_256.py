@@ -10,7 +10,7 @@ load_from = 'work_dirs/photos/stage2_128/iter_4500.pth'
 train_dataloader = dict(batch_size=2)
 optim_wrapper = dict(
     generator=dict(optimizer=dict(lr=1e-4)),
-    disc=dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=5e-4, betas=(0.5, 0.9), fused=True)),
+    disc=dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=5e-4, betas=(0.5, 0.9))),
 )
 
 max_iters = 1000
