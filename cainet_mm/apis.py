@@ -6,7 +6,7 @@ from .evaluation.comparison import MethodResult, Pictures, evaluate_method
 from .evaluation.costs import Cost, describe_complexity, measure_cost
 from .evaluation.scales import ScalePictures, picture_scales
 from .evaluation.test_sets import config_of_folder, kinds_of, loader_from_config
-from .inference.filling import training_size
+from .inference.configs import training_size
 from .inference.inpainting import BadImagesError, Outcome, Task, inpaint, inpaint_files, pair_files
 from .inference.loading import load_inpaintor, load_model, read_config
 from .inference.zoo import DEFAULT_MODEL, ModelInfo, find_model, list_models

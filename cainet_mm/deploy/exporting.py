@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 import torch
 from mmengine.model import BaseModel
 
-from ..inference.filling import training_size
+from ..inference.configs import training_size
 from ..inference.inpainting import SMALLEST_SIZE
 from ..utils.files import write_file
 from ..version import __version__

@@ -11,8 +11,7 @@ from mmengine.config import Config
 from safetensors.torch import save
 from torch import Tensor
 
-from ..inference.configs import for_inference, model_class, read_config, require_inpaintor
-from ..inference.filling import training_size
+from ..inference.configs import for_inference, model_class, read_config, require_inpaintor, training_size
 from ..inference.published import CONFIG_KEY, SAFETENSORS
 from ..utils.checkpoint_io import read_weights
 from ..utils.files import write_file

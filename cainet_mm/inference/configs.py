@@ -163,3 +163,40 @@ def find_loaded(name: str) -> object:
     """What has a dotted name, in the modules that have been imported; ``None`` where nothing has."""
     module, _, member = name.rpartition('.')
     return getattr(sys.modules.get(module), member, None)
+
+
+def training_size(config: Config) -> int | None:
+    """The side of the squares that the network of a config is trained on; ``None`` where the config does not tell.
+
+    Args:
+        config: With ``image_size``, or with a training pipeline that crops (``crop_size``) or resizes (``scale``). Of
+            a rectangle the shorter side is taken.
+    """
+    if config.get('image_size') is not None:
+        return side_of(config.image_size)
+    pipeline = config.get('train_dataloader', {}).get('dataset', {}).get('pipeline') or config.get('train_pipeline', [])
+    for key in ('crop_size', 'scale'):
+        sizes = [size for size in find_values(pipeline, key) if side_of(size) is not None]
+        if sizes:
+            return side_of(sizes[-1])
+    return None
+
+
+def side_of(size: object) -> int | None:
+    """The shorter side of a size, a number or a pair; ``None`` for what leaves a side open."""
+    sides = list(size) if isinstance(size, list | tuple) else [size]
+    whole = all(isinstance(side, int) and not isinstance(side, bool) and side > 0 for side in sides)
+    return min(sides) if sides and whole else None
+
+
+def find_values(config: object, key: str) -> Iterator[object]:
+    """Find what stands under a key anywhere in a nested config, in its order."""
+    if isinstance(config, dict):
+        for name, value in config.items():
+            if name == key:
+                yield value
+            else:
+                yield from find_values(value, key)
+    elif isinstance(config, list | tuple):
+        for value in config:
+            yield from find_values(value, key)

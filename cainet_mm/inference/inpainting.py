@@ -8,24 +8,36 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-from mmagic.structures import DataSample
 from mmengine.model import BaseModel
 from PIL import Image
 
 from ..datasets.errors import BadImageError
 from ..datasets.masks import Value
 from ..evaluation import make_montage
-from ..evaluation.comparison import recorded_scales, to_picture
 from ..utils.errors import describe_error
 from ..utils.files import write_file
 from ..utils.photo_paths import say_left_alone
-from .filling import Options, fill_holes, training_size
+from .configs import training_size
+from .filling import Options, fill_holes
 from .image_io import FORMATS, image_of, write_image
-from .jobs import Job, MaskReader, Source, alpha_of, check_types, describe_type, in_groups, make_job, result_of
+from .jobs import (
+    Job,
+    MaskReader,
+    Source,
+    alpha_of,
+    check_types,
+    describe_type,
+    in_groups,
+    make_job,
+    result_of,
+    spread_masks,
+    with_warnings,
+)
 from .loading import load_default
 from .pairing import Task, pair_files
+from .recording import ScaleRecorder
 
-__all__ = ['BadImagesError', 'Outcome', 'ScaleRecorder', 'Task', 'inpaint', 'inpaint_files', 'pair_files']
+__all__ = ['BadImagesError', 'Outcome', 'Task', 'inpaint', 'inpaint_files', 'pair_files']
 
 # a smaller window shows a network too little to go by
 SMALLEST_SIZE = 16
@@ -222,20 +234,6 @@ def make_options(model: BaseModel, work_size: int | None, batch_size: int, refin
     return Options(int(work_size), int(batch_size), refine)
 
 
-def spread_masks(mask: Source | Sequence[Source] | None, count: int) -> list[Source | None]:
-    """Give each of several photographs its mask.
-
-    Raises:
-        ValueError: There are as many masks as neither one nor photographs.
-    """
-    stack = isinstance(mask, np.ndarray) and (mask.ndim == 4 or mask.ndim == 3 and mask.shape[2] not in (1, 3))
-    several = stack or isinstance(mask, list | tuple)
-    masks = list(mask) if several else [mask] * count
-    if len(masks) != count:
-        raise ValueError(f'{count} photographs need as many masks, or one for all; got {len(masks)}.')
-    return masks
-
-
 def inpaint_all(
     sources: Sequence[tuple[Source, Source | None]],
     model: BaseModel,
@@ -270,13 +268,6 @@ def inpaint_all(
 
     for group in in_groups(jobs(), options.batch_size):
         yield from results_of_group(group, model, options, order)
-
-
-def with_warnings(job: Job) -> Job:
-    """Warn of what is not as in a photograph's file."""
-    for note in job.photo.notes:
-        warnings.warn(note, stacklevel=2)
-    return job
 
 
 def results_of_group(
@@ -400,24 +391,6 @@ def write_answer(outcome: Outcome, job: Job, pixels: np.ndarray | None, model: B
         outcome.notes.append(
             f'{task.out} is a JPEG, whose compression changes the known pixels a little; PNG keeps them.'
         )
-
-
-class ScaleRecorder:
-    """A model that keeps pictures of the first window it fills: its input, and its scales' outputs, coarsest first."""
-
-    def __init__(self, model: BaseModel) -> None:
-        self.model = model
-        self.pictures: list[np.ndarray] = []
-
-    def test_step(self, data: dict) -> list[DataSample]:
-        """Predict, as the model does."""
-        if self.pictures:
-            return self.model.test_step(data)
-        masked = data['inputs'][0].flip(0)
-        with recorded_scales(self.model) as scales:
-            predictions = self.model.test_step(data)
-            self.pictures = [to_picture(masked), *(to_picture((images[0].float() + 1) * 127.5) for images in scales)]
-        return predictions
 
 
 def sentence(task: Task, error: Exception) -> str:

@@ -1,5 +1,6 @@
 """A photograph and its hole, from arrays, PIL images and files."""
 
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -183,3 +184,24 @@ def is_full(group: Sequence[tuple[Given, Job | None]], most: int) -> bool:
     """Whether a group has enough photographs, or enough pixels."""
     sizes = [job.hole.size for _, job in group if job is not None]
     return len(sizes) >= most or sum(sizes) >= MAX_PIXELS
+
+
+def spread_masks(mask: Source | Sequence[Source] | None, count: int) -> list[Source | None]:
+    """Give each of several photographs its mask.
+
+    Raises:
+        ValueError: There are as many masks as neither one nor photographs.
+    """
+    stack = isinstance(mask, np.ndarray) and (mask.ndim == 4 or mask.ndim == 3 and mask.shape[2] not in (1, 3))
+    several = stack or isinstance(mask, list | tuple)
+    masks = list(mask) if several else [mask] * count
+    if len(masks) != count:
+        raise ValueError(f'{count} photographs need as many masks, or one for all; got {len(masks)}.')
+    return masks
+
+
+def with_warnings(job: Job) -> Job:
+    """Warn of what is not as in a photograph's file."""
+    for note in job.photo.notes:
+        warnings.warn(note, stacklevel=2)
+    return job

@@ -12,7 +12,8 @@ from mmengine.config import Config
 from mmengine.model import BaseModel
 
 from ..inference.image_io import Photo
-from ..inference.inpainting import ScaleRecorder, inpaint
+from ..inference.inpainting import inpaint
+from ..inference.recording import ScaleRecorder
 from .models import Choice, load_choice
 
 # models in memory at once

@@ -18,16 +18,9 @@ from skimage.data import astronaut
 
 from cainet_mm.apis import inpaint, training_size
 from cainet_mm.datasets.errors import BadImageError
-from cainet_mm.inference import filling
-from cainet_mm.inference.filling import (
-    Options,
-    choose_windows,
-    depths_in,
-    fill_holes,
-    find_groups,
-    match_border,
-    spread,
-)
+from cainet_mm.inference import blending
+from cainet_mm.inference.blending import match_border, spread
+from cainet_mm.inference.filling import Options, choose_windows, depths_in, fill_holes, find_groups
 
 SIZE = 32
 TYPES = [((), np.uint8), ((1,), np.uint8), ((3,), np.uint8), ((4,), np.uint8), ((), np.uint16), ((3,), np.uint16)]
@@ -410,7 +403,7 @@ class TestParts:
         image, hole = noise((700, 40)).astype(np.float32), draw_mask('dots', (700, 40), 1)
         filled = noise((700, 40), seed=2).astype(np.float32)
         shift = match_border(filled, image, ~hole, hole)
-        monkeypatch.setattr(filling, 'ROWS', 1000)
+        monkeypatch.setattr(blending, 'ROWS', 1000)
         np.testing.assert_allclose(shift, match_border(filled, image, ~hole, hole), atol=1e-3)
 
     def test_holes_far_apart_are_groups_of_their_own(self):
