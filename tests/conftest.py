@@ -1,6 +1,7 @@
 """What all tests share."""
 
 import importlib.util
+import json
 import shutil
 import socket
 import sys
@@ -14,6 +15,8 @@ import torch
 from mmengine.config import Config
 from mmengine.config import config as mmengine_config
 from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
+from mmengine.runner.checkpoint import CheckpointLoader
 
 import cainet_mm  # noqa: F401 (first: MMagic imports only after it)
 from cainet_mm.apis import load_model, publish
@@ -200,3 +203,22 @@ def make_onnx(path: Path, weight: np.ndarray, bias: tuple, size: tuple = ('n', '
     helper.set_model_props(model, metadata)
     onnx.save(model, str(path))
     return path
+
+
+def train(config: Config, name: str) -> Runner:
+    """Train a config by the runner, and give the runner."""
+    config.experiment_name = name
+    runner = Runner.from_cfg(config)
+    runner.train()
+    return runner
+
+
+def weights_of(path: str | Path) -> dict:
+    """The state dict of a checkpoint."""
+    return CheckpointLoader.load_checkpoint(str(path), map_location='cpu')['state_dict']
+
+
+def read_log(work_dir: Path) -> list[dict]:
+    """The scalars that MMEngine's local visualiser back end wrote in the newest run."""
+    newest = max(work_dir.glob('*/vis_data/scalars.json'))
+    return [json.loads(line) for line in newest.read_text().splitlines()]

@@ -1,12 +1,11 @@
 """The methods that CAINet is compared with: smoke variants through the Runner, and the configs for Places2."""
 
-import json
 from copy import deepcopy
 
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT, without_vgg_weights
+from conftest import ROOT, read_log, train, weights_of, without_vgg_weights
 from mmagic.registry import MODELS
 from mmagic.structures import DataSample
 from mmengine.config import Config
@@ -41,23 +40,6 @@ def cut(path, work_dir, iters):
     config.default_hooks.checkpoint.interval = 2  # and the last step's
     config.default_hooks.logger.interval = 1
     return config
-
-
-def train(config, name):
-    config.experiment_name = name
-    runner = Runner.from_cfg(config)
-    runner.train()
-    return runner
-
-
-def weights_of(path):
-    return CheckpointLoader.load_checkpoint(str(path), map_location='cpu')['state_dict']
-
-
-def read_log(work_dir):
-    """The scalars that MMEngine's local visualiser back end wrote in the newest run."""
-    newest = max(work_dir.glob('*/vis_data/scalars.json'))
-    return [json.loads(line) for line in newest.read_text().splitlines()]
 
 
 def is_step(entry):

@@ -8,23 +8,11 @@ import sys
 
 import pytest
 import torch
-from conftest import ROOT, tiny
+from conftest import ROOT, read_log, tiny, train, weights_of
 from mmengine.config import Config
 from mmengine.runner import Runner
-from mmengine.runner.checkpoint import CheckpointLoader
 
 from cainet_mm.apis import evaluate_method, load_model
-
-
-def run(config, name):
-    config.experiment_name = name
-    runner = Runner.from_cfg(config)
-    runner.train()
-    return runner
-
-
-def weights_of(path):
-    return CheckpointLoader.load_checkpoint(str(path), map_location='cpu')['state_dict']
 
 
 @pytest.fixture(scope='module')
@@ -34,14 +22,8 @@ def stage1(tmp_path_factory):
 
     init_default_scope('mmagic')
     work_dir = tmp_path_factory.mktemp('stage1')
-    run(tiny('stage1', work_dir, iters=3), 'stage1')
+    train(tiny('stage1', work_dir, iters=3), 'stage1')
     return work_dir
-
-
-def read_log(work_dir):
-    """The scalars that MMEngine's local visualiser back end wrote in the newest run."""
-    newest = max(work_dir.glob('*/vis_data/scalars.json'))
-    return [json.loads(line) for line in newest.read_text().splitlines()]
 
 
 def test_stage1_logs_the_loss_and_how_often_the_positive_ranks_first(stage1):
@@ -79,10 +61,10 @@ def test_stage2_refuses_a_stage1_checkpoint_of_other_widths(stage1, tmp_path):
 
 @pytest.mark.parametrize('stage', ['stage1', 'stage2'])
 def test_resume_goes_on_from_the_last_checkpoint(stage, tmp_path):
-    run(tiny(stage, tmp_path, iters=2), f'{stage}_interrupted')
+    train(tiny(stage, tmp_path, iters=2), f'{stage}_interrupted')
     config = tiny(stage, tmp_path, iters=3)
     config.resume = True
-    runner = run(config, f'{stage}_resumed')
+    runner = train(config, f'{stage}_resumed')
     assert runner.iter == 3
     assert [entry['step'] for entry in read_log(tmp_path) if 'loss' in entry] == [3]
     before, after = weights_of(tmp_path / 'iter_2.pth'), weights_of(tmp_path / 'iter_3.pth')
@@ -95,7 +77,7 @@ def test_resume_goes_on_from_the_last_checkpoint(stage, tmp_path):
 
 
 def test_stage2_validates_and_a_checkpoint_gives_the_same_figures_again(tmp_path):
-    run(tiny('stage2', tmp_path), 'stage2')
+    train(tiny('stage2', tmp_path), 'stage2')
     logged = [entry for entry in read_log(tmp_path) if 'HolePSNR' in entry][-1]
     assert {'MAE', 'PSNR', 'SSIM', 'HolePSNR'} <= logged.keys()
     config = tiny('stage2', tmp_path)
@@ -109,7 +91,7 @@ def test_stage2_validates_and_a_checkpoint_gives_the_same_figures_again(tmp_path
 def test_checkpoint_holds_no_perceptual_network(tmp_path):
     config = tiny('stage2', tmp_path, iters=1)
     config.model.losses.texture = dict(type='MultiScaleLoss', scales=(1,), loss=dict(type='TextureLoss', vgg=None))
-    run(config, 'with_texture')
+    train(config, 'with_texture')
     keys = weights_of(tmp_path / 'iter_1.pth').keys()
     assert {key.split('.')[0] for key in keys} == {'generator', 'disc'}
 
@@ -118,7 +100,7 @@ def test_queue_that_the_batch_does_not_divide_stops_the_run_at_its_start(tmp_pat
     config = tiny('stage1', tmp_path)
     config.model.queue_len = 18
     with pytest.raises(ValueError, match='queue of 18 keys is not divided by the global batch of 4'):
-        run(config, 'bad_queue')
+        train(config, 'bad_queue')
     assert not list(tmp_path.glob('*.pth'))
 
 
@@ -149,7 +131,7 @@ def test_checkpoint_of_two_processes_is_that_of_a_model_in_one(tmp_path):
     resumed = tiny('stage2', tmp_path / 'work', iters=3)
     resumed.resume = True
     before = {key: value.clone() for key, value in saved.items()}
-    after = run(resumed, 'resumed_alone').model.state_dict()
+    after = train(resumed, 'resumed_alone').model.state_dict()
     moved = [key for key in before if before[key].is_floating_point() and key.startswith('generator')]
     # a step changes the weights a little; weights that were not loaded would be others altogether
     assert max((after[key] - before[key]).abs().max() for key in moved) < 0.1
