@@ -91,7 +91,14 @@ class EdgeFill(SmoothFill):
     with :math:`\mu` the larger eigenvalue of the structure tensor of the blurred image (summed over channels, blurred
     once more), :math:`v_\perp` its eigenvector, across the edge, and :math:`v_\parallel` the one along it. Weickert
     (*Anisotropic Diffusion in Image Processing*, 1998); for inpainting, Galić et al. (*Journal of Mathematical Imaging
-    and Vision*, 2008). Explicit steps on the pyramid of :class:`SmoothFill`. It takes some twenty times as long.
+    and Vision*, 2008).
+
+    D is measured once at each level of the pyramid. Explicit steps :math:`S` of size 1/4 are then extrapolated, so that
+    n of them reach as far as :math:`n^2` plain ones do (Hafner et al., *FSI Schemes*, 2016):
+
+    .. math::
+        u_{k+1} = \alpha_k S(u_k) + (1 - \alpha_k)\, u_{k-1}, \qquad \alpha_k = \frac{4k + 2}{2k + 3}, \quad
+        \alpha_0 = 1
 
     Args:
         levels: As of :class:`SmoothFill`.
@@ -102,21 +109,23 @@ class EdgeFill(SmoothFill):
         ValueError: ``levels`` or ``iterations`` is below 1, or ``contrast`` is not positive.
     """
 
-    # a step that the explicit scheme stands, and after how many steps the directions are measured anew
-    STEP, RENEWED = 0.2, 5
+    STEP = 0.25
 
-    def __init__(self, levels: int = 8, iterations: int = 20, contrast: float = 0.02) -> None:
+    def __init__(self, levels: int = 8, iterations: int = 20, contrast: float = 0.015) -> None:
         super().__init__(levels, iterations)
         if contrast <= 0:
             raise ValueError(f'EdgeFill takes a contrast above 0, got {contrast}.')
         self.contrast = contrast
 
     def relax(self, filled: Tensor, level: Tensor, is_known: Tensor) -> Tensor:
-        """Improve the solution at one level; see :meth:`SmoothFill.relax`."""
-        for index in range(self.iterations):
-            if index % self.RENEWED == 0:
-                tensor = self.diffusion_tensor(filled)
-            filled = torch.where(is_known, level, filled + self.STEP * flow(filled, tensor))
+        """Improve the solution at one level; see :meth:`SmoothFill.relax`. Known pixels get no step."""
+        weights = stencil(self.diffusion_tensor(filled)) * (self.STEP * ~is_known)
+        stays = 1 - weights.sum(dim=1, keepdim=True)
+        previous = filled
+        for k in range(self.iterations):
+            stepped = mix_of_neighbours(filled, weights, stays)
+            alpha = (4 * k + 2) / (2 * k + 3) if k else 1
+            previous, filled = filled, torch.lerp(previous, stepped, alpha)
         return filled
 
     def diffusion_tensor(self, image: Tensor) -> Tensor:
@@ -134,20 +143,44 @@ class EdgeFill(SmoothFill):
         return torch.stack((middle + turned, 2 * share * xy, middle - turned), dim=1)
 
 
-def flow(image: Tensor, tensor: Tensor) -> Tensor:
-    """div(D grad u) of (N, C, h, w) by central differences, with D as of :meth:`EdgeFill.diffusion_tensor`."""
-    u, (xx, xy, yy) = pad(image), pad(tensor).split(1, dim=1)
-    here = slice(1, -1)
-    left, right, up, down = slice(None, -2), slice(2, None), slice(None, -2), slice(2, None)
-    across = (xx[..., here, right] + xx[..., here, here]) * (u[..., here, right] - image)
-    across = across - (xx[..., here, left] + xx[..., here, here]) * (image - u[..., here, left])
-    along = (yy[..., down, here] + yy[..., here, here]) * (u[..., down, here] - image)
-    along = along - (yy[..., up, here] + yy[..., here, here]) * (image - u[..., up, here])
-    mixed = xy[..., here, right] * (u[..., down, right] - u[..., up, right])
-    mixed = mixed - xy[..., here, left] * (u[..., down, left] - u[..., up, left])
-    mixed = mixed + xy[..., down, here] * (u[..., down, right] - u[..., down, left])
-    mixed = mixed - xy[..., up, here] * (u[..., up, right] - u[..., up, left])
-    return (across + along) / 2 + mixed / 4
+def stencil(tensor: Tensor) -> Tensor:
+    """div(D grad u) by central differences, as a weight for each of the eight neighbours of a pixel.
+
+    Args:
+        tensor: D: its entries xx, xy and yy, (N, 3, h, w).
+
+    Returns:
+        (N, 8, h, w): weights of the differences to the neighbours, in the order of :data:`NEIGHBOURS`.
+    """
+    xx, xy, yy = tensor.split(1, dim=1)
+    padded_xx, padded_xy, padded_yy = pad(tensor).split(1, dim=1)
+    sides = [(padded_xx[..., 1:-1, columns] + xx) / 2 for columns in (AFTER, BEFORE)]
+    ends = [(padded_yy[..., rows, 1:-1] + yy) / 2 for rows in (AFTER, BEFORE)]
+    right, left = (padded_xy[..., 1:-1, columns] / 4 for columns in (AFTER, BEFORE))
+    below, above = (padded_xy[..., rows, 1:-1] / 4 for rows in (AFTER, BEFORE))
+    return torch.cat((*sides, *ends, right + below, left + above, -right - above, -left - below), dim=1)
+
+
+BEFORE, HERE, AFTER = slice(None, -2), slice(1, -1), slice(2, None)
+# rows and columns of a padded image: right, left, below, above, then the four corners
+NEIGHBOURS = (
+    (HERE, AFTER),
+    (HERE, BEFORE),
+    (AFTER, HERE),
+    (BEFORE, HERE),
+    (AFTER, AFTER),
+    (BEFORE, BEFORE),
+    (BEFORE, AFTER),
+    (AFTER, BEFORE),
+)
+
+
+def mix_of_neighbours(image: Tensor, weights: Tensor, stays: Tensor) -> Tensor:
+    """``stays`` (N, 1, h, w) of each pixel of (N, C, h, w), and ``weights`` (N, 8, h, w) of its neighbours."""
+    padded, mixed = pad(image), image * stays
+    for (rows, columns), weight in zip(NEIGHBOURS, weights.split(1, dim=1), strict=True):
+        mixed = torch.addcmul(mixed, weight, padded[..., rows, columns])
+    return mixed
 
 
 def pad(image: Tensor) -> Tensor:

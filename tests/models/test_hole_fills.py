@@ -8,7 +8,7 @@ from mmagic.registry import MODELS
 from torch import Tensor
 
 from cainet_mm.models import CAINetDecoder, DualAttentionFusion, EdgeFill, SmoothFill, TwoMaskPreprocessor
-from cainet_mm.models.hole_fills import flow
+from cainet_mm.models.hole_fills import mix_of_neighbours, stencil
 
 
 def square_hole(size: int, hole: int) -> Tensor:
@@ -80,7 +80,7 @@ def test_straight_edges_are_continued(angle):
     image = (rows * math.sin(angle) + columns * math.cos(angle)).clamp(-0.5, 0.5)[None, None]
     mask = square_hole(64, 16)
     errors = [((fill(image, mask) - image).abs() * mask).sum() / mask.sum() for fill in (EdgeFill(), SmoothFill())]
-    assert errors[0] < 0.75 * errors[1]
+    assert errors[0] < 0.6 * errors[1]
 
 
 def test_edges_go_in_every_direction():
@@ -91,7 +91,7 @@ def test_edges_go_in_every_direction():
         assert torch.allclose(EdgeFill()(change(image), change(mask)), change(filled), atol=1e-4)
 
 
-def test_its_flow_is_the_divergence_of_d_grad_u():
+def test_its_step_is_the_divergence_of_d_grad_u():
     """Of a polynomial, in float64, by its derivatives: the differences of second order are exact for these."""
     y, x = torch.meshgrid(torch.arange(12.0).double(), torch.arange(12.0).double(), indexing='ij')
     u = 0.3 * x**2 + 0.2 * x * y - 0.5 * y**2
@@ -99,8 +99,21 @@ def test_its_flow_is_the_divergence_of_d_grad_u():
     # d/dx (xx u_x + xy u_y) + d/dy (xy u_x + yy u_y)
     u_x, u_y = 0.6 * x + 0.2 * y, 0.2 * x - y
     expected = 0.1 * u_x + xx * 0.6 + xy * 0.2 + 0.05 * u_x + xy * 0.2 - 0.1 * u_y - yy
-    found = flow(u[None, None], torch.stack((xx, xy, yy))[None])[0, 0]
+    weights = stencil(torch.stack((xx, xy, yy))[None])
+    found = mix_of_neighbours(u[None, None], weights, -weights.sum(1, keepdim=True))[0, 0]
     assert torch.allclose(found[1:-1, 1:-1], expected[1:-1, 1:-1], atol=1e-9)
+
+
+def test_its_steps_end_at_the_solution():
+    """Many of them leave no flow in the hole, with D as it was measured before them."""
+    image, mask = torch.rand(1, 3, 16, 16, dtype=torch.float64), square_hole(16, 8).double()
+    fill, is_known = EdgeFill(iterations=1000), mask < 0.5
+    start = image * is_known
+    weights = stencil(fill.diffusion_tensor(start))
+    filled = fill.relax(start, image, is_known)
+    left = mix_of_neighbours(filled, weights, -weights.sum(1, keepdim=True)) * mask
+    assert torch.equal(filled * is_known, start)
+    assert left.abs().max() < 1e-3
 
 
 @FILLS
