@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmagic.registry import MODELS
 from mmengine.registry import init_default_scope
+from mmengine.runner import turn_on_activation_checkpointing
 from torch.utils.flop_counter import FlopCounterMode
 
 from cainet_mm.models.decoders import UpConvModule
@@ -57,6 +58,29 @@ class TestGenerator:
             with torch.no_grad():
                 outputs = generator(masked_input(1, size, size))
             assert [output.shape[-1] for output in outputs] == [size // 2**scale for scale in range(6)]
+
+    @pytest.mark.filterwarnings('ignore:.*use_reentrant')
+    def test_activation_checkpoints_of_the_decoder_change_no_gradient(self):
+        """The key and the modules that docs/training.md names."""
+        inputs, gradients, saved = masked_input(2, 32, 32, torch.float64), [], []
+        modules = [f'decoder.{part}.{scale}' for scale in (0, 1) for part in ('layers', 'fusions')]
+        for names in ([], modules):
+            generator = make_generator().double()
+            turn_on_activation_checkpointing(generator, names)
+            sizes = {}
+
+            def note(tensor, sizes=sizes):
+                sizes[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+                return tensor
+
+            with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+                loss = sum(output.abs().mean() for output in generator(inputs))
+            loss.backward()
+            gradients.append([weight.grad for weight in generator.parameters()])
+            saved.append(sum(sizes.values()))
+        for plain, recomputed in zip(*gradients, strict=True):
+            assert torch.allclose(plain, recomputed, rtol=1e-9, atol=1e-15)
+        assert saved[1] < saved[0]
 
     @pytest.mark.parametrize('size', [(13, 21), (64, 128)])
     def test_decoder_up_samples_to_the_skip_concatenates_and_convolves(self, size, monkeypatch):
