@@ -58,20 +58,21 @@ class SmoothFill(nn.Module):
             images.append(mean)
             shares.append((share > 0).to(image.dtype))
         filled = images[-1]
-        for level, share in zip(images[-2::-1], shares[-2::-1], strict=True):
+        for index in reversed(range(self.levels)):
+            level, is_known = images[index], shares[index] > 0
             filled = F.interpolate(filled, size=level.shape[-2:], mode='bilinear', align_corners=False)
-            is_known = share > 0
             filled = torch.where(is_known, level, filled)
-            filled = self.relax(filled, level, is_known)
+            filled = self.relax(filled, level, is_known, index)
         return filled
 
-    def relax(self, filled: Tensor, level: Tensor, is_known: Tensor) -> Tensor:
+    def relax(self, filled: Tensor, level: Tensor, is_known: Tensor, index: int) -> Tensor:
         """Improve the solution at one level of the pyramid.
 
         Args:
             filled: The solution so far, (N, C, h, w).
             level: The image at this level.
             is_known: Where that is known, (N, 1, h, w).
+            index: Which level it is, from 0, full size.
         """
         for _ in range(self.iterations):
             filled = torch.where(is_known, level, mean_of_neighbours(filled))
@@ -104,21 +105,27 @@ class EdgeFill(SmoothFill):
         levels: As of :class:`SmoothFill`.
         iterations: Steps at each level.
         contrast: :math:`\lambda`, the slope of an edge, per pixel, for images in [-1, 1].
+        edge_levels: How many of the finest levels follow edges; the coarser ones are those of :class:`SmoothFill`.
 
     Raises:
-        ValueError: ``levels`` or ``iterations`` is below 1, or ``contrast`` is not positive.
+        ValueError: ``levels``, ``iterations`` or ``edge_levels`` is below 1, or ``contrast`` is not positive.
     """
 
     STEP = 0.25
 
-    def __init__(self, levels: int = 8, iterations: int = 20, contrast: float = 0.015) -> None:
+    def __init__(self, levels: int = 8, iterations: int = 20, contrast: float = 0.015, edge_levels: int = 5) -> None:
         super().__init__(levels, iterations)
-        if contrast <= 0:
-            raise ValueError(f'EdgeFill takes a contrast above 0, got {contrast}.')
+        if contrast <= 0 or edge_levels < 1:
+            raise ValueError(
+                f'EdgeFill takes a contrast above 0 and edge_levels from 1 up, got {contrast} and {edge_levels}.'
+            )
         self.contrast = contrast
+        self.edge_levels = edge_levels
 
-    def relax(self, filled: Tensor, level: Tensor, is_known: Tensor) -> Tensor:
+    def relax(self, filled: Tensor, level: Tensor, is_known: Tensor, index: int) -> Tensor:
         """Improve the solution at one level; see :meth:`SmoothFill.relax`. Known pixels get no step."""
+        if index >= self.edge_levels:
+            return super().relax(filled, level, is_known, index)
         weights = stencil(self.diffusion_tensor(filled)) * (self.STEP * ~is_known)
         stays = 1 - weights.sum(dim=1, keepdim=True)
         previous = filled

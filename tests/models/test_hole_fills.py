@@ -110,7 +110,7 @@ def test_its_steps_end_at_the_solution():
     fill, is_known = EdgeFill(iterations=1000), mask < 0.5
     start = image * is_known
     weights = stencil(fill.diffusion_tensor(start))
-    filled = fill.relax(start, image, is_known)
+    filled = fill.relax(start, image, is_known, 0)
     left = mix_of_neighbours(filled, weights, -weights.sum(1, keepdim=True)) * mask
     assert torch.equal(filled * is_known, start)
     assert left.abs().max() < 1e-3
@@ -124,7 +124,7 @@ def test_a_hole_without_anything_around_it_is_zero(fill):
 def test_arguments_that_make_no_fill_are_refused():
     with pytest.raises(ValueError, match='levels=0'):
         SmoothFill(levels=0)
-    with pytest.raises(ValueError, match='contrast above 0, got 0'):
+    with pytest.raises(ValueError, match='contrast above 0 and edge_levels from 1 up, got 0'):
         EdgeFill(contrast=0)
 
 

@@ -1,8 +1,8 @@
 # The network that the package ships: 2.6 M parameters, six stages, thin at full size, where a layer costs the most.
-# The hole starts from a smooth continuation of the colours around it. The network sees that less its mean colour and
-# has no norm layers, so that it answers alike to pictures of every tint and contrast; from scale to scale, coarsest
-# first, it learns what is to be changed.
-hole_fill = dict(type='SmoothFill')
+# The hole starts from a continuation of the colours around it and of the edges between them. The network sees that less
+# its mean colour and has no norm layers, so that it answers alike to pictures of every tint and contrast; from scale to
+# scale, coarsest first, it learns what is to be changed.
+hole_fill = dict(type='EdgeFill')
 compact_encoder = dict(
     type='CAINetEncoder',
     widths=(24, 48, 96, 160, 224, 256),
