@@ -39,7 +39,7 @@ echo "quickstart.sh: test on the held-out photographs"
     --method "mean colour" configs/baselines/mean_colour.py \
     --method Telea configs/baselines/telea.py \
     --method Navier-Stokes configs/baselines/navier_stokes.py \
-    --method "smooth fill" configs/baselines/smooth_fill.py \
+    --method "edge fill" configs/baselines/edge_fill.py \
     "${shipped[@]}" \
     --method "CAINet, just trained" "$stage2" "$(cat "$OUT/stage2/last_checkpoint")"
 

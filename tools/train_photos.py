@@ -27,7 +27,7 @@ from mmengine.config import DictAction
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
 # the stages, and what share of --minutes each gets, in percent
 STAGES = dict(stage1_64=5, stage2_64=50, stage2_128=40, stage2_256=5)
-BASELINES = {'Telea': 'telea.py', 'Navier-Stokes': 'navier_stokes.py', 'smooth fill': 'smooth_fill.py'}
+BASELINES = {'Telea': 'telea.py', 'Navier-Stokes': 'navier_stokes.py', 'edge fill': 'edge_fill.py'}
 # of photographs that nobody named: every tenth, as one validation should take seconds
 MOST_HELD_OUT = 100
 FEWEST = 8
