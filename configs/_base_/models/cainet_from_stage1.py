@@ -1,7 +1,7 @@
 # CAINet as stage 2 trains it, whatever the data set: from stage 1's encoder.
 _base_ = ['./cainet.py']
 
-# where tools/train.py puts stage 1 by default
+# stage 1's work_dir, which is that of its config
 stage1_checkpoint = 'work_dirs/cainet_stage1_imagenet/iter_2000000.pth'
 
 model = dict(

@@ -1,5 +1,5 @@
 # The upper half of Table I: Places2 under rectangular masks, each image with its own, the same in every run.
-_base_ = ['../cainet_stage2_places2.py']
+_base_ = ['../cainet_stage2_4xb8-500k_places2-256x256.py']
 
 # The paper reports the network's output without composing it with the known pixels.
 model = dict(test_cfg=dict(compose=False))
