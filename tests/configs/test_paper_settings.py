@@ -228,10 +228,11 @@ def test_every_data_set_trains_the_same_model():
     models = [load(path).model for path in STAGE2.values()]
     assert all(differences(model, models[0]) == {} for model in models)
     encoder = models[0].encdec.encoder
+    stage1 = load(STAGE1)
+    assert stage1.train_cfg.max_iters == 2_000_000
     assert encoder.init_cfg == dict(
-        type='Pretrained', checkpoint=f'work_dirs/{STAGE1.stem}/iter_2000000.pth', prefix='backbone.'
+        type='Pretrained', checkpoint=f'{stage1.work_dir}/iter_2000000.pth', prefix='backbone.'
     )
-    assert load(STAGE1).train_cfg.max_iters == 2_000_000
 
 
 class TestData:
