@@ -26,6 +26,17 @@ from cainet_mm.models.losses.vgg import shared_vgg
 
 ROOT = Path(__file__).resolve().parents[1]
 
+
+def is_old_name(config: Path) -> bool:
+    """Tells whether a config is but the old name of another."""
+    return config.read_text(encoding='utf-8').startswith('# Old name')
+
+
+def find_configs(folder: str, pattern: str = '*.py') -> list[Path]:
+    """Find the configs of a folder of configs/ under the names that they have today."""
+    return sorted(path for path in (ROOT / 'configs' / folder).glob(pattern) if not is_old_name(path))
+
+
 # MMEngine prints its config for every run and into every checkpoint; to lay it out prettily takes a second each time.
 # The command lines, in processes of their own, still do.
 mmengine_config.FormatCode = lambda text, **style: (text, True)

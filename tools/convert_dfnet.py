@@ -1,7 +1,7 @@
 """Turns a public DFNet checkpoint into one of this package: python tools/convert_dfnet.py PUBLIC OUT
 
     python tools/convert_dfnet.py model_places2.pth work_dirs/dfnet/places2.pth
-    python tools/test.py configs/baselines/dfnet_places2.py work_dirs/dfnet/places2.pth
+    python tools/test.py configs/baselines/dfnet_4xb8-500k_places2-256x256.py work_dirs/dfnet/places2.pth
 
 PUBLIC holds DFNet's weights under the names of its authors' implementation. Every one of them has to find its place,
 and every place its weights.
@@ -11,7 +11,7 @@ import re
 
 from _conversion import CONFIGS, run_converter
 
-CONFIG = CONFIGS / 'baselines' / 'dfnet_places2.py'
+CONFIG = CONFIGS / 'baselines' / 'dfnet_4xb8-500k_places2-256x256.py'
 # where the authors' modules hold a convolution: itself, or behind a layer that pads
 NESTED_CONV = re.compile(r'\.(\d+)\.conv(?:\.1)?\.(weight|bias)$')
 

@@ -1,7 +1,8 @@
 """Turns a public LaMa checkpoint into one of this package: python tools/convert_lama.py PUBLIC OUT
 
-    python tools/convert_lama.py big-lama.pt work_dirs/lama/big.pth --config configs/baselines/lama_big.py
-    python tools/test.py configs/baselines/lama_big.py work_dirs/lama/big.pth
+    python tools/convert_lama.py big-lama.pt work_dirs/lama/big.pth \\
+        --config configs/baselines/lama_big_4xb8-500k_places2-256x256.py
+    python tools/test.py configs/baselines/lama_big_4xb8-500k_places2-256x256.py work_dirs/lama/big.pth
 
 PUBLIC is a training checkpoint of LaMa's authors, the TorchScript file of its generator, or weights alone. Nothing in
 it is run. Every weight of the generator has to find its place, and every place its weights; what else a training
@@ -12,7 +13,7 @@ import re
 
 from _conversion import CONFIGS, run_converter, take_marked
 
-CONFIG = CONFIGS / 'baselines' / 'lama_places2.py'
+CONFIG = CONFIGS / 'baselines' / 'lama_4xb8-500k_places2-256x256.py'
 # parts of a layer: the authors' names, and ours
 PARTS = {
     'ffc.convl2l': 'local_to_local',
@@ -66,7 +67,7 @@ def refuse_variant(weights, generator):
     blocks = len({name.split('.')[1] for name in weights if re.match(r'model\.\d+\.conv1\.', name)})
     ours = len(generator.blocks)
     if blocks != ours:
-        fitting = {9: 'lama_places2.py', 18: 'lama_big.py'}.get(blocks)
+        fitting = {9: 'lama_4xb8-500k_places2-256x256.py', 18: 'lama_big_4xb8-500k_places2-256x256.py'}.get(blocks)
         advice = f'take --config configs/baselines/{fitting}' if fitting else 'give a config with as many as --config'
         raise ValueError(f'PUBLIC holds a LaMa of {blocks} blocks, and the config has {ours}; {advice}.')
     if any('.lfu.' in name for name in weights):

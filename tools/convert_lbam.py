@@ -1,7 +1,7 @@
 """Turns a public LBAM checkpoint into one of this package: python tools/convert_lbam.py PUBLIC OUT
 
     python tools/convert_lbam.py LBAM_NoBN_Places10Classes.pth work_dirs/lbam/places2.pth
-    python tools/test.py configs/baselines/lbam_places2.py work_dirs/lbam/places2.pth
+    python tools/test.py configs/baselines/lbam_4xb8-500k_places2-256x256.py work_dirs/lbam/places2.pth
 
 PUBLIC holds LBAM's weights under the names of its authors' implementation. Every one of them has to find its place, and
 every place its weights. OUT holds the generator; the critic, which only training needs, is not published.
@@ -9,7 +9,7 @@ every place its weights. OUT holds the generator; the critic, which only trainin
 
 from _conversion import CONFIGS, run_converter
 
-CONFIG = CONFIGS / 'baselines' / 'lbam_places2.py'
+CONFIG = CONFIGS / 'baselines' / 'lbam_4xb8-500k_places2-256x256.py'
 
 
 def public_names(stages):

@@ -1,7 +1,2 @@
-# DeepFillv2 on the photographs, masks, metrics and schedule of cainet/cainet_stage2_places2.py.
-_base_ = [
-    '../_base_/models/deepfillv2.py',
-    '../_base_/datasets/places2.py',
-    '../_base_/schedules/iterations_500k.py',
-    '../_base_/default_runtime.py',
-]
+# Old name, kept for one release.
+_base_ = ['./deepfillv2_4xb8-500k_places2-256x256.py']

@@ -1,4 +1,2 @@
-# LaMa with 18 blocks ("big").
-_base_ = ['./lama_places2.py']
-
-model = dict(encdec=dict(generator=dict(num_blocks=18)))
+# Old name, kept for one release.
+_base_ = ['./lama_big_4xb8-500k_places2-256x256.py']

@@ -1,7 +1,2 @@
-# LaMa, with 9 blocks, on the photographs, masks, metrics and number of iterations of cainet/cainet_stage2_places2.py.
-_base_ = [
-    '../_base_/models/lama.py',
-    '../_base_/datasets/places2.py',
-    '../_base_/schedules/iterations_500k.py',
-    '../_base_/default_runtime.py',
-]
+# Old name, kept for one release.
+_base_ = ['./lama_4xb8-500k_places2-256x256.py']

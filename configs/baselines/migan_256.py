@@ -1,5 +1,5 @@
 # MI-GAN at 256 pixels, with public weights by tools/convert_migan.py, on the photographs, test masks and metrics of
-# cainet/cainet_stage2_places2.py.
+# CAINet on Places2.
 _base_ = [
     '../_base_/models/migan.py',
     '../_base_/datasets/places2.py',

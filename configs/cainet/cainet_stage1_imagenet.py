@@ -1,7 +1,2 @@
-# Stage 1 with the paper's settings: contrastive pre-training of the encoder on ImageNet.
-_base_ = [
-    '../_base_/models/siamese_moco.py',
-    '../_base_/datasets/imagenet_two_masks.py',
-    '../_base_/schedules/moco_sgd_2000k.py',
-    '../_base_/default_runtime.py',
-]
+# Old name, kept for one release.
+_base_ = ['./cainet_stage1_4xb32-2000k_imagenet-256x256.py']

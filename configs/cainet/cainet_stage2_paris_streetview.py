@@ -1,16 +1,2 @@
-# Stage 2 with the paper's settings on Paris StreetView: joint training from stage 1's encoder.
-_base_ = [
-    '../_base_/models/cainet.py',
-    '../_base_/datasets/paris_streetview.py',
-    '../_base_/schedules/adam_wgan_200k.py',
-    '../_base_/default_runtime.py',
-]
-
-# where tools/train.py puts stage 1 by default
-stage1_checkpoint = 'work_dirs/cainet_stage1_imagenet/iter_2000000.pth'
-
-model = dict(
-    encdec=dict(
-        encoder=dict(init_cfg=dict(type='Pretrained', checkpoint=stage1_checkpoint, prefix='backbone.')),
-    ),
-)
+# Old name, kept for one release.
+_base_ = ['./cainet_stage2_4xb8-200k_paris-streetview-256x256.py']

@@ -10,8 +10,8 @@ data_root = 'data/probe'
 model = dict(
     type='ImageClassifier',
     data_preprocessor=dict(type='WholeViewPreprocessor', mean=[127.5] * 3, std=[127.5] * 3, to_rgb=True),
-    # the encoder that was trained in stage 1, here that of cainet/cainet_stage1_imagenet.py; the classifier takes the
-    # last stage
+    # the encoder that was trained in stage 1, here that of cainet/cainet_stage1_4xb32-2000k_imagenet-256x256.py; the
+    # classifier takes the last stage
     backbone=dict(
         type='CAINetEncoder',
         out_indices=(7,),

@@ -1,10 +1,6 @@
 # Contrastive pre-training of DeepFill's encoder, gated and thin, on the quickstart's photographs.
 # deepfillv2_from_moco.py goes on.
-_base_ = [
-    '../_base_/models/siamese_moco.py',
-    '../_base_/datasets/sample_photos_two_masks.py',
-    '../_base_/default_runtime.py',
-]
+_base_ = ['../_base_/moco_smoke.py']
 
 model = dict(
     backbone=dict(
@@ -13,13 +9,5 @@ model = dict(
         form='view_with_ones',
         encoder=dict(type='DeepFillEncoder', conv_type='gated_conv', channel_factor=0.25, padding_mode='reflect'),
     ),
-    neck=dict(in_channels=32, out_channels=64),
-    queue_len=512,
-    feat_dim=64,
+    neck=dict(in_channels=32),
 )
-
-max_iters = 600
-train_cfg = dict(type='ResumableTrainLoop', max_iters=max_iters)
-optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.005, momentum=0.9, weight_decay=1e-4))
-default_hooks = dict(logger=dict(interval=20), checkpoint=dict(interval=max_iters))
-randomness = dict(seed=0)

@@ -5,7 +5,7 @@ from copy import deepcopy
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT, read_log, train, weights_of, without_vgg_weights
+from conftest import ROOT, find_configs, read_log, train, weights_of, without_vgg_weights
 from mmagic.registry import MODELS
 from mmagic.structures import DataSample
 from mmengine.config import Config
@@ -18,8 +18,9 @@ from cainet_mm.inference.loading import without_pretrained
 
 BASELINES = ROOT / 'configs' / 'baselines'
 SMOKE = sorted((BASELINES / 'smoke').glob('*.py'))
-PLACES2 = sorted(BASELINES.glob('*_places2.py'))
-CAINET = ROOT / 'configs/cainet/cainet_stage2_places2.py'
+VARIANTS = ('lama_big_', 'lama_large-masks_')
+PLACES2 = [path for path in find_configs('baselines', '*_places2-*.py') if not path.name.startswith(VARIANTS)]
+CAINET = ROOT / 'configs/cainet/cainet_stage2_4xb8-500k_places2-256x256.py'
 
 
 def of_each(paths):
@@ -103,7 +104,7 @@ def built():
 
 
 def test_there_is_a_smoke_variant_of_every_baseline_that_learns():
-    assert {path.stem for path in SMOKE} == {path.stem.removesuffix('_places2') for path in PLACES2}
+    assert {path.stem for path in SMOKE} == {path.stem.split('_')[0].replace('-', '_') for path in PLACES2}
     assert {path.stem for path in SMOKE} >= {'pconv', 'deepfillv1', 'deepfillv2', 'global_local', 'aot_gan'}
 
 
@@ -205,19 +206,19 @@ def without_scopes(config):
 @pytest.mark.parametrize(
     ('name', 'original', 'own'),
     [
-        ('aot_gan', 'aot_gan/aot-gan_smpgan_4xb4_places-512x512', {}),
-        ('pconv', 'partial_conv/pconv_stage1_8xb12_places-256x256', dict(disc_step=0)),
+        ('aot-gan', 'aot_gan/aot-gan_smpgan_4xb4_places-512x512', {}),
+        ('pconv_stage1', 'partial_conv/pconv_stage1_8xb12_places-256x256', dict(disc_step=0)),
         ('deepfillv1', 'deepfillv1/deepfillv1_8xb2_places-256x256', {}),
         ('deepfillv2', 'deepfillv2/deepfillv2_8xb2_places-256x256', {}),
         (
-            'global_local',
+            'global-local',
             'global_local/gl_8xb12_places-256x256',
             dict(disc_step=1, start_iter=0, iter_tc=-1, iter_td=-1, local_size=(128, 128)),
         ),
     ],
 )
 def test_method_is_mmagics_but_for_the_channel_order_and_the_type_of_the_perceptual_loss(name, original, own):
-    ours = Config.fromfile(BASELINES / f'{name}_places2.py')
+    ours = Config.fromfile(BASELINES / f'{name}_4xb8-500k_places2-256x256.py')
     theirs = get_config(f'mmagic::{original}.py')
     model, expected = without_scopes(ours.model), without_scopes(theirs.model)
     if 'loss_composed_percep' in expected:
@@ -232,7 +233,7 @@ def test_method_is_mmagics_but_for_the_channel_order_and_the_type_of_the_percept
 
 
 def test_pconvs_encoder_learns_its_batch_norm(built):
-    encoder = built(BASELINES / 'pconv_places2.py').generator.encoder
+    encoder = built(BASELINES / 'pconv_stage1_4xb8-500k_places2-256x256.py').generator.encoder
     encoder.train()
     norms = [module for module in encoder.modules() if isinstance(module, torch.nn.modules.batchnorm._BatchNorm)]
     assert norms

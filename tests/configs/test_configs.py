@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT, without_vgg_weights
+from conftest import ROOT, find_configs, without_vgg_weights
 from mmagic.registry import MODELS
 from mmengine.config import Config
 from mmengine.hooks import Hook
@@ -14,7 +14,7 @@ from cainet_mm.inference.loading import without_pretrained
 
 # studies name configs, and pure_python_model.py is inherited by pure_python.py
 NO_RUNS = {'_base_', 'studies', 'pure_python_model.py'}
-CONFIGS = sorted(path for path in (ROOT / 'configs').rglob('*.py') if not NO_RUNS & set(path.parts))
+CONFIGS = [path for path in find_configs('', '**/*.py') if not NO_RUNS & set(path.parts)]
 
 
 def load(path):

@@ -9,7 +9,9 @@ from conftest import ROOT
 from safetensors import safe_open
 
 METAFILES = sorted((ROOT / 'configs').glob('*/metafile.yml'))
-MODELS = [model for path in METAFILES for model in yaml.safe_load(path.read_text(encoding='utf-8'))['Models']]
+CONTENTS = [yaml.safe_load(path.read_text(encoding='utf-8')) for path in METAFILES]
+COLLECTIONS = {collection['Name']: collection for content in CONTENTS for collection in content['Collections']}
+MODELS = [model for content in CONTENTS for model in content['Models']]
 
 
 def names(models):
@@ -19,6 +21,12 @@ def names(models):
 def test_the_index_imports_every_metafile():
     index = yaml.safe_load((ROOT / 'model-index.yml').read_text(encoding='utf-8'))
     assert sorted(index['Import']) == [path.relative_to(ROOT).as_posix() for path in METAFILES]
+
+
+def test_collections_have_a_readme_and_models_a_collection():
+    assert len(COLLECTIONS) == sum(len(content['Collections']) for content in CONTENTS) > 9
+    assert [name for name, collection in COLLECTIONS.items() if not (ROOT / collection['README']).is_file()] == []
+    assert {model['In Collection'] for model in MODELS} <= COLLECTIONS.keys()
 
 
 def test_every_file_with_weights_in_the_package_is_listed():

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT, without_vgg_weights
+from conftest import ROOT, find_configs, without_vgg_weights
 from mmagic.models.losses import GANLoss
 from mmagic.registry import MODELS
 from mmcv.transforms import Compose
@@ -24,16 +24,16 @@ from cainet_mm.models.losses import SampleGradientPenalty
 from cainet_mm.models.pyramids import build_pyramid
 
 FOLDER = ROOT / 'configs' / 'cainet'
-STAGE1 = FOLDER / 'cainet_stage1_imagenet.py'
-PLACES2 = FOLDER / 'cainet_stage2_places2.py'
+STAGE1 = FOLDER / 'cainet_stage1_4xb32-2000k_imagenet-256x256.py'
+PLACES2 = FOLDER / 'cainet_stage2_4xb8-500k_places2-256x256.py'
 STAGE2 = {
     'places2': PLACES2,
-    'celeba-hq': FOLDER / 'cainet_stage2_celeba_hq.py',
-    'paris-streetview': FOLDER / 'cainet_stage2_paris_streetview.py',
-    'imagenet': FOLDER / 'cainet_stage2_imagenet.py',
+    'celeba-hq': FOLDER / 'cainet_stage2_4xb8-200k_celeba-hq-256x256.py',
+    'paris-streetview': FOLDER / 'cainet_stage2_4xb8-200k_paris-streetview-256x256.py',
+    'imagenet': FOLDER / 'cainet_stage2_4xb8-500k_imagenet-256x256.py',
 }
 ABLATIONS = FOLDER / 'ablations'
-TRAINED = (STAGE1, *STAGE2.values(), *sorted(ABLATIONS.glob('*.py')))
+TRAINED = (STAGE1, *STAGE2.values(), *find_configs('cainet/ablations'))
 
 
 def load(path):
@@ -228,10 +228,11 @@ def test_every_data_set_trains_the_same_model():
     models = [load(path).model for path in STAGE2.values()]
     assert all(differences(model, models[0]) == {} for model in models)
     encoder = models[0].encdec.encoder
+    stage1 = load(STAGE1)
+    assert stage1.train_cfg.max_iters == 2_000_000
     assert encoder.init_cfg == dict(
-        type='Pretrained', checkpoint=f'work_dirs/{STAGE1.stem}/iter_2000000.pth', prefix='backbone.'
+        type='Pretrained', checkpoint=f'{stage1.work_dir}/iter_2000000.pth', prefix='backbone.'
     )
-    assert load(STAGE1).train_cfg.max_iters == 2_000_000
 
 
 class TestData:
@@ -322,7 +323,8 @@ class TestAblations:
     """Table II: nothing but the part in question differs from the full method."""
 
     def changes(self, name):
-        return differences(load(ABLATIONS / f'cainet_stage2_places2_{name}.py').to_dict(), load(PLACES2).to_dict())
+        path = ABLATIONS / f'cainet_stage2-{name}_4xb8-500k_places2-256x256.py'
+        return differences(load(path).to_dict(), load(PLACES2).to_dict())
 
     NO_CONTRASTIVE = 'model.encdec.encoder.init_cfg'
     NO_DAF = 'model.encdec.decoder.fusion.type'
@@ -332,12 +334,12 @@ class TestAblations:
         contrastive = {self.NO_CONTRASTIVE: (None, pretrained)}
         fusion = {self.NO_DAF: ('ImageHead', 'DualAttentionFusion')}
         assert self.changes('scratch') == contrastive
-        assert self.changes('no_daf') == fusion
-        assert self.changes('scratch_no_daf') == contrastive | fusion
-        assert len(list(ABLATIONS.glob('*.py'))) == 3
+        assert self.changes('no-daf') == fusion
+        assert self.changes('scratch-no-daf') == contrastive | fusion
+        assert len(find_configs('cainet/ablations')) == 3
 
     def test_without_daf_every_scale_has_a_plain_head(self, stage2):
-        model = build_model(ABLATIONS / 'cainet_stage2_places2_scratch_no_daf.py')
+        model = build_model(ABLATIONS / 'cainet_stage2-scratch-no-daf_4xb8-500k_places2-256x256.py')
         fusions = model.generator.decoder.fusions
         assert [type(fusion) for fusion in fusions] == [ImageHead] * 6
         assert all(set(dict(fusion.named_parameters())) == {'to_image.weight', 'to_image.bias'} for fusion in fusions)
@@ -393,10 +395,10 @@ def look_up(config, key):
 @pytest.mark.parametrize('path', [ROOT / 'configs' / 'README.md', FOLDER / 'README.md'])
 def test_the_readmes_name_files_that_exist(path):
     text = path.read_text(encoding='utf-8')
-    named = set(re.findall(r'(?<![\w/])(?:configs|tools)/[\w/]+\.(?:py|sh)\b', text))
+    named = set(re.findall(r'(?<![\w/])(?:configs|tools)/[\w/-]+\.(?:py|sh)\b', text))
     assert len(named) > 3
     assert [name for name in named if not (ROOT / name).is_file()] == []
-    inside = re.findall(r'(?<!\[)`((?:cainet|ablations|quickstart|_base_)/[\w/]+\.py|cainet_\w+\.py)`', text)
+    inside = re.findall(r'(?<!\[)`((?:cainet|ablations|quickstart|_base_)/[\w/-]+\.py|cainet_[\w-]+\.py)`', text)
     inside += re.findall(r'\]\(([^)]+)\)', text)
     assert [name for name in inside if not (path.parent / name).is_file()] == []
 

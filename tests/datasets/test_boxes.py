@@ -29,8 +29,8 @@ def test_wrong_settings_are_refused():
 
 
 def test_large_masks_are_strokes_and_boxes_in_training_alone():
-    ours = Config.fromfile(ROOT / 'configs/baselines/lama_large_masks.py')
-    theirs = Config.fromfile(ROOT / 'configs/baselines/lama_places2.py')
+    ours = Config.fromfile(ROOT / 'configs/baselines/lama_large-masks_4xb8-500k_places2-256x256.py')
+    theirs = Config.fromfile(ROOT / 'configs/baselines/lama_4xb8-500k_places2-256x256.py')
     pipelines = [config.train_dataloader.dataset.pipeline for config in (ours, theirs)]
     assert [own == other for own, other in zip(*pipelines, strict=True)] == [True] * 4 + [False] + [True] * 2
     assert ours.test_dataloader == theirs.test_dataloader

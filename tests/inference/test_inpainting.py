@@ -470,7 +470,7 @@ class TestKinds:
     def test_any_inpaintor_of_mmagic_works(self):
         from mmagic.registry import MODELS
 
-        config = Config.fromfile(ROOT / 'configs/baselines/global_local_places2.py').model
+        config = Config.fromfile(ROOT / 'configs/baselines/global-local_4xb8-500k_places2-256x256.py').model
         for part in ('disc', 'loss_gan', 'loss_composed_percep'):
             config[part] = None
         model = MODELS.build(config).eval()
@@ -536,8 +536,8 @@ class TestKinds:
     [
         ('baselines/telea.py', 64),
         ('quickstart/stage2.py', 64),
-        ('cainet/cainet_stage2_places2.py', 256),
-        ('baselines/pconv_places2.py', 256),
+        ('cainet/cainet_stage2_4xb8-500k_places2-256x256.py', 256),
+        ('baselines/pconv_stage1_4xb8-500k_places2-256x256.py', 256),
     ],
 )
 def test_training_size_of_the_package_s_configs(config, size):

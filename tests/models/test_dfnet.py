@@ -15,7 +15,7 @@ from cainet_mm.deploy.conversion import rename_strictly
 from cainet_mm.models.losses.vgg import VGG16_POOLS, shared_vgg
 from cainet_mm.models.pyramids import build_pyramid
 
-FULL = ROOT / 'configs/baselines/dfnet_places2.py'
+FULL = ROOT / 'configs/baselines/dfnet_4xb8-500k_places2-256x256.py'
 THIN_KERNELS, THIN_WIDTHS, THIN_SCALES = (7, 5, 3, 3), (6, 8, 10, 12), 3
 
 
@@ -206,11 +206,16 @@ def test_convolution_under_two_names_is_told_in_a_sentence(refusal, thin):
 
 def test_config_of_another_method_is_refused(tool, monkeypatch, capsys, tmp_path):
     (tmp_path / 'public.pth').touch()
-    arguments = [tmp_path / 'public.pth', tmp_path / 'out.pth', '--config', ROOT / 'configs/baselines/lbam_places2.py']
+    arguments = [
+        tmp_path / 'public.pth',
+        tmp_path / 'out.pth',
+        '--config',
+        FULL.with_name('lbam_4xb8-500k_places2-256x256.py'),
+    ]
     monkeypatch.setattr(sys, 'argv', ['convert_dfnet.py', *map(str, arguments)])
     with pytest.raises(SystemExit):
         tool.main()
-    assert 'is not one of DFNet; take dfnet_places2.py' in capsys.readouterr().err
+    assert 'is not one of DFNet; take dfnet_4xb8-500k_places2-256x256.py' in capsys.readouterr().err
 
 
 def test_objective_is_the_published_one_of_images_in_0_to_1():

@@ -160,10 +160,11 @@ class TestGenerator:
         with pytest.raises(ValueError, match='takes images of 9 pixels a side and more, got 8x40; enlarge them'):
             build('LaMaGenerator', width=4, num_blocks=1)(torch.zeros(1, 4, 8, 40).double())
 
-    @pytest.mark.parametrize(('config', 'millions'), [('lama_places2', 27), ('lama_big', 51)])
+    @pytest.mark.parametrize(('config', 'millions'), [('lama', 27), ('lama_big', 51)])
     def test_has_as_many_weights_as_published(self, config, millions):
+        path = ROOT / f'configs/baselines/{config}_4xb8-500k_places2-256x256.py'
         with torch.device('meta'):
-            network = MODELS.build(Config.fromfile(ROOT / f'configs/baselines/{config}.py').model.encdec)
+            network = MODELS.build(Config.fromfile(path).model.encdec)
         assert round(sum(weight.numel() for weight in network.parameters()) / 1e6) == millions
 
 

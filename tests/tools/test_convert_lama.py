@@ -126,11 +126,12 @@ def test_public_weights_give_the_images_of_the_public_network(write, published, 
         assert all(torch.equal(value, same[name]) for name, value in written.items())
 
 
-@pytest.mark.parametrize(('config', 'blocks'), [('lama_places2', 9), ('lama_big', 18)])
+@pytest.mark.parametrize(('config', 'blocks'), [('lama', 9), ('lama_big', 18)])
 def test_lamas_configs_have_the_published_names_and_shapes(config, blocks, monkeypatch):
     tool = load_tool('convert_lama', monkeypatch)
+    path = ROOT / f'configs/baselines/{config}_4xb8-500k_places2-256x256.py'
     with torch.device('meta'):
-        generator = MODELS.build(Config.fromfile(ROOT / f'configs/baselines/{config}.py').model.encdec).generator
+        generator = MODELS.build(Config.fromfile(path).model.encdec).generator
     state = generator.state_dict()
     names = tool.public_names(generator)
     assert {public: tuple(state[ours].shape) for public, ours in names.items()} == lama_shapes(64, blocks)
@@ -146,7 +147,8 @@ def test_another_variant_is_named(published, thin_migan, refusal, tmp_path):
     assert 'holds a LaMa of 3 blocks, and the config has 2' in line
     big = {f'model.{index}.conv1.ffc.convl2l.weight': torch.zeros(1) for index in range(5, 23)}
     torch.save(big, path)
-    assert 'take --config configs/baselines/lama_big.py' in refusal('convert_lama', path, out, '--config', THIN)
+    fitting = refusal('convert_lama', path, out, '--config', THIN)
+    assert 'take --config configs/baselines/lama_big_4xb8-500k_places2-256x256.py' in fitting
     torch.save({**published, 'model.5.conv1.ffc.convg2g.lfu.bn.weight': torch.zeros(1)}, path)
     assert 'local Fourier units' in refusal('convert_lama', path, out, '--config', THIN)
 

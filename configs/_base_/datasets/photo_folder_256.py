@@ -1,63 +1,16 @@
 # Any folder of photographs, at 256 pixels, with holes of free form. tools/train_photos.sh writes the lists.
-_base_ = ['../masks/free_form_256.py']
+_base_ = ['./photo_folder_stage2.py', '../masks/free_form_256.py']
 
-data_root = 'data/photos'
-batch_size = 8
 # crops of a share of a photograph's area, so that things are seen at several sizes
 crop_share = (0.5, 1.0)
 
-load_photo = dict(type='LoadPhoto')
-train_dataloader = dict(
-    batch_size=batch_size,
-    num_workers=0,  # a few milliseconds a photograph: worker processes would take a small machine's cores
-    drop_last=True,
-    sampler=dict(type='InfiniteSampler', shuffle=True),
-    dataset=dict(
-        type='PhotoDataset',
-        data_root=data_root,
-        ann_file='lists/train.txt',
-        pipeline=[
-            load_photo,
-            dict(
-                type='RandomResizedCrop',
-                keys=['gt'],
-                crop_size=_base_.image_size,
-                scale=crop_share,
-                ratio=(1.0, 1.0),
-                interpolation='area',
-            ),
-            dict(type='Flip', keys=['gt'], direction='horizontal'),
-            dict(type='RandomTint', keys=['gt'], gain=(0.7, 1.1), offset=(-20.0, 30.0)),
-            dict(type='RandomPlainPicture', keys=['gt'], prob=0.08),
-            _base_.draw_mask,
-            dict(type='GetMaskedImage'),
-            dict(type='PackInputs'),
-        ],
-    ),
-)
-val_dataloader = dict(
-    batch_size=8,
-    num_workers=0,
-    drop_last=False,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        type='PhotoDataset',
-        data_root=data_root,
-        ann_file='lists/test.txt',
-        test_mode=True,
-        pipeline=[
-            load_photo,
-            dict(type='Resize', keys=['gt'], scale=(-1, 256), keep_ratio=True, interpolation='area'),
-            dict(type='Crop', keys=['gt'], crop_size=_base_.image_size, random_crop=False),
-            _base_.draw_fixed_mask,
-            dict(type='GetMaskedImage'),
-            dict(type='PackInputs'),
-        ],
-    ),
-)
-test_dataloader = val_dataloader
+load, crop, *changes, hide, pack = _base_.train_dataloader.dataset.pipeline
+crop = dict(crop, crop_size=_base_.image_size, scale=crop_share)
+train_dataloader = dict(dataset=dict(pipeline=[load, crop, *changes, _base_.draw_mask, hide, pack]))
 
-val_evaluator = [dict(type='MAE'), dict(type='PSNR'), dict(type='SSIM'), dict(type='HolePSNR')]
-test_evaluator = val_evaluator
-val_cfg = dict(type='MultiValLoop')
-test_cfg = dict(type='MultiTestLoop')
+load, shrink, crop, hide, pack = _base_.val_dataloader.dataset.pipeline
+shrink = dict(shrink, scale=(-1, 256))
+crop = dict(crop, crop_size=_base_.image_size)
+val_dataloader = dict(dataset=dict(pipeline=[load, shrink, crop, _base_.draw_fixed_mask, hide, pack]))
+test_dataloader = val_dataloader
+del load, crop, changes, shrink, hide, pack

@@ -1,5 +1,5 @@
 # LaMa's "large" training masks for 256x256 images: polylines with wide brushes, or boxes, with equal probability.
-# Inherit it beside a config that has masks of its own: see configs/baselines/lama_large_masks.py.
+# Inherit it beside a config that has masks of its own, as lama_large-masks_*.py in configs/baselines does.
 large_strokes = [
     dict(
         type='LoadMask',

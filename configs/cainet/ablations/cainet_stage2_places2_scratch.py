@@ -1,4 +1,2 @@
-# Table II, without contrastive learning: the encoder starts from random weights.
-_base_ = ['../cainet_stage2_places2.py']
-
-model = dict(encdec=dict(encoder=dict(init_cfg=None)))
+# Old name, kept for one release.
+_base_ = ['./cainet_stage2-scratch_4xb8-500k_places2-256x256.py']

@@ -1,0 +1,7 @@
+# DFNet on the photographs, masks, metrics and schedule of CAINet on Places2.
+_base_ = [
+    '../_base_/models/dfnet.py',
+    '../_base_/datasets/places2.py',
+    '../_base_/schedules/iterations_500k.py',
+    '../_base_/default_runtime.py',
+]
