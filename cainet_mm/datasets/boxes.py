@@ -1,12 +1,13 @@
 """Holes of several boxes."""
 
 import numpy as np
-from mmcv.transforms import BaseTransform
 from mmengine.registry import TRANSFORMS
+
+from .transforms import Transform
 
 
 @TRANSFORMS.register_module()
-class DrawBoxes(BaseTransform):
+class DrawBoxes(Transform):
     """Draws a mask of several boxes, as LaMa trains with; MMagic's ``LoadMask`` draws one.
 
     All numbers are drawn with equal probability from NumPy's global random state, as MMagic's masks are.
@@ -49,6 +50,3 @@ class DrawBoxes(BaseTransform):
             mask[tuple(place)] = 1
         results['mask'] = mask
         return results
-
-    def __repr__(self) -> str:
-        return f'{type(self).__name__}(size={self.size}, count={self.count}, side={self.side}, margin={self.margin})'

@@ -1,6 +1,7 @@
 """Folders and lists of photographs."""
 
 import os
+from contextlib import nullcontext
 from logging import WARNING
 from pathlib import Path
 
@@ -35,8 +36,7 @@ class PhotoDataset(BasicImageDataset):
         data_prefix: Folders below ``data_root``; the photographs are under ``gt``.
         max_bad_share: Share of the images that may be bad. One bad image is always tolerated.
         img_suffix: Endings of the images in a folder, in any letter case.
-        kwargs: As MMagic's ``BasicImageDataset``: ``ann_file``, ``data_root``, ``pipeline``, ``test_mode``,
-            ``recursive``, ...
+        kwargs: As MMagic's: ``ann_file``, ``data_root``, ``pipeline``, ``test_mode``, ``recursive``, ...
 
     Raises:
         FileNotFoundError: A folder or the list does not exist.
@@ -97,10 +97,8 @@ class PhotoDataset(BasicImageDataset):
             return images
         among = masks_among(map(self._name_of, images))
         if among:
-            print_log(
-                f'{len(among)} images are named as masks of others, such as {min(among)}, and are no photographs.',
-                'current',
-            )
+            message = f'{len(among)} images are named as masks of others, such as {min(among)}, and are no photographs.'
+            print_log(message, 'current')
         return [info for info in images if self._name_of(info) not in among]
 
     def _info_of(self, name: str) -> dict:
@@ -123,10 +121,8 @@ class PhotoDataset(BasicImageDataset):
         return [path.relative_to(folder).as_posix() for path in found.images]
 
     def _opens(self, index: int, path: str) -> bool:
-        if self.backend_args is not None:
-            return True
         try:
-            with open_image_file(path):
+            with nullcontext() if self.backend_args is not None else open_image_file(path):
                 return True
         except OSError as error:
             self.bad_images.add(index, path, f'{path} cannot be opened as an image ({error}).')
@@ -155,7 +151,7 @@ class PhotoMaskDataset(PhotoDataset):
     A mask has its photograph's name, or is named after it: ``a_mask.png``, ``a_mask_2.png``, ``a_mask001.png``. Several
     masks of a photograph are several cases. Each entry gets ``mask_path`` for :class:`LoadHole`. In test mode, where
     each image counts, all masks are read in the beginning: one that cannot be used stops the run, and cases without a
-    hole, which have no figure, are left out with a warning that names them.
+    hole, which have no metrics, are left out with a warning that names them.
 
     Args:
         mask_root: Folder of the masks, with the photographs' folders below it; it may be that of the photographs.
@@ -207,11 +203,8 @@ class PhotoMaskDataset(PhotoDataset):
                     f'{names[0].as_posix()}; its masks may be called {names_of_masks(names[0])}.'
                 )
         if left:
-            print_log(
-                f'{len(left)} masks in {self.mask_root!r} have no photograph, such as {left[0]}; left out.',
-                'current',
-                WARNING,
-            )
+            message = f'{len(left)} masks in {self.mask_root!r} have no photograph, such as {left[0]}; left out.'
+            print_log(message, 'current', WARNING)
         return self._leave_out_empty(cases) if self.test_mode else cases
 
     def _leave_out_empty(self, cases: list[dict]) -> list[dict]:
@@ -233,10 +226,6 @@ class PhotoMaskDataset(PhotoDataset):
                 f'and invert={reader.invert} of LoadHole (--hole-value, --invert).'
             )
         if self.without_hole:
-            print_log(
-                f'{len(self.without_hole)} of {len(cases)} cases have masks without a hole, count for no figure and '
-                f'are left out: {", ".join(self.without_hole)}.',
-                'current',
-                WARNING,
-            )
+            message = f'{len(self.without_hole)} of {len(cases)} cases have masks without a hole, count for no metric'
+            print_log(f'{message} and are left out: {", ".join(self.without_hole)}.', 'current', WARNING)
         return kept

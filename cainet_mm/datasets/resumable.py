@@ -106,10 +106,8 @@ class ResumableSampler(Sampler):
     def __init__(
         self, dataset: Dataset, sampler: dict, batch_size: int, drop_last: bool = False, seed: int | None = None
     ) -> None:
-        self.dataset = dataset
-        self.config = sampler
-        self.batch_size = batch_size
-        self.drop_last = drop_last
+        self.dataset, self.config = dataset, sampler
+        self.batch_size, self.drop_last = batch_size, drop_last
         self.start(seed, 0)
 
     @property

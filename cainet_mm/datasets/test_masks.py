@@ -6,7 +6,6 @@ import posixpath
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 from mmengine.config import Config
 from mmengine.registry import DATASETS
@@ -85,8 +84,3 @@ def read_hashes(path: str | Path) -> dict[str, str]:
 def find_differences(drawn: dict[str, str], published: dict[str, str]) -> list[str]:
     """Name the masks that differ from a published list, are missing, or are not in it."""
     return sorted(name for name in drawn.keys() | published.keys() if drawn.get(name) != published.get(name))
-
-
-def encode_mask(mask: np.ndarray) -> bytes:
-    """A mask as a PNG."""
-    return cv2.imencode('.png', mask)[1].tobytes()

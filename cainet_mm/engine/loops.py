@@ -38,7 +38,7 @@ class ResumableTrainLoop(IterBasedTrainLoop):
         runner: The runner.
         dataloader: Config of the data loader.
         max_iters: Number of iterations.
-        kwargs: ``val_begin``, ``val_interval``, ``dynamic_intervals``, as MMEngine's.
+        kwargs: As MMEngine's.
 
     Raises:
         ValueError: The data loader is no config, or has a batch sampler, whose batches have no known positions.
@@ -163,10 +163,6 @@ class _NotStarted:
 
 def make_resumable(dataloader: dict) -> dict:
     """Wrap the data set and the sampler of a data loader's config into resumable ones."""
-    sampler = dict(
-        type='ResumableSampler',
-        sampler=dataloader['sampler'],
-        batch_size=dataloader['batch_size'],
-        drop_last=dataloader.get('drop_last', False),
-    )
+    sampler = dict(type='ResumableSampler', sampler=dataloader['sampler'], batch_size=dataloader['batch_size'])
+    sampler['drop_last'] = dataloader.get('drop_last', False)
     return dict(dataloader, dataset=dict(type='ResumableDataset', dataset=dataloader['dataset']), sampler=sampler)

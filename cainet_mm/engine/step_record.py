@@ -16,10 +16,9 @@ Gradients = tuple[list[tuple[str, str]], Tensor]
 
 @dataclass
 class StepRecord:
-    """The numbers of one iteration, which are copied from the device asynchronously.
+    """The numbers of one iteration, as in the log, which are copied from the device asynchronously.
 
     Attributes:
-        iteration: Its number, as in the log.
         batch: The batch, as the loop got it.
         losses: What the model returned for the log, (1,) each.
         gradients: Those that were looked at.

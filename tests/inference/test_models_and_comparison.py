@@ -214,7 +214,7 @@ class TestEvaluateMethod:
             filled = photo.copy()
             filled[hole] = photo[~hole].mean(axis=0).round()
             expected.append(np.abs(photo - filled).mean() / 255)
-        figures = evaluate_method(mean_colour, loader, MAE).figures
+        figures = evaluate_method(mean_colour, loader, MAE).metrics
         assert figures == {'MAE': pytest.approx(np.mean(expected), rel=1e-5)}
 
     def test_pictures_are_rgb_with_a_grey_hole_and_the_answer_in_it(self, mean_colour):

@@ -28,8 +28,7 @@ class CompileHook(Hook):
     """
 
     def __init__(self, parts: Sequence[str] | None = None, options: dict | None = None) -> None:
-        self.parts = parts
-        self.options = dict(options or {})
+        self.parts, self.options = parts, dict(options or {})
 
     def before_train(self, runner: Runner) -> None:
         model = unwrap_model(runner.model)

@@ -36,9 +36,9 @@ class NonFiniteError(TrainingError):
 class FiniteHook(Hook):
     r"""Stops a run, or skips a step, when a loss or a gradient is nan or infinite.
 
-    The message names the iteration, the losses or the parameters and their optimiser, and the images. The batch, as
-    the loop got it, goes into ``broken/iter_N.pth`` of the work directory (:func:`load_broken_batch`). Whatever the
-    model returns for the log is checked, metrics included. Weights that are not finite are never saved.
+    The message names the iteration, the losses or the parameters and their optimiser, and the images. The batch goes
+    into ``broken/iter_N.pth`` of the work directory (:func:`load_broken_batch`). Whatever the model returns for the log
+    is checked, metrics included. Weights that are not finite are never saved.
 
     With ``policy='stop'`` nothing waits for the device: the losses and the norm :math:`\lVert g \rVert_2` of each
     parameter's gradient are copied asynchronously, and read ``lag`` iterations later; their batches are kept so long.
@@ -77,10 +77,7 @@ class FiniteHook(Hook):
                 "FiniteHook takes policy='stop' or 'skip', lag and max_skips from 1 up and max_files from 0 up, got "
                 f'policy={policy!r}, lag={lag}, max_skips={max_skips}, max_files={max_files}.'
             )
-        self.skips = policy == 'skip'
-        self.lag = lag
-        self.max_skips = max_skips
-        self.max_files = max_files
+        self.skips, self.lag, self.max_skips, self.max_files = policy == 'skip', lag, max_skips, max_files
         self._undo: list[Callable[[], None]] = []
 
     def before_train(self, runner: Runner) -> None:
@@ -98,8 +95,7 @@ class FiniteHook(Hook):
         self._records: deque[StepRecord] = deque()
         self._faults_in_row = 0
         for name, wrapper in self._wrappers.items():
-            handle = wrapper.optimizer.register_step_pre_hook(partial(self._before_step, name))
-            self._undo.append(handle.remove)
+            self._undo.append(wrapper.optimizer.register_step_pre_hook(partial(self._before_step, name)).remove)
             if self.skips:
                 self._watch_backward(name, wrapper)
         self._begin()
@@ -151,13 +147,9 @@ class FiniteHook(Hook):
 
     def _gradients_of(self, name: str) -> list[Gradients]:
         """Those of an optimiser, as one element; none if it has none."""
-        parameters = [
-            parameter
-            for parameter in parameters_of(self._wrappers[name])
-            if parameter.grad is not None and parameter.grad.numel()
-        ]
-        labels = [(name, self._names.get(id(each), 'a parameter outside of the model')) for each in parameters]
-        return [(labels, norms_of([parameter.grad for parameter in parameters]))] if parameters else []
+        have = [each for each in parameters_of(self._wrappers[name]) if each.grad is not None and each.grad.numel()]
+        labels = [(name, self._names.get(id(each), 'a parameter outside of the model')) for each in have]
+        return [(labels, norms_of([each.grad for each in have]))] if have else []
 
     @torch.no_grad()
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch=None, outputs=None) -> None:

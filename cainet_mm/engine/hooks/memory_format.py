@@ -37,11 +37,8 @@ class ChannelsLastHook(Hook):
         part = getattr(model, 'generator', None) or getattr(model, 'backbone', None)
         if part is None or not is_main_process():
             return
-        part = unwrap_model(part)
 
         def measure(module: torch.nn.Module, inputs: tuple, named: dict) -> None:
-            if module is not part:
-                return  # a copy that is being timed
             handle.remove()
             seconds, contiguous = time_layouts(module, inputs, named)
             if seconds > 1.1 * contiguous:
@@ -50,18 +47,18 @@ class ChannelsLastHook(Hook):
                     f'{1000 * seconds:.0f} ms in it and {1000 * contiguous:.0f} without. Leave ChannelsLastHook out.'
                 )
 
-        handle = part.register_forward_pre_hook(measure, with_kwargs=True)
+        handle = unwrap_model(part).register_forward_pre_hook(measure, with_kwargs=True)
 
 
 @torch.no_grad()
-def time_layouts(module: torch.nn.Module, inputs: tuple, named: dict, repeats: int = 3) -> tuple[float, float]:
+def time_layouts(module: torch.nn.Module, inputs: tuple, named: dict) -> tuple[float, float]:
     """Time the forward pass of a copy of a module: seconds in channels-last and in contiguous layout, the fastest."""
     copy = deepcopy(module)
     copy.eval()  # returns nothing in some backbones of MMPretrain
     layouts = (torch.channels_last, torch.contiguous_format)
     fastest = dict.fromkeys(layouts, float('inf'))
     # in turns, as other work on the machine comes and goes; the first ones are slow
-    for number in range(repeats + 1):
+    for number in range(4):
         for layout in layouts:
             copy.to(memory_format=layout)
             started = time.perf_counter()

@@ -20,7 +20,7 @@ class SaveOnSignalHook(Hook):
     """Saves a checkpoint and ends the run when a signal says that it is preempted.
 
     Clusters send SIGTERM, or the signal that a job asked for (``sbatch --signal``), some time before they kill. The
-    iteration is finished, a checkpoint saved, and the process exits with a code by which a script knows to requeue the
+    iteration is finished, a checkpoint saved, and the process exits with code 75, by which a script knows to requeue the
     job; ``tools/slurm_train.sh`` does. Several processes agree first, whichever of them got the signal, and all stay
     until the checkpoint is written; where gradients are accumulated, they save at the next iteration without a sum of
     gradients, as each process has one of its own. Workers of the data loaders leave the signal to the main process.
@@ -29,7 +29,6 @@ class SaveOnSignalHook(Hook):
 
     Args:
         signals: Names of the signals.
-        exit_code: The exit code.
         interval: Every how many iterations several processes ask each other.
 
     Raises:
@@ -39,9 +38,7 @@ class SaveOnSignalHook(Hook):
     # after the checkpoint hook, which may be saving anyway
     priority = 'LOWEST'
 
-    def __init__(
-        self, signals: Sequence[str] = ('SIGTERM', 'SIGUSR1'), exit_code: int = REQUEUE_CODE, interval: int = 10
-    ) -> None:
+    def __init__(self, signals: Sequence[str] = ('SIGTERM', 'SIGUSR1'), interval: int = 10) -> None:
         unknown = [name for name in signals if name not in signal.Signals.__members__]
         if unknown or interval < 1:
             raise ValueError(
@@ -49,7 +46,6 @@ class SaveOnSignalHook(Hook):
                 f'{list(signals)} and {interval}.'
             )
         self.signals = [signal.Signals[name] for name in signals]
-        self.exit_code = exit_code
         self.interval = interval
         self.received: str | None = None
         self._agreed = False
@@ -77,7 +73,7 @@ class SaveOnSignalHook(Hook):
         if not self._is_time(runner):
             return
         step = runner.iter + 1
-        code, advice = self.exit_code, 'Go on with --resume.'
+        code, advice = REQUEUE_CODE, 'Go on with --resume.'
         if self._saver is None:
             code = 128 + signal.SIGTERM
             advice = 'Nothing was saved: the run has no CheckpointHook with by_epoch=False.'

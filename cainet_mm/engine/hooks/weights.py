@@ -31,9 +31,7 @@ class LoadPartHook(Hook):
     """
 
     def __init__(self, part: str, checkpoint: str, prefix: str = '') -> None:
-        self.part = part
-        self.checkpoint = checkpoint
-        self.prefix = prefix
+        self.part, self.checkpoint, self.prefix = part, checkpoint, prefix
 
     def before_train(self, runner: Runner) -> None:
         if runner.iter:
