@@ -318,19 +318,15 @@ def bench_step(bench, mode, interval=1):
     """The whole step of stage 2 beside the naive one."""
     config = stage2_config(bench, train_cfg=dict(disc_step=1, penalty_interval=interval))
     step, _ = make_step(bench, mode, config)
+    naive = NaiveStep(bench, stage2_config(bench))
 
-    def steps():
+    def steps(step):
         for _ in range(interval):
             step()
 
-    naive = NaiveStep(bench, stage2_config(bench))
-
-    def naive_steps():
-        for _ in range(interval):
-            naive()
-
     name = 'stage-2 step' + (f', penalty every {interval}' if interval > 1 else '')
-    return bench.measure(name, mode, steps, naive_steps, 'naive, float32', count=interval * bench.batch)
+    runs = partial(steps, step), partial(steps, naive)
+    return bench.measure(name, mode, *runs, 'naive, float32', count=interval * bench.batch)
 
 
 def bench_stage1(bench, mode, queue_len=4096):

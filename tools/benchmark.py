@@ -17,6 +17,7 @@ import json
 import platform
 import shlex
 import sys
+from functools import partial
 from pathlib import Path
 
 from _command import Tool, make_package_importable
@@ -45,7 +46,7 @@ def make_tool():
 
 
 def machine():
-    """What the figures hold for."""
+    """What the numbers hold for."""
     import torch
 
     processor = platform.processor() or platform.machine()
@@ -108,14 +109,11 @@ def run_cases(args, bench, report):
         generator=_benchmarks.bench_generator,
         parts=_benchmarks.bench_parts,
         step=_benchmarks.bench_step,
-        lazy=lambda bench, mode: _benchmarks.bench_step(bench, mode, interval=4),
+        lazy=partial(_benchmarks.bench_step, interval=4),
         stage1=_benchmarks.bench_stage1,
         sweep=_benchmarks.sweep,
     )
-    once = dict(
-        loader=_benchmarks.bench_loader,
-        fill=lambda bench: _benchmarks.bench_fill(bench, args.megapixels),
-    )
+    once = dict(loader=_benchmarks.bench_loader, fill=partial(_benchmarks.bench_fill, megapixels=args.megapixels))
     for case in args.cases:
         for mode in args.modes if case in by_mode else ('',):
             print(f'benchmark.py: {case} {mode}'.rstrip(), flush=True)

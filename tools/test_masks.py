@@ -39,6 +39,7 @@ def main():
 
     from cainet_mm.apis import read_config
     from cainet_mm.datasets import test_masks
+    from cainet_mm.datasets.masks import encode_mask
     from cainet_mm.datasets.preparation import write_list
     from cainet_mm.utils.errors import describe_error
     from cainet_mm.utils.files import write_file
@@ -57,7 +58,7 @@ def main():
                     f'written. They were drawn by OpenCV {cv2.__version__}; compare that, the names and the config.'
                 )
         for name, mask in masks.items():
-            write_file(args.out / f'{name}.png', test_masks.encode_mask(mask))
+            write_file(args.out / f'{name}.png', encode_mask(mask))
         write_list(args.out / 'hashes.txt', [f'{digest}  {name}' for name, digest in hashes.items()])
     except (OSError, ValueError) as error:
         tool.refuse(describe_error(error))

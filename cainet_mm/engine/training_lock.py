@@ -9,8 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
-from mmengine.dist import broadcast_object_list, is_main_process
-
+from ..utils.dist import ask_first
 from .errors import TrainingError
 
 try:
@@ -75,19 +74,12 @@ def training_in(folder: str | Path) -> Iterator[None]:
     Raises:
         TrainingError: Another training is there, in all processes of this one.
     """
-    path, file, refused = Path(folder) / LOCK, None, [None]
-    if is_main_process():
-        try:
-            file = take_lock(path)
-        except TrainingError as error:
-            refused = [error]
-    broadcast_object_list(refused)
-    if refused[0] is not None:
-        raise refused[0]
+    path, held = Path(folder) / LOCK, []
+    ask_first(lambda: held.append(take_lock(path)))
     try:
         yield
     finally:
-        if file is not None:
+        for file in held:
             with file, suppress(OSError):
                 if os.path.samestat(os.fstat(file.fileno()), path.stat()):
                     path.unlink()

@@ -20,8 +20,8 @@ class SaveOnSignalHook(Hook):
     """Saves a checkpoint and ends the run when a signal says that it is preempted.
 
     Clusters send SIGTERM, or the signal that a job asked for (``sbatch --signal``), some time before they kill. The
-    iteration is finished, a checkpoint saved, and the process exits with code 75, by which a script knows to requeue the
-    job; ``tools/slurm_train.sh`` does. Several processes agree first, whichever of them got the signal, and all stay
+    iteration is finished, a checkpoint saved, and the process exits with code 75, by which ``tools/slurm_train.sh``
+    knows to requeue the job. Several processes agree first, whichever of them got the signal, and all stay
     until the checkpoint is written; where gradients are accumulated, they save at the next iteration without a sum of
     gradients, as each process has one of its own. Workers of the data loaders leave the signal to the main process.
     A run without a ``CheckpointHook`` that counts iterations has nothing to resume from: it exits with the code of a
