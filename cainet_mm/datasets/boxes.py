@@ -33,7 +33,7 @@ class DrawBoxes(Transform):
         room = min(self.size) - 2 * margin
         if not 1 <= count[0] <= count[1] or not 1 <= side[0] <= side[1] or side[0] > room:
             raise ValueError(
-                f'DrawBoxes takes count and side as (smallest, largest) from 1 up, and boxes that fit into the '
+                'DrawBoxes takes count and side as (smallest, largest) from 1 up, and boxes that fit into the '
                 f'{room} pixels between the margins; got count={self.count} and side={self.side}.'
             )
 

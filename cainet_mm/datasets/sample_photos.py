@@ -23,9 +23,8 @@ class SamplePhotos(BaseDataset):
     """Photographs from the scikit-image wheel, without any download; whole photographs are held out for test.
 
     The train split has the whole photographs, to be cropped at random by the pipeline. The test split has fixed
-    square crops of the held-out ones, evenly spaced from the top left to the bottom right. Entries come with the
-    image in memory (``gt``, (H, W, 3), uint8, BGR) and a ``key`` that names them, so a pipeline starts without a
-    loading transform.
+    square crops of the held-out ones, evenly spaced from the top left to the bottom right. Entries come with a ``key``
+    and the image in memory (``gt``, (H, W, 3), uint8, BGR), so a pipeline starts without a loading transform.
 
     Args:
         split: ``'train'`` or ``'test'``.

@@ -139,8 +139,7 @@ class LoadHole(HoleReader):
 class LoadHoleFromSet(HoleReader):
     """Draws one of a set of masks: ``mask``, (H, W, 1), uint8, 1 in the hole; read as :class:`LoadHole` reads.
 
-    Inside :class:`SeededByImage` the photograph's name picks the mask, the one that MMagic's ``LoadMask`` in its mode
-    ``'set'`` picks.
+    Inside :class:`SeededByImage` the photograph's name picks the mask, as it does for MMagic's ``LoadMask``.
 
     Args:
         mask_list_file: List of the masks, one name per line, in UTF-8.
@@ -196,13 +195,12 @@ def seeded(seed: int) -> Iterator[None]:
 class SeededByImage(Transform):
     """Runs transforms with the random state seeded by the image's name.
 
-    Around the mask generators it gives each image of a validation or test set a mask of its own that is the same in
-    every run, in every worker and for every model. The random state outside is left as it was.
+    Around the mask generators it gives each image of a test set a mask of its own that is the same in every run, in
+    every worker and for every model. The random state outside is left as it was.
 
     Args:
         transforms: Configs of the transforms.
-        name_key: The entry of the results that names the image: a name that does not depend on where the data
-            lies. MMagic's ``BasicImageDataset`` and :class:`SamplePhotos` put it into ``key``.
+        name_key: The entry of the results that names the image, wherever the data lies; data sets put it into ``key``.
         seed: Another seed gives another set of masks.
 
     Raises:
@@ -228,9 +226,8 @@ class SeededByImage(Transform):
 class RandomTint(Transform):
     """Gives a photograph other colours: channels in random order, each with a random gain and offset.
 
-    It makes of a handful of photographs, grey ones included, many differently coloured ones, so that a network learns
-    to take colours from around a hole and not from memory. It costs a table look-up per channel, a tenth of a jitter
-    through HSV.
+    It makes of a handful of photographs many differently coloured ones, so that a network learns to take colours from
+    around a hole and not from memory. It costs a tenth of a jitter through HSV.
 
     Args:
         keys: Images of the results to change, (H, W, 3), uint8; all by the same draw.
@@ -258,9 +255,8 @@ class RandomTint(Transform):
 class HoleBox(Transform):
     """Places a window of a fixed size around the hole, for the critics of Global&Local and DeepFillv1 that look at it.
 
-    MMagic's rectangles bring such a box along; holes of other shapes have none, and its inpaintors cut windows off at
-    the image's border. Here the window is centred on the hole's bounding box and moved into the image, so it always
-    has its full size; of a larger hole it shows the middle.
+    Of MMagic's masks only rectangles bring such a box along. Here the window is centred on the hole's bounding box and
+    moved into the image, so it always has its full size; of a larger hole it shows the middle.
 
     Args:
         size: Height and width of the window.

@@ -38,8 +38,8 @@ class AtomicCheckpointHook(CheckpointHook):
 
     A checkpoint is written under another name and renamed, an older one removed only after that; a full disk is a clear
     error and leaves what was there. A run that resumes automatically (``resume=True`` without ``load_from``) takes the
-    newest checkpoint that is whole, whatever MMEngine's note ``last_checkpoint`` says, which may be cut off, or name a
-    file that is gone or damaged. A damaged checkpoint that is named is refused. For both the file is read once more.
+    newest checkpoint that is whole, whatever MMEngine's note ``last_checkpoint`` says. A damaged one that is named is
+    refused. For both the file is read once more.
 
     Args:
         kwargs: As ``CheckpointHook``'s. With an ``out_dir`` elsewhere than on a local disk give ``backend_args``; only

@@ -152,9 +152,8 @@ class CriticHook(_DiagnosticHook):
 
     The left sides are logged as ``critic_slope_error``, ``critic_estimate``, ``critic_score`` and
     ``adversarial_share``. A critic that is constant has a slope error of s = 1. One of slope 1 tells images that differ
-    by 1 in every value apart by :math:`\sqrt n`. Scores may drift, as only their differences are trained; the estimate
-    begins near 0 and grows to many times its first value in a good run, so a multiple of that is no threshold. Critics
-    of other kinds (hinge, ...) are judged by the last criterion alone, and the penalty where there is one.
+    by 1 in every value apart by :math:`\sqrt n`. Scores may drift, as only their differences are trained. Critics of
+    other kinds (hinge, ...) are judged by the last criterion alone, and the penalty where there is one.
 
     Measured on ``configs/quickstart/stage2.py`` from random weights, :math:`\sqrt n` = 111, from iteration 32 on:
 

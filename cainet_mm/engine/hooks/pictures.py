@@ -29,9 +29,8 @@ class TrainingPicturesHook(Hook):
     ``curves.png`` has a panel for each loss, learning rate and metric, from the scalars that MMEngine's
     ``LocalVisBackend`` has written, those of interrupted starts included. It is drawn at each validation, every
     ``interval`` iterations and at the end. ``validation.png`` has some images of the last validation, the same each
-    time and evenly spread (of several processes, those of the first), a row each: masked, filled and truth.
-    Validation's own outputs are shown, and nothing is computed for it. The visualiser gets the montage, too, so that
-    ``LocalVisBackend`` keeps one for each validation, and TensorBoard or WandB show it.
+    time and evenly spread (of several processes, those of the first), a row each: masked, filled and truth. The
+    visualiser gets it, too, so that ``LocalVisBackend`` keeps each, and TensorBoard or WandB show it.
 
     A picture that cannot be drawn is a warning in the log, and the training goes on.
 
