@@ -146,9 +146,8 @@ def main(arguments=None):
     bench, found = Bench(args.device, args.size, args.batch, args.rounds, args.vgg), machine()
 
     def report():
-        rows = [row.as_dict() for row in bench.rows]
-        (args.out_dir / 'benchmark.json').write_text(json.dumps(dict(machine=found, rows=rows), indent=2) + '\n')
-        (args.out_dir / 'benchmark.md').write_text(as_table(rows, found))
+        (args.out_dir / 'benchmark.json').write_text(json.dumps(dict(machine=found, rows=bench.rows), indent=2) + '\n')
+        (args.out_dir / 'benchmark.md').write_text(as_table(bench.rows, found))
 
     run_cases(args, bench, report)
     print((args.out_dir / 'benchmark.md').read_text())

@@ -87,14 +87,12 @@ def write_plot(records: Sequence[dict], path: Path) -> None:
         path: PNG to write; its folder is made.
     """
     # here, since it takes half a second that most of what imports this package has no use for
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     chosen = [entry for entry in records if entry['image'] == 'composed' and entry['figure'] == 'HolePSNR']
     kinds = list(dict.fromkeys(entry['masks'] for entry in chosen))
     methods = list(dict.fromkeys(entry['method'] for entry in chosen))
     sheet = Figure(figsize=(6.5 * max(len(kinds), 1), 4.5), layout='constrained')
-    FigureCanvasAgg(sheet)
     panels = sheet.subplots(1, max(len(kinds), 1), squeeze=False, sharey=True)[0]
     for panel, masks in zip(panels, kinds, strict=False):
         entries = [entry for entry in chosen if entry['masks'] == masks]

@@ -116,8 +116,8 @@ def write_report(
     """
     folder.mkdir(parents=True, exist_ok=True)
     write_csv(records, folder / 'table.csv')
-    sentences = [f'{method} failed: {sentence}\n' for method, sentence in failures.items()]
-    shown, parts = [], ['# Comparison\n', *(f'{note}\n' for note in notes), *sentences]
+    reasons = [f'{method} failed: {reason}\n' for method, reason in failures.items()]
+    shown, parts = [], ['# Comparison\n', *(f'{note}\n' for note in notes), *reasons]
     for masks, image, over_all, by_range in tables_in(records):
         parts.append(f'## {masks.capitalize()} masks, {image} images ({KINDS_OF_IMAGE[image]})\n')
         parts.append(markdown_table(*metric_rows(over_all, with_interval, failures)))

@@ -129,13 +129,11 @@ def read_curves(work_dir: Path) -> Curves:
 
 def plot_curves(curves: Mapping[str, list[tuple[int, float]]], path: Path) -> None:
     """Plot each scalar over the iterations, in a panel of its own: losses, metrics, learning rates."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     columns = min(4, len(curves))
     rows = math.ceil(len(curves) / columns)
     sheet = Figure(figsize=(3.4 * columns, 2.3 * rows))
-    FigureCanvasAgg(sheet)
     sheet.subplots_adjust(
         left=0.6 / (3.4 * columns), right=0.98, bottom=0.35 / (2.3 * rows), top=1 - 0.3 / (2.3 * rows),
         wspace=0.3, hspace=0.42,
