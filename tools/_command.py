@@ -156,9 +156,8 @@ class Command(Tool):
 
     def load_config(self, args):
         """Loads the config with the options of the command line applied."""
-        make_package_importable()
-        # Before Config.fromfile: a config may inherit from cainet_mm::, and MMagic needs the compatibility measures.
-        importlib.import_module('cainet_mm')
+        # before Config.fromfile: a config may inherit from cainet_mm::
+        import_package()
         from mmengine.config import Config
 
         try:
@@ -180,6 +179,12 @@ def make_package_importable():
     warnings.filterwarnings('ignore', category=FutureWarning, module='diffusers', append=True)
     if importlib.util.find_spec('cainet_mm') is None:
         sys.path.append(str(Path(__file__).resolve().parents[1]))
+
+
+def import_package():
+    """Imports cainet_mm, before which MMagic cannot be imported, and returns it."""
+    make_package_importable()
+    return importlib.import_module('cainet_mm')
 
 
 def build_runner(command, config):

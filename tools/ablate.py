@@ -26,7 +26,7 @@ from copy import deepcopy
 from pathlib import Path
 
 from _budgets import set_length
-from _command import Tool, make_package_importable
+from _command import Tool, import_package
 from mmengine.config import Config
 
 TOOLS = Path(__file__).resolve().parent
@@ -211,9 +211,7 @@ def train_method(tool, args, name, method):
 def main():
     tool = make_tool()
     args = parse(tool)
-    make_package_importable()
-    # first: studies may inherit from cainet_mm::
-    import cainet_mm  # noqa: F401  # isort: skip
+    import_package()
     from cainet_mm.evaluation import markdown_table
 
     study = read_study(tool, args.study)

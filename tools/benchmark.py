@@ -20,7 +20,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from _command import Tool, make_package_importable
+from _command import Tool, import_package
 
 CASES = ('generator', 'parts', 'step', 'lazy', 'stage1', 'loader', 'fill', 'sweep')
 
@@ -129,9 +129,7 @@ def main(arguments=None):
             tool.refuse(f'--{name} takes a number from 1 up, got {getattr(args, name)}.')
     if args.size < 32:
         tool.refuse(f'--size takes 32 and more, for three scales of 8 pixels in the VGG-16 terms, got {args.size}.')
-    make_package_importable()
-    # first: MMagic imports only after it
-    import cainet_mm  # noqa: F401  # isort: skip
+    import_package()
     import torch
     from _benchmarks import MODES, Bench
     from mmengine.registry import init_default_scope

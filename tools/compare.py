@@ -18,7 +18,7 @@ import hashlib
 import sys
 from pathlib import Path
 
-from _command import Tool, make_package_importable
+from _command import Tool, import_package
 
 ALL_METRICS = ('l1', 'psnr', 'ssim', 'lpips', 'fid')
 
@@ -221,9 +221,7 @@ def describe(files):
 def main():
     tool = make_tool()
     args = parse(tool)
-    make_package_importable()
-    # first: MMagic imports only after it
-    import cainet_mm  # isort: skip
+    cainet_mm = import_package()
     import torch
     from mmengine.registry import init_default_scope
 

@@ -12,7 +12,7 @@ A mask goes by the photograph's name alone, so a list of names (--names) does wh
 import argparse
 from pathlib import Path
 
-from _command import Tool, make_package_importable
+from _command import Tool, import_package
 
 
 def make_tool():
@@ -31,9 +31,7 @@ def main():
     for path, name in ((args.config, 'config'), (args.names, '--names'), (args.check, '--check')):
         if path is not None:
             tool.require_file(path, name)
-    make_package_importable()
-    # first: MMagic imports only after it
-    import cainet_mm  # noqa: F401  # isort: skip
+    import_package()
     import cv2
     from mmengine.registry import init_default_scope
 

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import train
 from _budgets import set_length
-from _command import Tool, make_package_importable
+from _command import Tool, import_package
 from mmengine.config import DictAction
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
@@ -302,9 +302,7 @@ def main(arguments=None):
     tool = make_tool()
     args = parse(tool, arguments)
     claim_folder(tool, args)
-    make_package_importable()
-    # first: MMagic imports only after it
-    import cainet_mm  # noqa: F401  # isort: skip
+    import_package()
     from mmengine.registry import init_default_scope
 
     from cainet_mm.engine import TrainingError

@@ -37,8 +37,11 @@ class ChannelsLastHook(Hook):
         part = getattr(model, 'generator', None) or getattr(model, 'backbone', None)
         if part is None or not is_main_process():
             return
+        part = unwrap_model(part)
 
         def measure(module: torch.nn.Module, inputs: tuple, named: dict) -> None:
+            if module is not part:
+                return  # a copy, which has the hook, too
             handle.remove()
             seconds, contiguous = time_layouts(module, inputs, named)
             if seconds > 1.1 * contiguous:
@@ -47,7 +50,7 @@ class ChannelsLastHook(Hook):
                     f'{1000 * seconds:.0f} ms in it and {1000 * contiguous:.0f} without. Leave ChannelsLastHook out.'
                 )
 
-        handle = unwrap_model(part).register_forward_pre_hook(measure, with_kwargs=True)
+        handle = part.register_forward_pre_hook(measure, with_kwargs=True)
 
 
 @torch.no_grad()
