@@ -79,7 +79,6 @@ class Bench:
         return self.rows[-1]
 
     def wait(self):
-        """Waits for the GPU."""
         if self.device.type == 'cuda':
             torch.cuda.synchronize()
 
@@ -221,7 +220,6 @@ def unfused(model):
 
 
 def scaled(image, output):
-    """An image at the size of an output, by area."""
     return F.interpolate(image, size=output.shape[-2:], mode='area')
 
 
@@ -235,7 +233,6 @@ def bench_generator(bench, mode):
 
 
 def dfnet_config():
-    """DFNet as published, without its losses."""
     config = read_config(BASES / 'dfnet.py').model
     config.losses = {}
     return config

@@ -194,7 +194,6 @@ def read_label_maps(folder: Path, names: Sequence[str] | None) -> Annotations:
 
 
 def labels_in(path: Path) -> np.ndarray:
-    """The labels in a PNG, (H, W)."""
     try:
         with Image.open(path) as image:
             labels = np.asarray(image)
@@ -206,7 +205,6 @@ def labels_in(path: Path) -> np.ndarray:
 
 
 def draw_label(path: Path, value: int, size: Size) -> np.ndarray:
-    """Draw where a label map has a value."""
     return labels_in(path) == value
 
 

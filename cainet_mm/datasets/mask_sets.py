@@ -52,15 +52,14 @@ def write_mask_set(
             settings are for: configs/_base_/masks/free_form_256.py. They are scaled to ``size``.
         size: Height and width.
         count: Number of masks.
-        seed: The seed.
+        seed: Another one gives other masks.
         on_mask: Called after each mask.
 
     Returns:
         The lists; ``masks.txt``, which names every mask, comes last.
 
     Raises:
-        ValueError: An unknown kind, a number below 1, a size that is too small for the generators, or a bucket that
-            they cannot fill.
+        ValueError: A kind, number or size that cannot be, or a bucket that the generators cannot fill.
     """
     if kind not in KINDS:
         raise ValueError(f'The kind of masks is one of {", ".join(KINDS)}, got {kind!r}.')

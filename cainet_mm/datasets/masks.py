@@ -94,22 +94,19 @@ def pixels_of(mask: Image.Image | str | Path, name: str) -> tuple[np.ndarray, np
     Raises:
         BadImageError: It cannot be read.
     """
-    if isinstance(mask, str | Path):
-        try:
+    try:
+        if isinstance(mask, str | Path):
             with open_image_file(mask) as image:
                 return pixels_of(image, name)
-        except BadImageError:
-            raise
-        except Exception as error:  # Pillow's decoders raise their own kinds on damaged bytes
-            raise BadImageError(f'{name} cannot be read as an image ({describe_error(error)}).') from error
-    # a phone's MPO is a JPEG with a second view behind it
-    if getattr(mask, 'n_frames', 1) > 1 and mask.format != 'MPO':
-        raise BadImageError(f'{name} has {mask.n_frames} frames; give each as an image of its own.')
-    deep = mask.mode in ('L', 'LA', 'RGB', 'RGBA') and ';16' in str([tile[3] for tile in getattr(mask, 'tile', ())])
-    try:
+        # a phone's MPO is a JPEG with a second view behind it
+        if getattr(mask, 'n_frames', 1) > 1 and mask.format != 'MPO':
+            raise BadImageError(f'{name} has {mask.n_frames} frames; give each as an image of its own.')
+        deep = mask.mode in ('L', 'LA', 'RGB', 'RGBA') and ';16' in str([tile[3] for tile in getattr(mask, 'tile', ())])
         mask.load()
         image = ImageOps.exif_transpose(mask)
-    except Exception as error:  # as above
+    except BadImageError:
+        raise
+    except Exception as error:  # Pillow's decoders raise their own kinds on damaged bytes
         raise BadImageError(f'{name} cannot be read as an image ({describe_error(error)}).') from error
     indices = np.asarray(image) if image.mode == 'P' else None
     if 'transparency' in image.info and image.mode in ('1', 'L', 'P', 'RGB'):

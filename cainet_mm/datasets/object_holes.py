@@ -48,7 +48,6 @@ class LoadHoleOfObjects(Transform):
                 self._objects[key] = (known.photos[name].size, objects)
 
     def transform(self, results: dict) -> dict:
-        """Draw the hole."""
         size = results['gt'].shape[:2]
         annotated, objects = self._objects.get(results['key'], (None, None))
         if objects is None:

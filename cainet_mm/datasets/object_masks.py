@@ -42,18 +42,10 @@ def masks_of_annotations(
     instances: Collection[int] = (),
     grow: int = 0,
 ) -> Iterator[tuple[Path, np.ndarray | None]]:
-    """Draw the mask of each photograph of a folder, which are named in it.
-
-    Args:
-        photos: The folder of photographs.
-        names: Their names in it.
-        annotations: What is annotated.
-        classes: Names of the classes whose objects are holes.
-        instances: Ids of annotations that are, too.
-        grow: By how many pixels holes are larger than the objects.
+    """Draw the mask of each photograph of a folder, which are named in it: objects of the classes, and some instances.
 
     Yields:
-        The photograph's name, and its hole, (H, W); ``None`` where it has no such object.
+        The photograph's name, and its hole, (H, W), some pixels larger than the objects; ``None`` where it has none.
 
     Raises:
         AnnotationError: There is no such class or annotation; or a photograph with such an object is not there, or has

@@ -54,7 +54,6 @@ class PhotoDataset(BasicImageDataset):
         super().__init__(data_prefix=dict(data_prefix), filename_tmpl={}, img_suffix=img_suffix, **kwargs)
 
     def load_data_list(self) -> list[dict]:
-        """List the images, after making sure that there are some."""
         is_local = self.backend_args is None
         for folder in self.data_prefix.values():
             if is_local and not Path(folder).is_dir():
@@ -82,7 +81,6 @@ class PhotoDataset(BasicImageDataset):
         return images
 
     def _name_of(self, info: dict) -> Path:
-        """The name of an image in the folder of photographs."""
         return Path(os.path.relpath(info['gt_path'], self.data_prefix[self.search_key]))
 
     def _leave_out_masks(self, images: list[dict]) -> list[dict]:
@@ -168,7 +166,6 @@ class PhotoMaskDataset(PhotoDataset):
         super().__init__(**kwargs)
 
     def load_data_list(self) -> list[dict]:
-        """List the photographs with each of their masks."""
         if not Path(self.mask_root).is_dir():
             raise FileNotFoundError(f'The folder of masks {self.mask_root!r} does not exist.')
         images = super().load_data_list()

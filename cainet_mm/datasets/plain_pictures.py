@@ -25,7 +25,6 @@ class RandomPlainPicture(Transform):
         self.keys, self.prob, self.edge_width = list(keys), prob, tuple(edge_width)
 
     def transform(self, results: dict) -> dict:
-        """Draw once and replace every image, or leave all as they are."""
         if np.random.rand() < self.prob:
             picture = draw_plain_picture(results[self.keys[0]].shape[:2], np.random.uniform(*self.edge_width))
             results.update({key: picture.copy() for key in self.keys})

@@ -129,7 +129,6 @@ class ResumableSampler(Sampler):
         self.samples = iteration * self.batch_size if samples is None else samples
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
-        """Yield (position, index) from the current iteration to the end of its epoch."""
         rank, world_size = get_dist_info()
         if self.endless:
             skipped = position = self.samples

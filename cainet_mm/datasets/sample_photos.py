@@ -60,7 +60,6 @@ class SamplePhotos(BaseDataset):
         super().__init__(ann_file='', **kwargs)
 
     def load_data_list(self) -> list[dict]:
-        """Load and reduce the photographs of the split."""
         entries = []
         for name in TRAIN_PHOTOS if self.split == 'train' else TEST_PHOTOS:
             pieces = [shrink(photo, self.short_side) for photo in load_photos(name)]

@@ -17,10 +17,7 @@ from .transforms import SeededByImage
 def draw_test_masks(
     config: Config, names: str | Path | None = None, kinds: Sequence[str] = ()
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """Draw the masks under which the photographs of a test set are tested.
-
-    They go by the photographs' names in their list and by the generators alone; no photograph is read, but those of a
-    data set that has no list.
+    """Draw the masks under which the photographs of a test set are tested, by their names and the generators alone.
 
     Args:
         config: With the generators as ``test_masks`` and, unless names are given, a ``test_dataloader``.

@@ -131,7 +131,6 @@ class LoadHole(HoleReader):
     """
 
     def transform(self, results: dict) -> dict:
-        """Load the mask of the photograph ``gt``."""
         return self.load(results['mask_path'], results)
 
 
@@ -167,7 +166,6 @@ class LoadHoleFromSet(HoleReader):
             raise ValueError(f'The list of masks {mask_list_file!r} is empty.')
 
     def transform(self, results: dict) -> dict:
-        """Draw and load a mask."""
         path = self.masks[np.random.randint(0, len(self.masks))]
         try:
             results = self.load(path, results)
@@ -211,7 +209,6 @@ class SeededByImage(Transform):
         self.transforms, self.name_key, self.seed = Compose(transforms), name_key, seed
 
     def transform(self, results: dict) -> dict | None:
-        """Run the transforms."""
         if self.name_key not in results:
             raise KeyError(
                 f'SeededByImage seeds by results[{self.name_key!r}], but the results have {sorted(results)}. Set '
@@ -241,7 +238,6 @@ class RandomTint(Transform):
         self.keys, self.gain, self.offset = list(keys), tuple(gain), tuple(offset)
 
     def transform(self, results: dict) -> dict:
-        """Draw once and change every image."""
         order = np.random.permutation(3)
         gains, offsets = np.random.uniform(*self.gain, (3, 1)), np.random.uniform(*self.offset, (3, 1))
         tables = (np.arange(256) * gains + offsets).round().clip(0, 255).astype(np.uint8)

@@ -35,11 +35,7 @@ class ResumableTrainLoop(IterBasedTrainLoop):
     The data loader's data set and sampler are wrapped into :class:`ResumableDataset` and :class:`ResumableSampler`.
     A worker process that dies, of training or validation, is an error that names its image.
 
-    Args:
-        runner: The runner.
-        dataloader: Config of the data loader.
-        max_iters: Number of iterations.
-        kwargs: As MMEngine's.
+    Arguments are MMEngine's; ``dataloader`` is a config.
 
     Raises:
         ValueError: The data loader is no config, or has a batch sampler, whose batches have no known positions.

@@ -36,7 +36,6 @@ class WatchedWorkers:
         loader.worker_init_fn = partial(_note_samples, self._notes, loader.worker_init_fn)
 
     def dead(self) -> list[int]:
-        """Processes of workers that have died."""
         alive = {child.pid for child in multiprocessing.active_children()}
         return [process for process in self._notes[:, 0].tolist() if process >= 0 and process not in alive]
 

@@ -1,7 +1,7 @@
 """One method on one test set: its metrics, image by image, and its pictures."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -96,7 +96,7 @@ def evaluate_method(
         metrics: Configs of the metrics.
         num_pictures: How many images to keep, evenly spread over the test set.
         on_batch: Called with the number of images after each batch.
-        rounded: Whether the metrics are taken of images rounded to 8 bits, as they would be written, in float64.
+        rounded: Whether images are rounded to 8 bits before, as they would be written.
         save_to: Folder for the answers as PNG, ``composed/NAME.png`` and ``raw/NAME.png``.
 
     Raises:
@@ -111,9 +111,8 @@ def evaluate_method(
     number = -1
     with torch.no_grad(), recorded_scales(model) as scales:
         for batch in loader:
-            for position in range(len(batch['data_samples'])):
+            for single in split_batch(batch):
                 number += 1
-                single = {key: values[position : position + 1] for key, values in batch.items()}
                 if not (single['data_samples'][0].mask > 0).any():
                     without_hole.append(name_of(single['data_samples'][0], loader.dataset))
                     continue
@@ -136,6 +135,12 @@ def evaluate_method(
     ]
     totals = {name: float(value) for name, value in evaluator.evaluate().items()}
     return MethodResult(totals, images, pictures, tuple(sample.gt_img.shape[-2:]), without_hole)
+
+
+def split_batch(batch: Mapping[str, list]) -> Iterator[dict[str, list]]:
+    """The samples of a batch, each as a batch of its own."""
+    for index in range(len(next(iter(batch.values())))):
+        yield {key: values[index : index + 1] for key, values in batch.items()}
 
 
 def metrics_of_images(evaluator: Evaluator, total: int) -> list[dict[str, float]]:

@@ -59,7 +59,6 @@ def load_lpips(path: Path) -> nn.Module:
 
 @cache
 def load_inception(path: Path) -> nn.Module:
-    """Load the Inception-v3 of FID."""
     # torch-fidelity would run code that the file may contain; this refuses such a file
     read_weights(path)
     try:
@@ -97,7 +96,6 @@ class LPIPS(BaseSampleWiseMetric):
 
     @torch.no_grad()
     def process(self, data_batch: dict, data_samples: list[dict]) -> None:
-        """Compute the metric of each image."""
         for sample in data_samples:
             pair = sample['gt_img'], sample['output'][self.pred_key]
             true, ours = (to_rgb_batch(image).float() / 127.5 - 1 for image in pair)
@@ -155,7 +153,6 @@ class InceptionFID(BaseMetric):
         self.size = len(dataloader.dataset)
 
     def evaluate(self) -> dict[str, float]:
-        """Compute the distance over the test set."""
         return super().evaluate(self.size)
 
     def get_metric_sampler(self, model: nn.Module, dataloader, metrics: list[BaseMetric]):
@@ -163,7 +160,6 @@ class InceptionFID(BaseMetric):
         return dataloader
 
     def compute_metrics(self, results: list[tuple[np.ndarray, np.ndarray]]) -> dict[str, float]:
-        """Compare the two feature distributions."""
         ours, true = (
             fid_features_to_statistics(torch.from_numpy(np.stack(features))) for features in zip(*results, strict=True)
         )

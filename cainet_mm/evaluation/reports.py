@@ -10,7 +10,7 @@ from .statistics import Interval, mean_interval, paired_difference
 from .tables import markdown_table
 
 # the metrics in the order of the tables: name, heading, decimals
-METRICS = (
+COLUMNS = (
     ('MAE', 'L1 error ↓', 4),
     ('PSNR', 'PSNR ↑', 2),
     ('SSIM', 'SSIM ↑', 4),
@@ -133,7 +133,6 @@ def write_report(
 
 
 def plain(entry: dict, digits: int) -> str:
-    """The mean."""
     return f'{entry["mean"]:.{digits}f}'
 
 
@@ -164,7 +163,7 @@ def metric_rows(
 ) -> Table:
     """Headings, and a row per method, those that failed included, with a column per metric."""
     known = {entry['figure'] for entry in records}.difference(leave_out)
-    columns = [column for column in METRICS if column[0] in known]
+    columns = [column for column in COLUMNS if column[0] in known]
     cells = {(entry['method'], entry['figure']): entry for entry in records}
     rows = []
     for method in dict.fromkeys(entry['method'] for entry in records):

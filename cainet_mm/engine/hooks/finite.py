@@ -43,18 +43,17 @@ class FiniteHook(Hook):
     With ``policy='stop'`` nothing waits for the device: the losses and the norm :math:`\lVert g \rVert_2` of each
     parameter's gradient are copied asynchronously, and read ``lag`` iterations later; their batches are kept so long.
     The weights are spoilt then, and the run has to resume from its last checkpoint. A norm that overflows, from 2e19 on
-    in float32, counts as infinite, as it would be to Adam, which squares as well.
+    in float32, counts as infinite.
 
     With ``policy='skip'`` each step of an optimiser waits for its numbers. If they, or the loss that was propagated by
-    the optimiser's wrapper, are not finite, its gradients are removed, so that it changes neither its parameters nor
-    its state; accumulated gradients are removed as a whole. The model's buffers (statistics of batch norm, the queue of
-    stage 1) are restored to what they were before the iteration, which takes a copy of them per iteration. Each
-    optimiser decides for itself: where the critic's step is skipped, the generator's may be taken. Several processes
-    decide alike.
+    its wrapper, are not finite, its gradients are removed, accumulated ones as a whole, so that it changes neither its
+    parameters nor its state. The model's buffers (statistics of batch norm, the queue of stage 1) are restored from a
+    copy of them. Each optimiser decides for itself: where the critic's step is skipped, the generator's may be taken.
+    Several processes decide alike.
 
     With loss scaling (float16) the scaler finds its scale by gradients that are not finite, and skips those steps; only
     losses, or more than ``max_skips`` such steps in a row, are a fault. Where gradients are clipped by their norm, one
-    that is not finite has made all of them so before this hook sees them.
+    that is not finite has made all of them so before.
 
     Args:
         policy: ``'stop'`` or ``'skip'``.
@@ -64,7 +63,6 @@ class FiniteHook(Hook):
         max_files: How many batches are saved in a work directory, by each process.
 
     Raises:
-        ValueError: Another policy, or a number out of range.
         NonFiniteError: While training, as described.
     """
 
@@ -261,7 +259,6 @@ class FiniteHook(Hook):
                 self._refuse_weights(runner, runner.iter + 1, bad)
 
     def before_val(self, runner: Runner) -> None:
-        """Read everything, before metrics are computed and the best checkpoint is saved."""
         if self._undo:
             self._check_weights(runner, runner.iter)
 
@@ -270,13 +267,11 @@ class FiniteHook(Hook):
         self._check_weights(runner, runner.iter)
 
     def after_train(self, runner: Runner | None = None) -> None:
-        """Take the hooks off the optimisers."""
         while self._undo:
             self._undo.pop()()
 
 
 def plain_name(name: str) -> str:
-    """The name of a parameter without the parts that wrappers add."""
     return '.'.join(part for part in name.split('.') if part != 'module')
 
 

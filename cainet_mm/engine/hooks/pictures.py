@@ -49,30 +49,25 @@ class TrainingPicturesHook(Hook):
         self._seen = 0
 
     def before_val_epoch(self, runner: Runner) -> None:
-        """Forget the images of the last validation."""
         self._rows, self._seen = [], 0
 
     @master_only
     def after_val_iter(self, runner: Runner, batch_idx: int, data_batch=None, outputs=None) -> None:
-        """Keep the images that are shown."""
         if len(self._rows) < self.images:
             self._draw(runner, MONTAGE, self._keep, outputs or ())
 
     @master_only
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
-        """Draw both."""
         if self._rows:
             self._draw(runner, MONTAGE, self._write_montage)
         self.after_train(runner)
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch=None, outputs=None) -> None:
-        """Draw the curves now and then."""
         if self.every_n_train_iters(runner, self.interval):
             self.after_train(runner)
 
     @master_only
     def after_train(self, runner: Runner) -> None:
-        """Draw the curves of all iterations."""
         if self.interval:
             self._draw(runner, CURVES, self._write_curves)
 

@@ -21,11 +21,10 @@ class SaveOnSignalHook(Hook):
 
     Clusters send SIGTERM, or the signal that a job asked for (``sbatch --signal``), some time before they kill. The
     iteration is finished, a checkpoint saved, and the process exits with code 75, by which ``tools/slurm_train.sh``
-    knows to requeue the job. Several processes agree first, whichever of them got the signal, and all stay
-    until the checkpoint is written; where gradients are accumulated, they save at the next iteration without a sum of
-    gradients, as each process has one of its own. Workers of the data loaders leave the signal to the main process.
-    A run without a ``CheckpointHook`` that counts iterations has nothing to resume from: it exits with the code of a
-    process that the signal killed. A signal after the last iteration has no effect.
+    knows to requeue the job. Several processes agree first, and all stay until the checkpoint is written; where
+    gradients are accumulated, they save at the next iteration without a sum of gradients, as each process has its own.
+    Workers of the data loaders leave the signal to the main process. A run without a ``CheckpointHook`` that counts
+    iterations exits with the code of a process that the signal killed.
 
     Args:
         signals: Names of the signals.
@@ -62,7 +61,6 @@ class SaveOnSignalHook(Hook):
                 keep_signals_from_workers(loader)
 
     def after_run(self, runner: Runner) -> None:
-        """Restore the signal handlers."""
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
 

@@ -89,7 +89,6 @@ class UnwrapStateDictHook(Hook):
     priority = 'LOWEST'
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Rename the weights, and those of a moving average."""
         model = unwrap_model(runner.model)
         wrapped = [name for name, part in model.named_modules() if is_model_wrapper(part)]
 
