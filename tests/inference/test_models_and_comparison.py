@@ -206,7 +206,7 @@ class TestLoadModel:
 
 class TestEvaluateMethod:
     @pytest.mark.parametrize('batch_size', [1, 3, 5])
-    def test_figures_are_those_of_every_image_however_they_are_batched(self, mean_colour, batch_size):
+    def test_metrics_are_those_of_every_image_however_they_are_batched(self, mean_colour, batch_size):
         loader, packed = make_loader(5, batch_size)
         expected = []
         for sample in packed:
