@@ -15,6 +15,6 @@ compat.apply()
 
 from . import datasets, engine, evaluation, models, registry  # noqa: E402  (they import MMagic)
 
-compat.apply_to_mmagic()
+compat.let_generation_init_weights_pass_layers_by()
 
 __all__ = ['__version__', 'compat', 'datasets', 'engine', 'evaluation', 'models', 'registry', 'stack']

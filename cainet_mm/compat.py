@@ -53,18 +53,16 @@ def define_missing_torchvision_operators() -> None:
 
     Symptom: ``RuntimeError: operator torchvision::nms does not exist`` on ``import torchvision``.
     Cause: a torchvision wheel built for CUDA beside a CPU-only torch. Its extension does not load, but its Python
-    code attaches fake implementations to operators that the extension would have declared.
-    Only the schemas are declared: calling such an operator still raises torchvision's own error.
+    code attaches fake implementations to the operators. Calling one still raises torchvision's own error.
     """
     global _torchvision_library
     if 'torchvision' in sys.modules or _torchvision_extension_loads():
         return
-    missing = [name for name in _TORCHVISION_SCHEMAS if not hasattr(torch.ops.torchvision, name)]
-    if not missing:
-        return
-    _torchvision_library = torch.library.Library('torchvision', 'DEF')
-    for name in missing:
-        _torchvision_library.define(_TORCHVISION_SCHEMAS[name])
+    missing = [schema for name, schema in _TORCHVISION_SCHEMAS.items() if not hasattr(torch.ops.torchvision, name)]
+    if missing:
+        _torchvision_library = torch.library.Library('torchvision', 'DEF')
+        for schema in missing:
+            _torchvision_library.define(schema)
 
 
 def _torchvision_extension_loads() -> bool:
@@ -92,18 +90,15 @@ def alias_numpy_bool8() -> None:
 def answer_for_missing_mmcv_operators() -> None:
     """Let ``mmcv.ops`` be imported where mmcv has no compiled operators.
 
-    Symptom: ``ModuleNotFoundError: No module named 'mmcv._ext'`` on ``import mmagic.models`` and
-    ``import mmpretrain.models``.
-    Cause: both import ``mmcv.ops`` while loading, and mmcv-lite does not contain the compiled part. Nothing in
-    inpainting calls one of these operators, so a placeholder that raises when *called* is enough.
-    With a full mmcv no finder is installed, and a full mmcv that fails to load still reports its own error.
+    Symptom: ``ModuleNotFoundError: No module named 'mmcv._ext'`` on importing ``mmagic.models`` or
+    ``mmpretrain.models``.
+    Cause: both import ``mmcv.ops``, whose compiled part mmcv-lite lacks. Nothing in inpainting calls its operators, so
+    a placeholder that raises when *called* is enough. A full mmcv that fails to load still reports its own error.
     """
-    if any(isinstance(finder, _MissingOperatorsFinder) for finder in sys.meta_path):
-        return
-    if _MMCV_EXTENSION in sys.modules or _find_submodule('mmcv', '_ext') is not None:
-        return
-    # last: any finder that knows a real extension is asked first
-    sys.meta_path.append(_MissingOperatorsFinder())
+    is_there = _MMCV_EXTENSION in sys.modules or _find_submodule('mmcv', '_ext') is not None
+    if not is_there and not any(isinstance(finder, _MissingOperatorsFinder) for finder in sys.meta_path):
+        # last: any finder that knows a real extension is asked first
+        sys.meta_path.append(_MissingOperatorsFinder())
 
 
 class _MissingOperatorsFinder(MetaPathFinder, Loader):
@@ -200,14 +195,10 @@ def _mediapipe_has_no_solutions() -> bool:
     return importlib.util.find_spec('mediapipe') is not None and _find_submodule('mediapipe', 'python') is None
 
 
-def apply_to_mmagic() -> None:
-    """Apply the patches that need MMagic imported; a second call changes nothing."""
-    let_generation_init_weights_pass_layers_by()
-
-
 def let_generation_init_weights_pass_layers_by() -> None:
     """Let MMagic initialise discriminators with layers that have no weights, such as activations.
 
+    It needs MMagic imported; a second call changes nothing.
     Symptom: ``UnboundLocalError: ... 'init_info'`` when training of AOT-GAN, pix2pix or CycleGAN begins.
     Cause: ``generation_init_weights`` sets a variable for convolutions, linear layers and batch norms alone, but reads
     it for every layer that has MMEngine's record of the initialisation, and that is all of them. The record is taken

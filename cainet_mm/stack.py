@@ -62,8 +62,7 @@ def find_problems() -> list[str]:
         found = installed_version(distribution)
         if found is None or not is_accepted(found, accepted):
             problems.append(_describe(distribution, found, accepted, requirements))
-    problems.extend(_find_mmcv_problems())
-    return problems
+    return problems + _find_mmcv_problems()
 
 
 def check() -> None:

@@ -4,6 +4,7 @@ import importlib.util
 import json
 import shutil
 import socket
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -214,6 +215,28 @@ def make_onnx(path: Path, weight: np.ndarray, bias: tuple, size: tuple = ('n', '
     helper.set_model_props(model, metadata)
     onnx.save(model, str(path))
     return path
+
+
+@pytest.fixture
+def train_elsewhere():
+    """Have another process, which it gives, hold the lock of a training on machine node7."""
+    code = (
+        'import fcntl, json, os, sys; file = open(sys.argv[1], "w"); fcntl.lockf(file, fcntl.LOCK_EX)\n'
+        'known = dict(host="node7", process=os.getpid(), since="2026-11-28 03:00:00 +0000")\n'
+        'print(end=json.dumps(known) if sys.argv[2:] else "", file=file, flush=True); print(flush=True); input()'
+    )
+    started = []
+
+    def start(lock: Path, named: bool = True) -> subprocess.Popen:
+        command = [sys.executable, '-c', code, str(lock), *(['named'] if named else [])]
+        started.append(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE))
+        started[-1].stdout.readline()
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
 
 
 def train(config: Config, name: str) -> Runner:

@@ -436,7 +436,7 @@ class TestGenerationInitWeights:
 
     def test_applying_again_changes_nothing(self):
         before = {module: module.generation_init_weights for module in modules_with_generation_init_weights()}
-        compat.apply_to_mmagic()
+        compat.let_generation_init_weights_pass_layers_by()
         for module, function in before.items():
             assert module.generation_init_weights is function
 

@@ -11,7 +11,6 @@ import ctypes
 import math
 import statistics
 import time
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -32,56 +31,27 @@ BASES = CONFIGS / '_base_/models'
 MODES = ('eager', 'channels-last', 'half', 'half, channels-last, compiled')
 
 
-@dataclass
-class Row:
-    """A measurement: seconds of each run, and of the reference in the same rounds."""
-
-    name: str
-    mode: str
-    unit: str
-    count: int
-    seconds: list[float]
-    reference: str = ''
-    reference_seconds: list[float] = field(default_factory=list)
-    peak_mb: float | None = None
-    reference_peak_mb: float | None = None
-
-    @property
-    def ratios(self):
-        """Time over that of the reference, round by round."""
-        return [ours / theirs for ours, theirs in zip(self.seconds, self.reference_seconds, strict=True)]
-
-    def as_dict(self):
-        """The row for JSON: medians in milliseconds, units per second, the ratio with its range."""
-        median = statistics.median(self.seconds)
-        row = dict(
-            name=self.name,
-            mode=self.mode,
-            milliseconds=round(1000 * median, 2),
-            per_second=round(self.count / median, 3),
-            unit=self.unit,
-            peak_mb=self.peak_mb,
+def as_row(name, mode, unit, count, seconds, peak_mb=None, reference='', reference_seconds=(), reference_peak_mb=None):
+    """A measurement: medians in milliseconds, units per second, the ratio to the reference round by round."""
+    median = statistics.median(seconds)
+    row = dict(name=name, mode=mode, milliseconds=round(1000 * median, 2), per_second=round(count / median, 3))
+    row.update(unit=unit, peak_mb=peak_mb)
+    if reference_seconds:
+        ratios = [ours / theirs for ours, theirs in zip(seconds, reference_seconds, strict=True)]
+        row.update(
+            reference=reference,
+            reference_milliseconds=round(1000 * statistics.median(reference_seconds), 2),
+            reference_peak_mb=reference_peak_mb,
+            ratio=round(statistics.median(ratios), 3),
+            ratio_range=[round(min(ratios), 3), round(max(ratios), 3)],
         )
-        if self.reference_seconds:
-            row.update(
-                reference=self.reference,
-                reference_milliseconds=round(1000 * statistics.median(self.reference_seconds), 2),
-                reference_peak_mb=self.reference_peak_mb,
-                ratio=round(statistics.median(self.ratios), 3),
-                ratio_range=[round(min(self.ratios), 3), round(max(self.ratios), 3)],
-            )
-        return row
+    return row
 
 
 class Bench:
-    """Measures functions on one device.
+    """Measures functions on one device, in some rounds after one that does not count, on batches of square images.
 
-    Args:
-        device: ``'cpu'`` or ``'cuda'``.
-        size: Side of the images.
-        batch: Images in a batch.
-        rounds: How often each function is timed, after a round that does not count.
-        vgg: File of VGG-16's weights; ``None`` for random ones, which take as long.
+    Weights of VGG-16 are random, which takes as long, or from a file.
     """
 
     def __init__(self, device, size, batch, rounds, vgg=None):
@@ -103,14 +73,12 @@ class Bench:
                 self.wait()
                 times.append(time.perf_counter() - start)
         count = self.batch if count is None else count
-        row = Row(name, mode, unit, count, seconds[0], peak_mb=peaks[0])
-        if reference is not None:
-            row.reference, row.reference_seconds, row.reference_peak_mb = reference_name, seconds[1], peaks[1]
-        self.rows.append(row)
-        return row
+        self.rows.append(
+            as_row(name, mode, unit, count, seconds[0], peaks[0], reference_name, *seconds[1:], *peaks[1:])
+        )
+        return self.rows[-1]
 
     def wait(self):
-        """Waits for the GPU."""
         if self.device.type == 'cuda':
             torch.cuda.synchronize()
 
@@ -252,7 +220,6 @@ def unfused(model):
 
 
 def scaled(image, output):
-    """An image at the size of an output, by area."""
     return F.interpolate(image, size=output.shape[-2:], mode='area')
 
 
@@ -266,7 +233,6 @@ def bench_generator(bench, mode):
 
 
 def dfnet_config():
-    """DFNet as published, without its losses."""
     config = read_config(BASES / 'dfnet.py').model
     config.losses = {}
     return config
@@ -318,19 +284,15 @@ def bench_step(bench, mode, interval=1):
     """The whole step of stage 2 beside the naive one."""
     config = stage2_config(bench, train_cfg=dict(disc_step=1, penalty_interval=interval))
     step, _ = make_step(bench, mode, config)
+    naive = NaiveStep(bench, stage2_config(bench))
 
-    def steps():
+    def steps(step):
         for _ in range(interval):
             step()
 
-    naive = NaiveStep(bench, stage2_config(bench))
-
-    def naive_steps():
-        for _ in range(interval):
-            naive()
-
     name = 'stage-2 step' + (f', penalty every {interval}' if interval > 1 else '')
-    return bench.measure(name, mode, steps, naive_steps, 'naive, float32', count=interval * bench.batch)
+    runs = partial(steps, step), partial(steps, naive)
+    return bench.measure(name, mode, *runs, 'naive, float32', count=interval * bench.batch)
 
 
 def bench_stage1(bench, mode, queue_len=4096):
@@ -396,4 +358,4 @@ def sweep(bench, mode):
         bench.measure(f'stage-2 step, {scales} scales', mode, step)
     for queue_len in (256, 4096, 65536):
         row = bench_stage1(bench, mode, queue_len)
-        row.name = f'stage-1 step, queue of {queue_len}'
+        row['name'] = f'stage-1 step, queue of {queue_len}'

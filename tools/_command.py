@@ -1,4 +1,4 @@
-"""What the tools share: arguments, sentences for bad input, and loading of the config."""
+"""What the tools share: arguments, errors for bad input, and loading of the config."""
 
 import argparse
 import contextlib
@@ -61,13 +61,13 @@ class Tool(argparse.ArgumentParser):
             r'(?:(?:python|bash) )?tools/(\w+)\.(?:py|sh)\b', lambda found: self.names.get(found[1], found[0]), text
         )
 
-    def refuse(self, sentence):
+    def refuse(self, message):
         """Ends the program on bad input, without a traceback."""
-        self.exit(2, f'{self.prog}: error: {self.rename_tools(str(sentence))}\n')
+        self.exit(2, f'{self.prog}: error: {self.rename_tools(str(message))}\n')
 
-    def stop(self, sentence):
+    def stop(self, message):
         """Ends the program on what happened while it ran, without a traceback."""
-        self.exit(1, f'{self.prog}: stopped: {self.rename_tools(str(sentence))}\n')
+        self.exit(1, f'{self.prog}: stopped: {self.rename_tools(str(message))}\n')
 
     def require_file(self, path, name):
         """Refuses a local path at which there is no file; URLs and other storage schemes are left to MMEngine."""
@@ -156,9 +156,8 @@ class Command(Tool):
 
     def load_config(self, args):
         """Loads the config with the options of the command line applied."""
-        make_package_importable()
-        # Before Config.fromfile: a config may inherit from cainet_mm::, and MMagic needs the compatibility measures.
-        importlib.import_module('cainet_mm')
+        # before Config.fromfile: a config may inherit from cainet_mm::
+        import_package()
         from mmengine.config import Config
 
         try:
@@ -180,6 +179,12 @@ def make_package_importable():
     warnings.filterwarnings('ignore', category=FutureWarning, module='diffusers', append=True)
     if importlib.util.find_spec('cainet_mm') is None:
         sys.path.append(str(Path(__file__).resolve().parents[1]))
+
+
+def import_package():
+    """Imports cainet_mm, before which MMagic cannot be imported, and returns it."""
+    make_package_importable()
+    return importlib.import_module('cainet_mm')
 
 
 def build_runner(command, config):

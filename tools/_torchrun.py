@@ -15,15 +15,15 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.run import main
 
 # of a preempted process: its own, and that of one whose handler was not set yet
-TOLD_TO_GO = (REQUEUE_CODE, -signal.SIGTERM, -signal.SIGUSR1)
+PREEMPTED = (REQUEUE_CODE, -signal.SIGTERM, -signal.SIGUSR1)
 
 with tempfile.TemporaryDirectory() as folder:
     note = Path(os.environ.setdefault('EXIT_CODE_FILE', str(Path(folder) / 'exit_code')))
     try:
         main()
     except (ChildFailedError, SignalException) as error:
-        # torchrun tells the others to go when one has failed, which then note that
-        has_failed = isinstance(error, ChildFailedError) and error.get_first_failure()[1].exitcode not in TOLD_TO_GO
+        # torchrun terminates the others when one has failed, which then note that
+        has_failed = isinstance(error, ChildFailedError) and error.get_first_failure()[1].exitcode not in PREEMPTED
         if has_failed or not note.exists() or note.read_text() != str(REQUEUE_CODE):
             raise
         sys.exit(REQUEUE_CODE)

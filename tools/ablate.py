@@ -26,7 +26,7 @@ from copy import deepcopy
 from pathlib import Path
 
 from _budgets import set_length
-from _command import Tool, make_package_importable
+from _command import Tool, import_package
 from mmengine.config import Config
 
 TOOLS = Path(__file__).resolve().parent
@@ -46,34 +46,22 @@ def make_tool():
     tool.add_argument(
         '--amp', action='store_const', const='--amp', default='', help='trains in mixed precision, as train.py does'
     )
-    tool.add_argument(
-        '--amp-anyway',
-        action='store_const',
-        const='--amp-anyway',
-        dest='amp',
-        help='also on a processor on which that is slower than float32',
-    )
+    anyway = dict(action='store_const', const='--amp-anyway', dest='amp')
+    tool.add_argument('--amp-anyway', **anyway, help='also on a processor on which that is slower than float32')
     return tool
 
 
 def parse(tool):
     """Parses the command line; everything after -- is for compare.py."""
-    arguments, *for_compare = split_at_dashes(sys.argv[1:])
-    args = tool.parse_args(arguments)
-    args.for_compare = for_compare[0] if for_compare else []
+    arguments = sys.argv[1:]
+    place = arguments.index('--') if '--' in arguments else len(arguments)
+    args = tool.parse_args(arguments[:place])
+    args.for_compare = arguments[place + 1 :]
     tool.require_file(args.study, 'STUDY')
     for name in ('images', 'minutes', 'gpus'):
         if getattr(args, name) is not None and not getattr(args, name) > 0:
             tool.refuse(f'--{name} takes a number above 0, got {getattr(args, name)}.')
     return args
-
-
-def split_at_dashes(arguments):
-    """Splits a command line at the first --, if it has one."""
-    if '--' not in arguments:
-        return [arguments]
-    place = arguments.index('--')
-    return [arguments[:place], arguments[place + 1 :]]
 
 
 def read_study(tool, path):
@@ -203,7 +191,8 @@ def train_method(tool, args, name, method):
     """Trains a method, and the encoder that it starts from; returns the records of both, or what failed."""
     encoder_record = None
     if 'encoder' in method:
-        encoder = Training(args, encoder_name(method.encoder), method.encoder, budgeted=False)
+        name_of_run = f'encoder_{Path(method.encoder.config.split("::")[-1]).stem}'
+        encoder = Training(args, name_of_run, method.encoder, budgeted=False)
         encoder.refuse_other_settings(tool)
         encoder_record = encoder.run(args)
         if encoder_record is None:
@@ -219,17 +208,10 @@ def train_method(tool, args, name, method):
     return record, encoder_record, None if record else f'its training failed; its log is in {training.folder}'
 
 
-def encoder_name(encoder):
-    """The name of the run that trains an encoder: that of its config."""
-    return f'encoder_{Path(encoder.config.split("::")[-1]).stem}'
-
-
 def main():
     tool = make_tool()
     args = parse(tool)
-    make_package_importable()
-    # first: studies may inherit from cainet_mm::
-    import cainet_mm  # noqa: F401  # isort: skip
+    import_package()
     from cainet_mm.evaluation import markdown_table
 
     study = read_study(tool, args.study)

@@ -14,7 +14,7 @@ photographs. A detector is any model of MMDetection or MMSegmentation, where the
 import argparse
 from pathlib import Path
 
-from _command import Tool, make_package_importable
+from _command import Tool, import_package
 
 
 def make_tool():
@@ -43,9 +43,7 @@ def main():
         tool.refuse('nothing is chosen; name --classes, or --instances of a COCO JSON.')
     if args.grow < 0:
         tool.refuse(f'--grow takes a number of pixels from 0 up, got {args.grow}.')
-    make_package_importable()
-    # first: MMagic imports only after it
-    import cainet_mm  # noqa: F401  # isort: skip
+    import_package()
     from cainet_mm.datasets import object_masks
     from cainet_mm.datasets.annotations import read_annotations
     from cainet_mm.utils.errors import describe_error

@@ -17,9 +17,10 @@ import json
 import platform
 import shlex
 import sys
+from functools import partial
 from pathlib import Path
 
-from _command import Tool, make_package_importable
+from _command import Tool, import_package
 
 CASES = ('generator', 'parts', 'step', 'lazy', 'stage1', 'loader', 'fill', 'sweep')
 
@@ -45,7 +46,7 @@ def make_tool():
 
 
 def machine():
-    """What the figures hold for."""
+    """What the numbers hold for."""
     import torch
 
     processor = platform.processor() or platform.machine()
@@ -108,14 +109,11 @@ def run_cases(args, bench, report):
         generator=_benchmarks.bench_generator,
         parts=_benchmarks.bench_parts,
         step=_benchmarks.bench_step,
-        lazy=lambda bench, mode: _benchmarks.bench_step(bench, mode, interval=4),
+        lazy=partial(_benchmarks.bench_step, interval=4),
         stage1=_benchmarks.bench_stage1,
         sweep=_benchmarks.sweep,
     )
-    once = dict(
-        loader=_benchmarks.bench_loader,
-        fill=lambda bench: _benchmarks.bench_fill(bench, args.megapixels),
-    )
+    once = dict(loader=_benchmarks.bench_loader, fill=partial(_benchmarks.bench_fill, megapixels=args.megapixels))
     for case in args.cases:
         for mode in args.modes if case in by_mode else ('',):
             print(f'benchmark.py: {case} {mode}'.rstrip(), flush=True)
@@ -131,9 +129,7 @@ def main(arguments=None):
             tool.refuse(f'--{name} takes a number from 1 up, got {getattr(args, name)}.')
     if args.size < 32:
         tool.refuse(f'--size takes 32 and more, for three scales of 8 pixels in the VGG-16 terms, got {args.size}.')
-    make_package_importable()
-    # first: MMagic imports only after it
-    import cainet_mm  # noqa: F401  # isort: skip
+    import_package()
     import torch
     from _benchmarks import MODES, Bench
     from mmengine.registry import init_default_scope
@@ -148,9 +144,8 @@ def main(arguments=None):
     bench, found = Bench(args.device, args.size, args.batch, args.rounds, args.vgg), machine()
 
     def report():
-        rows = [row.as_dict() for row in bench.rows]
-        (args.out_dir / 'benchmark.json').write_text(json.dumps(dict(machine=found, rows=rows), indent=2) + '\n')
-        (args.out_dir / 'benchmark.md').write_text(as_table(rows, found))
+        (args.out_dir / 'benchmark.json').write_text(json.dumps(dict(machine=found, rows=bench.rows), indent=2) + '\n')
+        (args.out_dir / 'benchmark.md').write_text(as_table(bench.rows, found))
 
     run_cases(args, bench, report)
     print((args.out_dir / 'benchmark.md').read_text())

@@ -7,7 +7,7 @@ they are drawn, the same in every run). Each method brings a config for its mode
 checkpoint; or MODEL, the name of a network, such as cainet-photos. A method that fails gets a row that says so, and the
 others go on; the exit status is then 1.
 
-OUT_DIR receives report.html (tables and images in one file, for the browser), table.md and table.csv (every figure with
+OUT_DIR receives report.html (tables and images in one file, for the browser), table.md and table.csv (every metric with
 its 95 % bootstrap interval over the images, by kind of masks and by size of the hole, and its difference to the
 reference), images.csv (every image), costs.md and costs.csv, report.json (all of it, and what was compared),
 montage.png, zooms.png (at the borders of holes) and plot.png.
@@ -18,9 +18,9 @@ import hashlib
 import sys
 from pathlib import Path
 
-from _command import Tool, make_package_importable
+from _command import Tool, import_package
 
-FIGURES = ('l1', 'psnr', 'ssim', 'lpips', 'fid')
+ALL_METRICS = ('l1', 'psnr', 'ssim', 'lpips', 'fid')
 
 
 def make_tool():
@@ -62,7 +62,7 @@ def make_tool():
         '--metrics',
         nargs='+',
         metavar='METRIC',
-        help=f'of {", ".join(FIGURES)}; lpips and fid need weights (default: all whose weights are there)',
+        help=f'of {", ".join(ALL_METRICS)}; lpips and fid need weights (default: all whose weights are there)',
     )
     tool.add_argument('--lpips-weights', type=Path, help="torchvision's AlexNet (default: the one in torch's cache)")
     tool.add_argument(
@@ -70,8 +70,8 @@ def make_tool():
     )
     tool.add_argument('--pictures', type=int, default=6, help='rows of the montage, 0 for none (default: %(default)s)')
     tool.add_argument('--save-images', action='store_true', help='writes every answer as PNG, below OUT_DIR/images')
-    tool.add_argument('--batch-size', type=int, help='images that are loaded together; the figures do not depend on it')
-    tool.add_argument('--workers', type=int, help='processes that load images; the figures do not depend on it')
+    tool.add_argument('--batch-size', type=int, help='images that are loaded together; the metrics do not depend on it')
+    tool.add_argument('--workers', type=int, help='processes that load images; the metrics do not depend on it')
     tool.add_device_argument()
     return tool
 
@@ -99,9 +99,9 @@ def parse(tool):
     args.reference = args.reference or args.method[-1][0]
     if args.reference not in names:
         tool.refuse(f'--reference {args.reference} is none of the methods {", ".join(names)}.')
-    unknown = sorted(set(args.metrics or ()) - set(FIGURES))
+    unknown = sorted(set(args.metrics or ()) - set(ALL_METRICS))
     if unknown:
-        tool.refuse(f'--metrics knows {", ".join(FIGURES)}, got {", ".join(unknown)}.')
+        tool.refuse(f'--metrics knows {", ".join(ALL_METRICS)}, got {", ".join(unknown)}.')
     if args.batch_size is not None and args.batch_size < 1 or args.workers is not None and args.workers < 0:
         tool.refuse('--batch-size takes a number from 1 up, --workers one from 0 up.')
     return args
@@ -118,9 +118,11 @@ def with_files(name, *files):
 
 def choose_metrics(tool, args):
     """Puts the configs of the metrics together, those on feature networks where their weights are there."""
+    from mmengine.registry import METRICS
+
     from cainet_mm.evaluation.comparison import IMAGES, image_metrics
 
-    wanted = args.metrics or FIGURES
+    wanted = args.metrics or ALL_METRICS
     types = dict(l1=('MAE', 'HoleMAE'), psnr=('PSNR', 'HolePSNR'), ssim=('SSIM', 'HoleSSIM'))
     chosen = {name for metric in wanted for name in types.get(metric, ())}
     metrics = [metric for metric in image_metrics() if metric['type'] in chosen]
@@ -132,7 +134,9 @@ def choose_metrics(tool, args):
         if metric not in wanted:
             continue
         try:
-            metrics += [built(dict(options, pred_key=key, prefix=image)) for image, key in IMAGES.items()]
+            configs = [dict(options, pred_key=key, prefix=image) for image, key in IMAGES.items()]
+            METRICS.build(configs[0])  # to see that it can be
+            metrics += configs
         except (FileNotFoundError, ValueError) as error:
             if args.metrics or not isinstance(error, FileNotFoundError):
                 tool.refuse(error)
@@ -140,14 +144,6 @@ def choose_metrics(tool, args):
     if not metrics:
         tool.refuse(f'None of the metrics can be taken. {" ".join(missing)}')
     return metrics, missing
-
-
-def built(metric):
-    """Builds a metric once, to see that it can be; returns its config."""
-    from mmengine.registry import METRICS
-
-    METRICS.build(metric)
-    return metric
 
 
 def run_methods(args, config, metrics, kinds):
@@ -186,37 +182,30 @@ def run_methods(args, config, metrics, kinds):
     return results, costs, failures
 
 
-def montage_columns(results):
-    """Lays out the montage: input, scales of the last multi-scale method, each method's answer, truth."""
-    staged = next((result for result in reversed(results.values()) if result.pictures[0].scales), None)
-    scales = staged.pictures[0].scales if staged else []
-    titles = ['input', *(f'scale {len(scales) - index}' for index in range(len(scales))), *results, 'truth']
-    rows = []
-    for index, pictures in enumerate(next(iter(results.values())).pictures):
-        answers = [result.pictures[index].final for result in results.values()]
-        stages = staged.pictures[index].scales if staged else []
-        rows.append([pictures.masked, *stages, *answers, pictures.truth])
-    return titles, rows
+def sheet_of(results, zoomed):
+    """Lays out a row for each photograph: input, scales of the last multi-scale method, each method's answer, truth.
 
-
-def zoom_columns(results):
-    """Lays out the zooms: input, each method's answer, truth, in a square around a piece of the hole's border."""
+    Zooms leave the scales out, and show a square around a piece of the hole's border.
+    """
     from cainet_mm.evaluation import border_window
 
+    staged = None if zoomed else next((one for one in reversed(results.values()) if one.pictures[0].scales), None)
+    scales = len(staged.pictures[0].scales) if staged else 0
     rows = []
-    for index, pictures in enumerate(next(iter(results.values())).pictures):
-        window = border_window(pictures.hole)
+    for index, shown in enumerate(next(iter(results.values())).pictures):
+        window = border_window(shown.hole) if zoomed else ...
+        stages = staged.pictures[index].scales if staged else []
         answers = [result.pictures[index].final for result in results.values()]
-        rows.append([image[window] for image in (pictures.masked, *answers, pictures.truth)])
-    return ['input', *results, 'truth'], rows
+        rows.append([image[window] for image in (shown.masked, *stages, *answers, shown.truth)])
+    return ['input', *(f'scale {number}' for number in range(scales, 0, -1)), *results, 'truth'], rows
 
 
 def write_pictures(results, records, out_dir):
     """Writes the montage, the zooms and the plot; several kinds of masks stand below each other."""
     from cainet_mm.evaluation import write_montage, write_plot
 
-    for layout, name in ((montage_columns, 'montage.png'), (zoom_columns, 'zooms.png')):
-        sheets = [layout(methods) for methods in results.values()]
+    for name, zoomed in (('montage.png', False), ('zooms.png', True)):
+        sheets = [sheet_of(methods, zoomed) for methods in results.values()]
         write_montage(sheets[0][0], [row for _, rows in sheets for row in rows], out_dir / name)
     write_plot(records, out_dir / 'plot.png')
 
@@ -232,9 +221,7 @@ def describe(files):
 def main():
     tool = make_tool()
     args = parse(tool)
-    make_package_importable()
-    # first: MMagic imports only after it
-    import cainet_mm  # isort: skip
+    cainet_mm = import_package()
     import torch
     from mmengine.registry import init_default_scope
 
@@ -261,16 +248,16 @@ def main():
         tool.refuse(f'no method could be run. {" ".join(f"{name}: {why}." for name, why in failures.items())}')
     reference = args.reference if args.reference in costs else None
     records = summarise(results, reference)
-    some = {kind: next(iter(methods.values())) for kind, methods in results.items()}
-    count = len(next(iter(some.values())).images)
-    for kind, result in some.items():
-        if result.without_hole:
+    for kind, methods in results.items():
+        some = next(iter(methods.values()))
+        if some.without_hole:
             missing.append(
-                f'Without a hole under {kind} masks, and left out of everything: {", ".join(result.without_hole)}.'
+                f'Without a hole under {kind} masks, and left out of everything: {", ".join(some.without_hole)}.'
             )
+    count = len(next(iter(results[kinds[0]].values())).images)
     notes = [
         f'{count} images. In brackets: 95 % intervals by bootstrap over the images.',
-        'Figures are taken of images rounded to 8 bits; the L1 error is of images in [0, 1].',
+        'Metrics are taken of images rounded to 8 bits; the L1 error is of images in [0, 1].',
         *missing,
     ]
     shown = write_report(records, failures, notes, args.out_dir, reference)

@@ -5,7 +5,7 @@ An inpaintor is counted as it fills one image; of stage 1, the encoder is.
 
 import argparse
 
-from _command import Tool, find_config, make_package_importable
+from _command import Tool, find_config, import_package
 
 
 def main():
@@ -16,8 +16,7 @@ def main():
     tool.require_file(args.config, 'config')
     if min(args.size) < 1:
         tool.refuse(f'--size takes a height and a width from 1 up, got {args.size[0]} {args.size[1]}.')
-    make_package_importable()
-    # first: MMagic imports only after it
+    import_package()
     from cainet_mm.apis import describe_complexity, load_model
 
     try:

@@ -9,18 +9,8 @@ from pathlib import Path
 from _command import Tool, make_package_importable
 
 PACKAGES = (
-    'torch',
-    'torchvision',
-    'mmcv',
-    'mmcv-lite',
-    'mmengine',
-    'mmagic',
-    'mmpretrain',
-    'numpy',
-    'opencv-python',
-    'gradio',
-    'onnx',
-    'onnxruntime',
+    *('torch', 'torchvision', 'mmcv', 'mmcv-lite', 'mmengine', 'mmagic', 'mmpretrain'),
+    *('numpy', 'opencv-python', 'gradio', 'onnx', 'onnxruntime'),
 )
 
 
@@ -34,13 +24,8 @@ def describe_versions():
         except metadata.PackageNotFoundError:
             if not name.startswith('mmcv'):
                 yield name, 'not installed'
-    if not any(map(is_installed, ('mmcv', 'mmcv-lite'))):
+    if not any(next(metadata.distributions(name=name), None) for name in ('mmcv', 'mmcv-lite')):
         yield 'mmcv', 'neither mmcv nor mmcv-lite is installed'
-
-
-def is_installed(name):
-    """Whether a distribution is installed."""
-    return next(metadata.distributions(name=name), None) is not None
 
 
 def describe_device():

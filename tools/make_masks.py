@@ -10,7 +10,7 @@ same masks, and a larger COUNT only adds some. configs/cainet/evaluation/places2
 import argparse
 from pathlib import Path
 
-from _command import Tool, make_package_importable
+from _command import Tool, import_package
 
 MASKS = Path(__file__).resolve().parents[1] / 'configs' / '_base_' / 'masks' / 'free_form_256.py'
 
@@ -35,9 +35,7 @@ def main():
     tool = make_tool()
     args = tool.parse_args()
     tool.require_file(args.generators, '--generators')
-    make_package_importable()
-    # first: MMagic imports only after it
-    import cainet_mm  # noqa: F401  # isort: skip
+    import_package()
     from mmengine.config import Config
     from mmengine.registry import init_default_scope
     from tqdm import tqdm

@@ -12,7 +12,7 @@ import argparse
 import os
 from pathlib import Path
 
-from _command import Tool, make_package_importable
+from _command import Tool, import_package
 
 # the configs' folders; a test compares the names with cainet_mm.datasets.preparation.LAYOUTS
 ROOTS = {
@@ -78,9 +78,7 @@ def main():
     args = tool.parse_args()
     if not args.root.is_dir():
         tool.refuse(f'{args.root} is no folder (looked in {os.getcwd()}); give the one with the data set.')
-    make_package_importable()
-    # first: MMagic imports only after it
-    import cainet_mm  # noqa: F401  # isort: skip
+    import_package()
     from tqdm import tqdm
 
     from cainet_mm.datasets.preparation import LAYOUTS, PreparationError, prepare

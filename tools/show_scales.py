@@ -11,7 +11,7 @@ photograph is cropped to the image size of the config and gets a mask that depen
 import argparse
 from pathlib import Path
 
-from _command import Tool, find_config, make_package_importable
+from _command import Tool, find_config, import_package
 
 
 def make_tool():
@@ -65,13 +65,12 @@ def crop_to(tool, image, size, path):
 def main():
     tool = make_tool()
     args = parse(tool)
-    make_package_importable()
-    # first: MMagic imports only after it
-    from cainet_mm.apis import load_model, picture_scales  # isort: skip
+    import_package()
     from mmengine.config import Config
     from mmengine.registry import TRANSFORMS
     from tqdm import tqdm
 
+    from cainet_mm.apis import load_model, picture_scales
     from cainet_mm.datasets import read_hole
     from cainet_mm.evaluation import write_montage
 

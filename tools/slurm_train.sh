@@ -10,7 +10,7 @@
 # SRUN_ARGS      further options of srun, separated by blanks (--gres=none on machines without GPUs)
 # PYTHON         the interpreter (python)
 #
-# Within a job (sbatch), a run that was told to go, and saved a checkpoint, is put into the queue again: its exit code is
+# Within a job (sbatch), a run that was preempted, and saved a checkpoint, is put into the queue again: its exit code is
 # 75. Give --resume and ask for a signal some time before the limit (configs/README.md).
 set -euo pipefail
 
@@ -25,7 +25,7 @@ gpus=${GPUS:-8}
 gpus_per_node=${GPUS_PER_NODE:-$((gpus < 8 ? gpus : 8))}
 read -r -a srun_args <<<"${SRUN_ARGS:-}"
 
-# srun ends with the highest code of its processes. Those that it told to go, as another one had failed, have a higher
+# srun ends with the highest code of its processes. Those that it terminated, as another one had failed, have a higher
 # one than that, and those that the signal killed, as they did not listen yet, have 143, or 138 of SIGUSR1.
 mkdir -p "$work_dir"
 EXIT_CODE_FILE=$(realpath "$work_dir")/exit_code

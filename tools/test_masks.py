@@ -12,7 +12,7 @@ A mask goes by the photograph's name alone, so a list of names (--names) does wh
 import argparse
 from pathlib import Path
 
-from _command import Tool, make_package_importable
+from _command import Tool, import_package
 
 
 def make_tool():
@@ -31,14 +31,13 @@ def main():
     for path, name in ((args.config, 'config'), (args.names, '--names'), (args.check, '--check')):
         if path is not None:
             tool.require_file(path, name)
-    make_package_importable()
-    # first: MMagic imports only after it
-    import cainet_mm  # noqa: F401  # isort: skip
+    import_package()
     import cv2
     from mmengine.registry import init_default_scope
 
     from cainet_mm.apis import read_config
     from cainet_mm.datasets import test_masks
+    from cainet_mm.datasets.masks import encode_mask
     from cainet_mm.datasets.preparation import write_list
     from cainet_mm.utils.errors import describe_error
     from cainet_mm.utils.files import write_file
@@ -57,7 +56,7 @@ def main():
                     f'written. They were drawn by OpenCV {cv2.__version__}; compare that, the names and the config.'
                 )
         for name, mask in masks.items():
-            write_file(args.out / f'{name}.png', test_masks.encode_mask(mask))
+            write_file(args.out / f'{name}.png', encode_mask(mask))
         write_list(args.out / 'hashes.txt', [f'{digest}  {name}' for name, digest in hashes.items()])
     except (OSError, ValueError) as error:
         tool.refuse(describe_error(error))

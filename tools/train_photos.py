@@ -21,7 +21,7 @@ from pathlib import Path
 
 import train
 from _budgets import set_length
-from _command import Tool, make_package_importable
+from _command import Tool, import_package
 from mmengine.config import DictAction
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
@@ -203,7 +203,7 @@ def make_config(args, name, start):
         fit_length(config, 60 * args.minutes * share / time_iteration(config))
     if config.get('val_dataloader') is not None:
         print(f'train_photos.py: fills the holes of the photographs held out by {", ".join(BASELINES)}', flush=True)
-        config.custom_hooks.append(dict(type='HolePSNRHook', beside=classical_figures(config)))
+        config.custom_hooks.append(dict(type='HolePSNRHook', beside=classical_psnr(config)))
     return config
 
 
@@ -236,16 +236,16 @@ def fit_length(config, iterations):
             hook.momentum = min(0.5, max(hook.momentum, 10 / iterations))
 
 
-def classical_figures(config):
+def classical_psnr(config):
     """PSNR in the hole of methods that learn nothing, on the photographs held out, in dB."""
     from cainet_mm.apis import evaluate_method, load_model, loader_from_config
 
     loader = loader_from_config(config)
-    figures = {}
+    reached = {}
     for name, file in BASELINES.items():
         result = evaluate_method(load_model(CONFIGS / 'baselines' / file), loader, [dict(type='HolePSNR')])
-        figures[name] = round(result.figures['HolePSNR'], 2)
-    return figures
+        reached[name] = round(result.metrics['HolePSNR'], 2)
+    return reached
 
 
 def stages_of(size):
@@ -288,7 +288,7 @@ def publish_last(args, config, checkpoint, counts, seen):
     (beside,) = [hook.beside for hook in config.custom_hooks if hook.type == 'HolePSNRHook']
     others = ', '.join(f'{name} {value:.2f}' for name, value in beside.items())
     reached = (
-        f'{result.figures["HolePSNR"]:.2f} dB ({others}) on {len(result.images)} photographs at {args.size} pixels'
+        f'{result.metrics["HolePSNR"]:.2f} dB ({others}) on {len(result.images)} photographs at {args.size} pixels'
     )
     notes = {
         'data': f'{counts["train"]:,} photographs of the folder {args.photos.resolve().name}',
@@ -302,9 +302,7 @@ def main(arguments=None):
     tool = make_tool()
     args = parse(tool, arguments)
     claim_folder(tool, args)
-    make_package_importable()
-    # first: MMagic imports only after it
-    import cainet_mm  # noqa: F401  # isort: skip
+    import_package()
     from mmengine.registry import init_default_scope
 
     from cainet_mm.engine import TrainingError

@@ -29,13 +29,7 @@ class AnnotationError(ValueError):
 
 @dataclass(frozen=True)
 class AnnotatedObject:
-    """An object in a photograph.
-
-    Attributes:
-        label: The name of its class.
-        draw: Makes its mask, (H, W), true in the object, from (H, W).
-        number: The id of its annotation, in COCO's files.
-    """
+    """An object in a photograph: its class, what draws its mask of a size (H, W), and its id in COCO's files."""
 
     label: str
     draw: Callable[[Size], np.ndarray]
@@ -44,13 +38,7 @@ class AnnotatedObject:
 
 @dataclass(frozen=True)
 class AnnotatedPhoto:
-    """What is annotated in a photograph.
-
-    Attributes:
-        name: The photograph's name in its folder; of label maps without an ending.
-        size: Height and width, where the annotations tell.
-        objects: Its objects.
-    """
+    """What is annotated in a photograph: its name in its folder (of label maps without an ending), size and objects."""
 
     name: str
     size: Size | None
@@ -70,8 +58,7 @@ def read_annotations(path: str | Path, names: str | Path | None = None) -> Annot
 
     Args:
         path: The file or the folder.
-        names: For label maps, a text file with the names of the values 0, 1, 2, ..., one a line; without it a class
-            is called by its value.
+        names: For label maps, a text file with the names of the values from 0 on, one a line; else these are names.
 
     Raises:
         FileNotFoundError: There is nothing at a path.
@@ -90,11 +77,7 @@ def read_annotations(path: str | Path, names: str | Path | None = None) -> Annot
 
 
 def read_coco(path: Path) -> Annotations:
-    """Read a COCO JSON: polygons, runs of pixels (RLE), and boxes where an annotation has neither.
-
-    Raises:
-        AnnotationError: It is something else, or damaged; or it has compressed runs, and pycocotools is not installed.
-    """
+    """Read a COCO JSON: polygons, runs of pixels (RLE), and boxes where an annotation has neither."""
     try:
         content = json.loads(path.read_text(encoding='utf-8'))
         classes = {category['id']: category['name'] for category in content['categories']}
@@ -122,11 +105,7 @@ def read_coco(path: Path) -> Annotations:
 
 
 def draw_of_coco(entry: Mapping, size: Size) -> Callable[[Size], np.ndarray]:
-    """What draws an annotation of COCO's.
-
-    Raises:
-        AnnotationError: Its runs are of another size, or compressed, and pycocotools is not installed.
-    """
+    """What draws an annotation of COCO's; compressed runs (RLE) need pycocotools."""
     shape = entry.get('segmentation')
     if isinstance(shape, Mapping):
         counts = shape['counts']
@@ -176,11 +155,7 @@ def draw_box(box: tuple[float, float, float, float], size: Size) -> np.ndarray:
 
 
 def read_voc(folder: Path) -> Annotations:
-    """Read VOC's XML files, a photograph and its boxes each; boxes count pixels from 1.
-
-    Raises:
-        AnnotationError: One cannot be read.
-    """
+    """Read VOC's XML files, a photograph and its boxes each; boxes count pixels from 1."""
     photos, classes = {}, {}
     for path in sorted(folder.rglob('*.xml')):
         try:
@@ -189,8 +164,9 @@ def read_voc(folder: Path) -> Annotations:
             size = tuple(int(root.find(f'size/{side}').text) for side in ('height', 'width'))
             objects = []
             for entry in root.iter('object'):
-                sides = (float(entry.find(f'bndbox/{side}').text) for side in ('xmin', 'ymin', 'xmax', 'ymax'))
-                left, top, right, bottom = sides
+                left, top, right, bottom = (
+                    float(entry.find(f'bndbox/{side}').text) for side in ('xmin', 'ymin', 'xmax', 'ymax')
+                )
                 draw = partial(draw_box, (left - 1, top - 1, right, bottom))
                 objects.append(AnnotatedObject(entry.find('name').text, draw))
         except (OSError, ElementTree.ParseError, AttributeError, TypeError, ValueError) as error:
@@ -204,11 +180,7 @@ def read_voc(folder: Path) -> Annotations:
 
 
 def read_label_maps(folder: Path, names: Sequence[str] | None) -> Annotations:
-    """Read label maps, PNGs named as the photographs, whose grey levels or indices of a palette are the classes.
-
-    Raises:
-        AnnotationError: One cannot be read, or has colours.
-    """
+    """Read label maps, PNGs named as the photographs, whose grey levels or indices of a palette are the classes."""
     photos, classes = {}, {name: None for name in names or ()}
     for path in sorted(folder.rglob('*.png')):
         labels = labels_in(path)
@@ -222,7 +194,6 @@ def read_label_maps(folder: Path, names: Sequence[str] | None) -> Annotations:
 
 
 def labels_in(path: Path) -> np.ndarray:
-    """The labels in a PNG, (H, W)."""
     try:
         with Image.open(path) as image:
             labels = np.asarray(image)
@@ -234,17 +205,13 @@ def labels_in(path: Path) -> np.ndarray:
 
 
 def draw_label(path: Path, value: int, size: Size) -> np.ndarray:
-    """Draw where a label map has a value."""
     return labels_in(path) == value
 
 
 def choose_objects(
     annotations: Annotations, classes: Collection[str] = (), instances: Collection[int] = ()
 ) -> dict[str, list[AnnotatedObject]]:
-    """Choose objects by their class or by the id of their annotation.
-
-    Returns:
-        The objects by the names of the photographs that have some.
+    """Choose objects by their class or the id of their annotation: those of each photograph that has some, by its name.
 
     Raises:
         AnnotationError: There is no such class or annotation; the message has the nearest names.
@@ -261,11 +228,7 @@ def choose_objects(
 
 
 def require_classes(known: Sequence[str], wanted: Iterable[str]) -> None:
-    """Refuse the name of a class that there is not.
-
-    Raises:
-        AnnotationError: With the nearest names.
-    """
+    """Refuse the name of a class that there is not, by an ``AnnotationError`` with the nearest names."""
     for name in wanted:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=3, cutoff=0.0) or ['none at all']
@@ -273,16 +236,7 @@ def require_classes(known: Sequence[str], wanted: Iterable[str]) -> None:
 
 
 def draw_hole(objects: Iterable[AnnotatedObject], size: Size, grow: int = 0) -> np.ndarray:
-    """Draw objects as one hole.
-
-    Args:
-        objects: The objects.
-        size: Height and width.
-        grow: By how many pixels the hole is larger on all sides; shadows and edges are beyond what is annotated.
-
-    Returns:
-        (H, W), true in the hole.
-    """
+    """Draw objects as one hole, (H, W), and grow it by some pixels, as shadows and edges are not annotated."""
     hole = np.zeros(size, bool)
     for one in objects:
         hole |= one.draw(size)

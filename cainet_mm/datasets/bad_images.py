@@ -16,10 +16,10 @@ except ModuleNotFoundError:  # Windows has no such locks
 
 
 class BadImages:
-    """The images of a data set that turned out bad, counted over all of its worker processes.
+    """The images of a data set that turned out bad, counted over all of its worker processes, in shared memory.
 
-    The counts are in shared memory, as workers have copies of this object. Where there is a list as well, all processes
-    that share it count together: those of a training on several GPUs, and a run and the one that resumes it.
+    Where there is a list as well, all processes that share it count together: those of a training on several GPUs, and
+    a run and the one that resumes it.
 
     Args:
         total: Number of images of the data set.
@@ -54,8 +54,7 @@ class BadImages:
         if self._flags[index]:
             return
         self._flags[index] = 1
-        is_new = self._list(path, message)
-        count = self.count
+        is_new, count = self._list(path, message), self.count
         if count > max(1, self.max_share * self.total):
             where = '' if self.listing is None else f' All are listed in {self.listing}.'
             raise TooManyBadImagesError(

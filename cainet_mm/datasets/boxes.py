@@ -1,12 +1,13 @@
 """Holes of several boxes."""
 
 import numpy as np
-from mmcv.transforms import BaseTransform
 from mmengine.registry import TRANSFORMS
+
+from .transforms import Transform
 
 
 @TRANSFORMS.register_module()
-class DrawBoxes(BaseTransform):
+class DrawBoxes(Transform):
     """Draws a mask of several boxes, as LaMa trains with; MMagic's ``LoadMask`` draws one.
 
     All numbers are drawn with equal probability from NumPy's global random state, as MMagic's masks are.
@@ -32,7 +33,7 @@ class DrawBoxes(BaseTransform):
         room = min(self.size) - 2 * margin
         if not 1 <= count[0] <= count[1] or not 1 <= side[0] <= side[1] or side[0] > room:
             raise ValueError(
-                f'DrawBoxes takes count and side as (smallest, largest) from 1 up, and boxes that fit into the '
+                'DrawBoxes takes count and side as (smallest, largest) from 1 up, and boxes that fit into the '
                 f'{room} pixels between the margins; got count={self.count} and side={self.side}.'
             )
 
@@ -49,6 +50,3 @@ class DrawBoxes(BaseTransform):
             mask[tuple(place)] = 1
         results['mask'] = mask
         return results
-
-    def __repr__(self) -> str:
-        return f'{type(self).__name__}(size={self.size}, count={self.count}, side={self.side}, margin={self.margin})'

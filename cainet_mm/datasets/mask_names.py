@@ -22,11 +22,7 @@ def photo_stem_of(name: Path) -> Path | None:
 
 
 def masks_among(names: Iterable[Path]) -> set[Path]:
-    """Those images of a folder that are named as masks of other images in it.
-
-    Args:
-        names: The images' names in their folder.
-    """
+    """Those images of a folder, by their names in it, that are named as masks of other images in it."""
     names = list(names)
     stems = {stem_of(name) for name in names}
     return {name for name in names if photo_stem_of(name) in stems}
@@ -67,11 +63,5 @@ def names_of_masks(photo: Path) -> str:
 
 
 def name_of_case(photo: Path, stem: Path, total: int) -> Path:
-    """Name a photograph with one of its masks: as the photograph; or, of several, as the mask, with its ending.
-
-    Args:
-        photo: The photograph's name.
-        stem: The mask's name, without its ending.
-        total: Number of the photograph's masks.
-    """
+    """Name a photograph with one of ``total`` masks: as itself; of several, as the mask, with its own ending."""
     return photo if total == 1 else photo.with_name(short_name(stem.name, photo.suffix))

@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import cv2
 import numpy as np
 from mmcv.transforms import Compose
 from mmengine.config import Config
 
 from ..utils.files import write_file
+from .masks import encode_mask
 from .preparation import write_list
 from .transforms import seeded
 
@@ -24,13 +24,7 @@ MAX_ATTEMPTS = 10_000
 
 @dataclass
 class MaskList:
-    """A list of masks.
-
-    Attributes:
-        path: Where the list is; it names masks relative to its folder.
-        names: The masks.
-        areas: The share of each one that is hole.
-    """
+    """A list of masks at a path: their names relative to its folder, and the share of each that is hole."""
 
     path: Path
     names: list[str] = field(default_factory=list)
@@ -58,45 +52,43 @@ def write_mask_set(
             settings are for: configs/_base_/masks/free_form_256.py. They are scaled to ``size``.
         size: Height and width.
         count: Number of masks.
-        seed: The seed.
+        seed: Another one gives other masks.
         on_mask: Called after each mask.
 
     Returns:
         The lists; ``masks.txt``, which names every mask, comes last.
 
     Raises:
-        ValueError: An unknown kind, a number below 1, a size that is too small for the generators, or a bucket that
-            they cannot fill.
+        ValueError: A kind, number or size that cannot be, or a bucket that the generators cannot fill.
     """
     if kind not in KINDS:
         raise ValueError(f'The kind of masks is one of {", ".join(KINDS)}, got {kind!r}.')
     if size < 1 or count < 1:
         raise ValueError(f'A set of masks needs a size and a count of at least 1, got {size} and {count}.')
     transforms = Compose(scale_lengths(masks['rectangles' if kind == 'rectangular' else 'strokes'], masks, size))
-    everything = MaskList(folder / 'masks.txt')
-    lists = []
-    if kind == 'buckets':
-        for low, high in AREA_RANGES:
-            title = f'{low:02d}-{high:02d}'
-            bucket = MaskList(folder / f'{title}.txt')
-            for index in range(count):
-                mask = draw_of_area(transforms, (low / 100, high / 100), f'{seed}/{title}/{index}')
-                write_mask(bucket, f'{title}/{index:05d}.png', mask)
-                on_mask()
-            lists.append(bucket)
-            everything.names += bucket.names
-            everything.areas += bucket.areas
-    else:
+    everything, buckets = MaskList(folder / 'masks.txt'), []
+    for area in AREA_RANGES if kind == 'buckets' else (None,):
+        title = kind if area is None else f'{area[0]:02d}-{area[1]:02d}'
+        bucket = MaskList(folder / f'{title}.txt')
         for index in range(count):
-            write_mask(everything, f'{index:05d}.png', draw(transforms, f'{seed}/{kind}/{index}'))
+            if area is None:
+                name, mask = f'{index:05d}.png', draw(transforms, f'{seed}/{title}/{index}')
+            else:
+                name, mask = f'{title}/{index:05d}.png', draw_of_area(transforms, area, f'{seed}/{title}/{index}')
+            write_file(folder / name, encode_mask(mask))
+            bucket.names.append(name)
+            bucket.areas.append(float(mask.mean()))
             on_mask()
-    lists.append(everything)
-    for masks_of in lists:
-        write_list(masks_of.path, masks_of.names)
+        buckets += [] if area is None else [bucket]
+        everything.names += bucket.names
+        everything.areas += bucket.areas
+    lists = [*buckets, everything]
+    for each in lists:
+        write_list(each.path, each.names)
     return lists
 
 
-def scale_lengths(transforms: list[dict], masks: Config, size: int) -> list[dict]:
+def scale_lengths(transforms: object, masks: Config, size: int) -> object:
     """Copy the configs of mask generators with every length in pixels brought from the config's size to another.
 
     Raises:
@@ -104,24 +96,22 @@ def scale_lengths(transforms: list[dict], masks: Config, size: int) -> list[dict
     """
     height, width = masks['image_size']
     if height != width:
-        raise ValueError(f'Sets are made from generators of square masks, but image_size is {(height, width)}.')
+        raise ValueError(f'Masks are scaled from generators of square ones, but image_size is {(height, width)}.')
 
-    def scale(value):
-        if isinstance(value, tuple | list):
-            return tuple(map(scale, value))
-        return max(1, round(value * size / height))
+    def scale(value: object, key: str = '') -> object:
+        if isinstance(value, dict):
+            scaled = {name: scale(entry, name) for name, entry in value.items()}
+            low, high = scaled.get('brush_width', (0, 1))
+            if low >= high or scaled.get('max_bbox_delta', 0) >= scaled.get('max_bbox_shape', 1):
+                raise ValueError(
+                    f'Masks of {size}x{size} pixels are too small for the generators; choose a larger size.'
+                )
+            return scaled
+        if isinstance(value, list | tuple):
+            return type(value)(scale(entry, key) for entry in value)
+        return max(1, round(value * size / height)) if key in LENGTHS else value
 
-    def copy(transform):
-        config = transform.get('mask_config')
-        if config is None:
-            return dict(transform)
-        scaled = {key: scale(value) if key in LENGTHS else value for key, value in config.items()}
-        low, high = scaled.get('brush_width', (0, 1))
-        if low >= high or scaled.get('max_bbox_delta', 0) >= scaled.get('max_bbox_shape', 1):
-            raise ValueError(f'Masks of {size}x{size} pixels are too small for the generators; choose a larger size.')
-        return dict(transform, mask_config=scaled)
-
-    return [copy(transform) for transform in transforms]
+    return scale(transforms)
 
 
 def draw(transforms: Compose, seed: str) -> np.ndarray:
@@ -130,15 +120,15 @@ def draw(transforms: Compose, seed: str) -> np.ndarray:
         return transforms({})['mask']
 
 
-def draw_of_area(transforms: Compose, area: tuple[float, float], seed: str) -> np.ndarray:
-    """Draw a mask whose hole takes a share of the image within ``area``.
+def draw_of_area(transforms: Compose, area: tuple[int, int], seed: str) -> np.ndarray:
+    """Draw a mask whose hole takes a share of the image within ``area``, in percent.
 
     Masks are laid over each other until the hole is large enough, and thrown away when it has become too large.
 
     Raises:
         ValueError: No such mask came in :data:`MAX_ATTEMPTS` draws.
     """
-    low, high = area
+    low, high = (share / 100 for share in area)
     mask = None
     for attempt in range(MAX_ATTEMPTS):
         drawn = draw(transforms, f'{seed}/{attempt}')
@@ -151,14 +141,6 @@ def draw_of_area(transforms: Compose, area: tuple[float, float], seed: str) -> n
         f'{MAX_ATTEMPTS} draws gave no mask with a hole of {low:.0%} to {high:.0%} of the image; choose a larger size, '
         'or other settings of the generators.'
     )
-
-
-def write_mask(masks: MaskList, name: str, mask: np.ndarray) -> None:
-    """Write a mask beside its list and note it there."""
-    _, content = cv2.imencode('.png', mask * 255)
-    write_file(masks.path.parent / name, content.tobytes())
-    masks.names.append(name)
-    masks.areas.append(float(mask.mean()))
 
 
 def areas_by_list(lists: list[MaskList]) -> Iterator[tuple[str, int, float, float, float]]:

@@ -79,12 +79,13 @@ def grow_hole(hole: np.ndarray, pixels: int) -> np.ndarray:
     return cv2.dilate(hole.astype(np.uint8), kernel).astype(bool)
 
 
-def pixels_of(mask: Image.Image | str | Path, name: str) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
-    """The pixels of a mask's image, upright.
+def encode_mask(mask: np.ndarray) -> bytes:
+    """Encode a mask, (H, W) or (H, W, 1), as a PNG: 255 where it is not 0."""
+    return cv2.imencode('.png', (mask > 0).astype(np.uint8) * 255)[1].tobytes()
 
-    Args:
-        mask: A path, or a PIL image that may only have been opened.
-        name: What errors call it.
+
+def pixels_of(mask: Image.Image | str | Path, name: str) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
+    """The pixels of a mask's image, upright; errors call it ``name``.
 
     Returns:
         Grey levels or colours, (H, W) or (H, W, 3); the alpha channel, (H, W), in [0, 1], where there is one that
@@ -93,22 +94,19 @@ def pixels_of(mask: Image.Image | str | Path, name: str) -> tuple[np.ndarray, np
     Raises:
         BadImageError: It cannot be read.
     """
-    if isinstance(mask, str | Path):
-        try:
+    try:
+        if isinstance(mask, str | Path):
             with open_image_file(mask) as image:
                 return pixels_of(image, name)
-        except BadImageError:
-            raise
-        except Exception as error:  # Pillow's decoders raise their own kinds on damaged bytes
-            raise BadImageError(f'{name} cannot be read as an image ({describe_error(error)}).') from error
-    # a phone's MPO is a JPEG with a second view behind it
-    if getattr(mask, 'n_frames', 1) > 1 and mask.format != 'MPO':
-        raise BadImageError(f'{name} has {mask.n_frames} frames; give each as an image of its own.')
-    deep = mask.mode in ('L', 'LA', 'RGB', 'RGBA') and ';16' in str([tile[3] for tile in getattr(mask, 'tile', ())])
-    try:
+        # a phone's MPO is a JPEG with a second view behind it
+        if getattr(mask, 'n_frames', 1) > 1 and mask.format != 'MPO':
+            raise BadImageError(f'{name} has {mask.n_frames} frames; give each as an image of its own.')
+        deep = mask.mode in ('L', 'LA', 'RGB', 'RGBA') and ';16' in str([tile[3] for tile in getattr(mask, 'tile', ())])
         mask.load()
         image = ImageOps.exif_transpose(mask)
-    except Exception as error:  # as above
+    except BadImageError:
+        raise
+    except Exception as error:  # Pillow's decoders raise their own kinds on damaged bytes
         raise BadImageError(f'{name} cannot be read as an image ({describe_error(error)}).') from error
     indices = np.asarray(image) if image.mode == 'P' else None
     if 'transparency' in image.info and image.mode in ('1', 'L', 'P', 'RGB'):
@@ -132,16 +130,10 @@ def grey_of(values: np.ndarray) -> np.ndarray:
 
 
 def over_black(values: np.ndarray, alpha: np.ndarray, name: str, said: bool = True) -> np.ndarray:
-    """Lay a mask with an alpha channel over black; one of which nothing is seen then is its alpha channel itself.
+    """Lay a mask, (H, W) or (H, W, 3), over black, by its alpha channel in [0, 1].
 
-    Args:
-        values: (H, W) or (H, W, 3).
-        alpha: (H, W), in [0, 1].
-        name: What errors call it.
-        said: Whether it is known which of opaque and transparent is the hole where the mask is black.
-
-    Raises:
-        BadImageError: The mask is black, opaque and transparent, and it is not known.
+    One of which nothing is seen then is its alpha channel itself, if it is ``said`` which of opaque and transparent is
+    the hole; it is a ``BadImageError`` else.
     """
     laid = (values * (alpha if values.ndim == 2 else alpha[..., None])).round()
     if laid.any():
@@ -155,11 +147,7 @@ def over_black(values: np.ndarray, alpha: np.ndarray, name: str, said: bool = Tr
 
 
 def is_value(values: np.ndarray, wanted: Value, name: str) -> np.ndarray:
-    """Where a mask has a value, (H, W).
-
-    Raises:
-        BadImageError: A colour is asked for in a mask without colours.
-    """
+    """Where a mask has a value, (H, W); ``BadImageError`` for a colour in a mask without colours."""
     wanted = np.asarray(wanted, np.float64)
     if wanted.shape not in ((), (3,)):
         raise BadImageError(f'hole_value is a number or a colour of three, got {wanted.tolist()}.')
@@ -172,16 +160,7 @@ def is_value(values: np.ndarray, wanted: Value, name: str) -> np.ndarray:
 
 
 def bright_in(levels: np.ndarray, values: np.ndarray, name: str) -> np.ndarray:
-    """Where a mask is bright, (H, W).
-
-    Args:
-        levels: (H, W), bool, integers or floats.
-        values: What they come from, for the error, (H, W) or (H, W, 3).
-        name: What errors call the mask.
-
-    Raises:
-        BadImageError: It is not said what is bright.
-    """
+    """Where the levels of a mask, (H, W), are bright; ``BadImageError``, with its values, where that is not clear."""
     if levels.dtype == bool:
         return levels
     low, high = levels.min(), levels.max()

@@ -4,22 +4,21 @@ import os
 from collections.abc import Sequence
 
 import numpy as np
-from mmcv.transforms import BaseTransform
 from mmengine.registry import TRANSFORMS
 
 from .annotations import choose_objects, draw_hole, read_annotations
 from .errors import BadImageError
+from .transforms import Transform
 
 
 @TRANSFORMS.register_module()
-class LoadHoleOfObjects(BaseTransform):
+class LoadHoleOfObjects(Transform):
     """Makes a photograph's annotated objects its hole: ``mask``, (H, W, 1), uint8, 1 in the hole.
 
     It stands before crops, as the annotations are for the whole photograph ``gt``, which ``key`` names.
 
     Args:
-        annotations: COCO JSON, folder of VOC's XML files, or folder of label maps, as
-            :func:`~cainet_mm.datasets.annotations.read_annotations` takes them.
+        annotations: As :func:`~cainet_mm.datasets.annotations.read_annotations` takes them, and names.
         classes: Names of the classes whose objects are the hole.
         instances: Ids of annotations of a COCO JSON that are, too.
         grow: By how many pixels the hole is larger than the objects.
@@ -39,18 +38,18 @@ class LoadHoleOfObjects(BaseTransform):
         grow: int = 0,
         names: str | None = None,
     ) -> None:
-        self.annotations, self.classes, self.instances, self.grow = annotations, tuple(classes), tuple(instances), grow
+        self.annotations, self.names, self.grow = annotations, names, grow
+        self.classes, self.instances = tuple(classes), tuple(instances)
         known = read_annotations(annotations, names)
         # data sets name photographs without their endings, as label maps do
-        self.objects = {}
+        self._objects = {}
         for name, objects in choose_objects(known, classes, instances).items():
             for key in {name, os.path.splitext(name)[0]}:
-                self.objects[key] = (known.photos[name].size, objects)
+                self._objects[key] = (known.photos[name].size, objects)
 
     def transform(self, results: dict) -> dict:
-        """Draw the hole."""
         size = results['gt'].shape[:2]
-        annotated, objects = self.objects.get(results['key'], (None, None))
+        annotated, objects = self._objects.get(results['key'], (None, None))
         if objects is None:
             raise BadImageError(
                 f'{results["key"]} has no object of {", ".join(self.classes) or "those instances"} in '
@@ -63,9 +62,3 @@ class LoadHoleOfObjects(BaseTransform):
             )
         results['mask'] = draw_hole(objects, size, self.grow)[..., None].astype(np.uint8)
         return results
-
-    def __repr__(self) -> str:
-        return (
-            f'{type(self).__name__}(annotations={self.annotations!r}, classes={self.classes}, '
-            f'instances={self.instances}, grow={self.grow})'
-        )

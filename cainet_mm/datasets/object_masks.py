@@ -5,7 +5,6 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-import cv2
 import numpy as np
 from mmengine.config import Config
 
@@ -21,6 +20,7 @@ from .annotations import (
     upright_size,
 )
 from .mask_names import masks_among
+from .masks import encode_mask
 
 # what finds objects in a photograph; the classes that it knows
 Finder = Callable[[Path], list[AnnotatedObject]]
@@ -42,18 +42,10 @@ def masks_of_annotations(
     instances: Collection[int] = (),
     grow: int = 0,
 ) -> Iterator[tuple[Path, np.ndarray | None]]:
-    """Draw the mask of each photograph.
-
-    Args:
-        photos: The folder of photographs.
-        names: Their names in it.
-        annotations: What is annotated.
-        classes: Names of the classes whose objects are holes.
-        instances: Ids of annotations that are, too.
-        grow: By how many pixels holes are larger than the objects.
+    """Draw the mask of each photograph of a folder, which are named in it: objects of the classes, and some instances.
 
     Yields:
-        The photograph's name in the folder, and its hole, (H, W); ``None`` where it has no such object.
+        The photograph's name, and its hole, (H, W), some pixels larger than the objects; ``None`` where it has none.
 
     Raises:
         AnnotationError: There is no such class or annotation; or a photograph with such an object is not there, or has
@@ -133,14 +125,9 @@ def name_masks(
 ) -> tuple[dict[Path, bytes], list[Path]]:
     """Name the masks as :func:`pair_files` finds them, ``a_mask.png`` for ``a.jpg``, and encode them.
 
-    Args:
-        masks: Names of photographs and their holes.
-        photos: Their folder.
-        empty: Whether photographs without a hole get a mask, too, of zeros.
-
     Returns:
         The content of the files by their names; all of it, so that nothing is written before all is known to be right.
-        And the photographs without a hole.
+        And the photographs without a hole; with ``empty`` these have masks, too, of zeros.
 
     Raises:
         AnnotationError: Two photographs differ in their ending alone.
@@ -155,5 +142,5 @@ def name_masks(
         place = name.with_name(short_name(name.stem, '_mask.png'))
         if place in files:
             raise AnnotationError(f'{name} and another photograph would have one mask, {place}; rename one of them.')
-        files[place] = cv2.imencode('.png', hole.astype(np.uint8) * 255)[1].tobytes()
+        files[place] = encode_mask(hole)
     return files, without

@@ -1,6 +1,7 @@
 """Folders and lists of photographs."""
 
 import os
+from contextlib import nullcontext
 from logging import WARNING
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from mmengine.registry import DATASETS
 
 from ..utils.photo_paths import IMAGE_ENDINGS, find_files, open_image_file, read_names
 from .bad_images import BadImages
-from .errors import BadImageError, mask_of_another_size
+from .errors import BadImageError, BadMaskError
 from .mask_names import masks_among, match_masks, name_of_case, names_of_masks, own_of, stem_of
 from .masks import read_hole
 from .transforms import LoadHole
@@ -21,22 +22,20 @@ from .transforms import LoadHole
 class PhotoDataset(BasicImageDataset):
     """MMagic's ``BasicImageDataset`` that skips bad files and says what is wrong with the data.
 
-    A missing folder or list and an empty one stop the run at its start. A bad image is skipped with a warning that
-    names it, and counted (``bad_images``); beyond a share of bad images the run stops. In test mode, where each image
-    counts, all headers are looked at in the beginning and the bad ones left out, so every model sees the same images.
-    The order is that of the sorted names, on every file system. Of a folder, images that are named as masks of others
-    (``a_mask.png`` beside ``a.png``) are left out, and what else is no photograph is left alone; both are said.
+    A missing folder or list and an empty one stop the run at its start. A bad image is skipped with a warning, and
+    counted (``bad_images``); beyond a share of bad images the run stops. In test mode, where each image counts, all
+    headers are looked at in the beginning and the bad ones left out, so every model sees the same images. The order is
+    that of the sorted names. Of a folder, images that are named as masks of others (``a_mask.png`` beside ``a.png``)
+    are left out, and what else is no photograph is left alone; both are said.
 
-    A list names images relative to the folder of photographs, or by absolute paths, and is read as
-    :func:`~cainet_mm.utils.photo_paths.read_names` says: the ``key`` of an image, by which masks are seeded, is the
-    same however its name is spelled.
+    A list names images as :func:`~cainet_mm.utils.photo_paths.read_names` says: the ``key`` of an image, by which masks
+    are seeded, is the same however its name is spelled.
 
     Args:
         data_prefix: Folders below ``data_root``; the photographs are under ``gt``.
         max_bad_share: Share of the images that may be bad. One bad image is always tolerated.
-        img_suffix: Endings of the images in a folder, in any letter case.
-        kwargs: As MMagic's ``BasicImageDataset``: ``ann_file``, ``data_root``, ``pipeline``, ``test_mode``,
-            ``recursive``, ...
+        img_suffix: Endings of the images in a folder, in lower case; files may have them in any.
+        kwargs: As MMagic's: ``ann_file``, ``data_root``, ``pipeline``, ``test_mode``, ``recursive``, ...
 
     Raises:
         FileNotFoundError: A folder or the list does not exist.
@@ -48,25 +47,21 @@ class PhotoDataset(BasicImageDataset):
         self,
         data_prefix: dict[str, str] = dict(gt=''),
         max_bad_share: float = 0.05,
-        img_suffix: str | tuple[str, ...] = IMAGE_ENDINGS,
+        img_suffix: tuple[str, ...] = IMAGE_ENDINGS,
         **kwargs,
     ) -> None:
         self.max_bad_share = max_bad_share
-        endings = [img_suffix] if isinstance(img_suffix, str) else img_suffix
-        self.endings = list(dict.fromkeys(ending.lower() for ending in endings))
-        # a remote store compares them letter by letter
-        img_suffix = (*self.endings, *map(str.upper, self.endings))
         super().__init__(data_prefix=dict(data_prefix), filename_tmpl={}, img_suffix=img_suffix, **kwargs)
 
     def load_data_list(self) -> list[dict]:
-        """List the images, after making sure that there are some."""
+        is_local = self.backend_args is None
         for folder in self.data_prefix.values():
-            if self.backend_args is None and not Path(folder).is_dir():
+            if is_local and not Path(folder).is_dir():
                 raise FileNotFoundError(
                     f'The data folder {folder!r} does not exist. Put or link the photographs there, or set data_root '
                     f'(now {self.data_root!r}) and data_prefix of the data set to where they are.'
                 )
-        if self.use_ann_file and self.backend_args is None and not Path(self.ann_file).is_file():
+        if is_local and self.use_ann_file and not Path(self.ann_file).is_file():
             raise FileNotFoundError(
                 f'The image list {self.ann_file!r} does not exist. Write one file name per line, relative to the '
                 "data folder, or set ann_file='' to take every image in the folder."
@@ -76,10 +71,8 @@ class PhotoDataset(BasicImageDataset):
         if not self.use_ann_file:
             images = self._leave_out_masks(images)
         if not images:
-            raise ValueError(
-                f'{where!r} names no images. Accepted are the endings {", ".join(self.endings)}; for '
-                'folders in folders set recursive=True.'
-            )
+            endings = ', '.join(self.img_suffix)
+            raise ValueError(f'{where!r} names no images of {endings}; for folders in folders set recursive=True.')
         self.bad_images = BadImages(len(images), self.max_bad_share)
         if self.test_mode:
             images = [info for index, info in enumerate(images) if self._opens(index, info['gt_path'])]
@@ -88,7 +81,6 @@ class PhotoDataset(BasicImageDataset):
         return images
 
     def _name_of(self, info: dict) -> Path:
-        """The name of an image in the folder of photographs."""
         return Path(os.path.relpath(info['gt_path'], self.data_prefix[self.search_key]))
 
     def _leave_out_masks(self, images: list[dict]) -> list[dict]:
@@ -97,14 +89,11 @@ class PhotoDataset(BasicImageDataset):
             return images
         among = masks_among(map(self._name_of, images))
         if among:
-            print_log(
-                f'{len(among)} images are named as masks of others, such as {min(among)}, and are no photographs.',
-                'current',
-            )
+            message = f'{len(among)} images are named as masks of others, such as {min(among)}, and are no photographs.'
+            print_log(message, 'current')
         return [info for info in images if self._name_of(info) not in among]
 
     def _info_of(self, name: str) -> dict:
-        """The entry of an image: its ``key``, the name without an ending, and its paths."""
         paths = {f'{key}_path': os.path.join(folder, name) for key, folder in self.data_prefix.items()}
         return dict(key=os.path.splitext(name)[0], **paths)
 
@@ -117,23 +106,21 @@ class PhotoDataset(BasicImageDataset):
         if self.backend_args is not None:
             return [name.replace(os.sep, '/') for name in super()._get_path_list_from_folder()]
         folder = Path(self.data_prefix[self.search_key])
-        found = find_files(folder, recursive=self.recursive, endings=self.endings)
+        found = find_files(folder, recursive=self.recursive, endings=self.img_suffix)
         if left := found.left_alone():
             print_log(left, 'current')
         return [path.relative_to(folder).as_posix() for path in found.images]
 
     def _opens(self, index: int, path: str) -> bool:
-        if self.backend_args is not None:
-            return True
         try:
-            with open_image_file(path):
+            with nullcontext() if self.backend_args is not None else open_image_file(path):
                 return True
         except OSError as error:
             self.bad_images.add(index, path, f'{path} cannot be opened as an image ({error}).')
             return False
 
     def prepare_data(self, idx: int) -> dict | None:
-        """Run the pipeline; ``None``, which makes MMEngine take another image, where the image is bad."""
+        """Run the pipeline; ``None``, for which MMEngine takes another image, where the image is bad."""
         try:
             return super().prepare_data(idx)
         except BadImageError as error:
@@ -142,10 +129,13 @@ class PhotoDataset(BasicImageDataset):
             self.bad_images.add(idx, self.get_data_info(idx)['gt_path'], str(error))
             return None
         except ValueError as error:
-            fault = mask_of_another_size(error)
-            if fault is None:
+            if 'broadcast' not in str(error):
                 raise
-            raise fault from error
+            # a transform of MMagic's fails by NumPy's message, which names no file
+            raise BadMaskError(
+                f'The mask of {self.get_data_info(idx)["gt_path"]} has another size than the image, as the pipeline '
+                f'has cropped it ({error}). Take masks of the size of the crops, or crops of the size of the masks.'
+            ) from error
 
 
 @DATASETS.register_module()
@@ -153,9 +143,9 @@ class PhotoMaskDataset(PhotoDataset):
     """Photographs with masks of their own, in another folder or beside them, by name, with any image's ending.
 
     A mask has its photograph's name, or is named after it: ``a_mask.png``, ``a_mask_2.png``, ``a_mask001.png``. Several
-    masks of a photograph are several cases. Each entry gets ``mask_path`` for :class:`LoadHole`. In test mode, where
-    each image counts, all masks are read in the beginning: one that cannot be used stops the run, and cases without a
-    hole, which have no figure, are left out with a warning that names them.
+    masks of a photograph are several cases. Each entry gets ``mask_path`` for :class:`LoadHole`. In test mode all masks
+    are read in the beginning: one that cannot be used stops the run, and cases without a hole, which have no metrics,
+    are left out with a warning.
 
     Args:
         mask_root: Folder of the masks, with the photographs' folders below it; it may be that of the photographs.
@@ -176,7 +166,6 @@ class PhotoMaskDataset(PhotoDataset):
         super().__init__(**kwargs)
 
     def load_data_list(self) -> list[dict]:
-        """List the photographs with each of their masks."""
         if not Path(self.mask_root).is_dir():
             raise FileNotFoundError(f'The folder of masks {self.mask_root!r} does not exist.')
         images = super().load_data_list()
@@ -202,16 +191,12 @@ class PhotoMaskDataset(PhotoDataset):
                 cases.append(dict(info, key=key, case=case, mask_path=str(root / mask)))
         for names, fault in ((without, 'have no mask'), (several, 'have several masks of one name')):
             if names:
-                raise ValueError(
-                    f'{len(names)} of {len(images)} photographs in {photos!r} {fault} in {self.mask_root!r}, such as '
-                    f'{names[0].as_posix()}; its masks may be called {names_of_masks(names[0])}.'
-                )
+                where = f'{len(names)} of {len(images)} photographs in {photos!r} {fault} in {self.mask_root!r}'
+                name, accepted = names[0].as_posix(), names_of_masks(names[0])
+                raise ValueError(f'{where}, such as {name}; its masks may be called {accepted}.')
         if left:
-            print_log(
-                f'{len(left)} masks in {self.mask_root!r} have no photograph, such as {left[0]}; left out.',
-                'current',
-                WARNING,
-            )
+            message = f'{len(left)} masks in {self.mask_root!r} have no photograph, such as {left[0]}; left out.'
+            print_log(message, 'current', WARNING)
         return self._leave_out_empty(cases) if self.test_mode else cases
 
     def _leave_out_empty(self, cases: list[dict]) -> list[dict]:
@@ -233,10 +218,6 @@ class PhotoMaskDataset(PhotoDataset):
                 f'and invert={reader.invert} of LoadHole (--hole-value, --invert).'
             )
         if self.without_hole:
-            print_log(
-                f'{len(self.without_hole)} of {len(cases)} cases have masks without a hole, count for no figure and '
-                f'are left out: {", ".join(self.without_hole)}.',
-                'current',
-                WARNING,
-            )
+            message = f'{len(self.without_hole)} of {len(cases)} cases have masks without a hole, count for no metric'
+            print_log(f'{message} and are left out: {", ".join(self.without_hole)}.', 'current', WARNING)
         return kept

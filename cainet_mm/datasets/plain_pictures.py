@@ -3,12 +3,13 @@
 import math
 
 import numpy as np
-from mmcv.transforms import BaseTransform
 from mmengine.registry import TRANSFORMS
+
+from .transforms import Transform
 
 
 @TRANSFORMS.register_module()
-class RandomPlainPicture(BaseTransform):
+class RandomPlainPicture(Transform):
     """Replaces a share of the training photographs by a flat colour, a linear gradient or a straight edge.
 
     Plain skies, walls and straight borders are rare in photographs of objects, but there people see a wrong colour
@@ -21,30 +22,21 @@ class RandomPlainPicture(BaseTransform):
     """
 
     def __init__(self, keys: list[str], prob: float, edge_width: tuple[float, float] = (1.0, 4.0)) -> None:
-        self.keys = list(keys)
-        self.prob = prob
-        self.edge_width = tuple(edge_width)
+        self.keys, self.prob, self.edge_width = list(keys), prob, tuple(edge_width)
 
     def transform(self, results: dict) -> dict:
-        """Draw once and replace every image, or leave all as they are."""
         if np.random.rand() < self.prob:
             picture = draw_plain_picture(results[self.keys[0]].shape[:2], np.random.uniform(*self.edge_width))
             results.update({key: picture.copy() for key in self.keys})
         return results
-
-    def __repr__(self) -> str:
-        return f'{type(self).__name__}(keys={self.keys}, prob={self.prob}, edge_width={self.edge_width})'
 
 
 def draw_plain_picture(size: tuple[int, int], edge_width: float) -> np.ndarray:
     """Draw two random colours: as one flat area of the first, with a gradient between them, or with an edge.
 
     Args:
-        size: Height and width.
+        size: Height and width of the picture, (H, W, 3), uint8.
         edge_width: Width in pixels of the edge, over which one colour becomes the other.
-
-    Returns:
-        (H, W, 3), uint8.
     """
     first, second = np.random.uniform(0, 255, (2, 3))
     kind = np.random.choice(['flat', 'gradient', 'edge'], p=[0.2, 0.3, 0.5])

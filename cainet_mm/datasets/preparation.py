@@ -3,8 +3,9 @@
 Nothing is copied: a list names images relative to the data set's folder.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
 
@@ -28,7 +29,7 @@ class Part:
     Attributes:
         name: Name of its list.
         folders: Where it may lie below the data set's folder; the first one that exists is taken.
-        counts: Numbers of images that are expected. Empty for any number.
+        counts: Numbers of images that are expected; empty for any.
     """
 
     name: str
@@ -71,11 +72,7 @@ LAYOUTS = {
             Part('test', ('val_256', 'val_large', 'val'), (36_500,)),
         ),
     ),
-    'celeba-hq': Layout(
-        'CelebA-HQ',
-        (Part('all', ('CelebA-HQ-img', ''), (30_000,)),),
-        num_test=2_000,
-    ),
+    'celeba-hq': Layout('CelebA-HQ', (Part('all', ('CelebA-HQ-img', ''), (30_000,)),), num_test=2_000),
     'paris-streetview': Layout(
         'Paris StreetView',
         (
@@ -91,16 +88,8 @@ LAYOUTS = {
 
 @dataclass
 class Prepared:
-    """What became of one list.
+    """What became of one list: where it is, the images in it, and what is wrong with each that was left out."""
 
-    Attributes:
-        name: Name of the list.
-        path: Where the list is.
-        kept: The images in it.
-        bad: What is wrong with each image that was left out.
-    """
-
-    name: str
     path: Path
     kept: list[str] = field(default_factory=list)
     bad: dict[str, str] = field(default_factory=dict)
@@ -114,10 +103,8 @@ def prepare(
     num_test: int | float | None = None,
     seed: int = 0,
     min_side: int | None = None,
-    headers_only: bool = False,
     any_number: bool = False,
-    workers: int = 4,
-    track: Callable[[Iterable, str, int], Iterable] = lambda images, name, total: images,
+    **verification,
 ) -> list[Prepared]:
     """Find, count, divide and verify the images of a data set, and write its lists.
 
@@ -131,14 +118,8 @@ def prepare(
             that of ``source``.
         seed: Draws the test images.
         min_side: Smallest accepted height and width; by default that of ``source``.
-        headers_only: Trust an image whose header can be read, instead of decoding it.
         any_number: Accept any number of images.
-        workers: Number of threads.
-        track: Wraps the images of a list while they are verified, to show progress; called with them, the list's name
-            and their number.
-
-    Returns:
-        What became of the lists.
+        verification: ``headers_only``, ``workers`` and ``track``, as :func:`write_verified` takes them.
 
     Raises:
         PreparationError: A folder is absent or empty, the number of images is not the expected one, or no image of a
@@ -154,16 +135,17 @@ def prepare(
         images['all'] = [name for name in images['all'] if name not in masks]
     if not any_number:
         for part in source.parts:
-            check_count(source, part, len(images[part.name]))
+            found, expected = len(images[part.name]), ' or '.join(f'{count:,}' for count in part.counts)
+            if part.counts and found not in part.counts:
+                raise PreparationError(
+                    f'{source.title} has {expected} images in its part {part.name!r}, but {found:,} were found. '
+                    'Complete it, or accept what is there with --any-number.'
+                )
     if len(source.parts) == 1:
         (names,) = images.values()
         images = divide(names, source.num_test if num_test is None else num_test, seed)
-
     min_side = source.min_side if min_side is None else min_side
-    roots = dict.fromkeys(images, root)
-    return write_verified(
-        images, roots, lists, min_side, masks, headers_only=headers_only, workers=workers, track=track
-    )
+    return write_verified(images, dict.fromkeys(images, root), lists, min_side, masks, **verification)
 
 
 def write_verified(
@@ -185,25 +167,26 @@ def write_verified(
         lists: Where the lists go.
         min_side: Smallest accepted height and width.
         masks: Names of files that are masks of the images, to be listed as left out.
-        headers_only: As :func:`prepare` takes it, and what follows.
+        headers_only: Trust an image whose header can be read, instead of decoding it.
         workers: Number of threads.
-        track: Shows progress.
-
-    Returns:
-        What became of the lists.
+        track: Wraps the images of a list while they are verified, to show progress; called with them, the list's name
+            and their number.
 
     Raises:
         PreparationError: No image of a list can be used.
     """
     prepared = []
     for name, names in images.items():
-        result = Prepared(name, lists / f'{name}.txt')
-        problems = verify(roots[name], names, min_side, headers_only, workers)
-        for image, problem in track(zip(names, problems, strict=True), name, len(names)):
-            if problem is None:
-                result.kept.append(image)
-            else:
-                result.bad[image] = problem
+        result = Prepared(lists / f'{name}.txt')
+        find = partial(find_problem, min_side=min_side, headers_only=headers_only)
+        # decoding releases the GIL
+        with ThreadPool(workers) as pool:
+            problems = pool.imap(find, (roots[name] / image for image in names), chunksize=16)
+            for image, problem in track(zip(names, problems, strict=True), name, len(names)):
+                if problem is None:
+                    result.kept.append(image)
+                else:
+                    result.bad[image] = problem
         if not result.kept:
             image, problem = next(iter(result.bad.items()))
             raise PreparationError(
@@ -239,33 +222,11 @@ def list_part(root: Path, part: Part, lists: Path) -> list[str]:
     return images
 
 
-def check_count(source: Layout, part: Part, found: int) -> None:
-    """Refuse a number of images that is not the expected one.
-
-    Raises:
-        PreparationError: It is another one.
-    """
-    if part.counts and found not in part.counts:
-        expected = ' or '.join(f'{count:,}' for count in part.counts)
-        raise PreparationError(
-            f'{source.title} has {expected} images in its part {part.name!r}, but {found:,} were found. Complete it, '
-            'or accept what is there with --any-number.'
-        )
-
-
 def divide(images: Sequence[str], num_test: int | float, seed: int) -> dict[str, list[str]]:
-    """Draw the test images.
+    """Draw the test images of sorted ones: the lists ``train`` and ``test``, sorted.
 
     The draw depends on the seed and on the number of images alone (NumPy keeps the numbers of ``RandomState`` the same
-    from version to version), so it is made before any image is left out.
-
-    Args:
-        images: Sorted names.
-        num_test: Their number, or, below 1, their share.
-        seed: The seed.
-
-    Returns:
-        The lists ``train`` and ``test``, sorted.
+    from version to version), so it is made before any image is left out. ``num_test`` is a number, or a share below 1.
 
     Raises:
         PreparationError: One of the lists would be empty.
@@ -281,12 +242,6 @@ def divide(images: Sequence[str], num_test: int | float, seed: int) -> dict[str,
         train=[image for index, image in enumerate(images) if index not in drawn],
         test=[image for index, image in enumerate(images) if index in drawn],
     )
-
-
-def verify(root: Path, images: Sequence[str], min_side: int, headers_only: bool, workers: int) -> Iterator[str | None]:
-    """Say of each image, in order, what is wrong with it, or ``None``. Decoding releases the GIL."""
-    with ThreadPool(workers) as pool:
-        yield from pool.imap(lambda image: find_problem(root / image, min_side, headers_only), images, chunksize=16)
 
 
 def find_problem(path: Path, min_side: int = 1, headers_only: bool = False) -> str | None:

@@ -9,7 +9,7 @@ from mmengine.registry import DATA_SAMPLERS, DATASETS
 from torch.utils.data import Dataset, Sampler
 
 from ..randomness import SAMPLE, seed_all
-from .errors import BadImageError, BadMaskError, TooManyBadImagesError, mask_of_another_size
+from .errors import BadImageError, BadMaskError, TooManyBadImagesError
 
 # what names a sample in the entries of OpenMMLab's data sets
 PATH_KEYS = ('gt_path', 'img_path', 'key')
@@ -20,9 +20,8 @@ PATH_KEYS = ('gt_path', 'img_path', 'key')
 class ResumableDataset(Dataset):
     """A data set whose random samples depend on their position in the training alone.
 
-    The position counts the samples of all processes from the first iteration on. It seeds whatever the pipeline
-    draws: a crop, a flip, a mask, a replacement for a bad image. The number of workers or processes and interruptions
-    change nothing.
+    The position counts the samples of all processes from the first iteration on. It seeds whatever the pipeline draws,
+    replacements for bad images included. The number of workers or processes and interruptions change nothing.
 
     Args:
         dataset: Config of the data set.
@@ -72,7 +71,7 @@ class ResumableDataset(Dataset):
         except (BadImageError, BadMaskError, TooManyBadImagesError):
             raise
         except Exception as error:
-            raise mask_of_another_size(error) or RuntimeError(
+            raise RuntimeError(
                 f'{describe_sample(self.dataset, self._index)} could not be prepared ({type(error).__name__}: '
                 f'{error}). Repair or remove it, or change the pipeline of the data set.'
             ) from error
@@ -106,10 +105,8 @@ class ResumableSampler(Sampler):
     def __init__(
         self, dataset: Dataset, sampler: dict, batch_size: int, drop_last: bool = False, seed: int | None = None
     ) -> None:
-        self.dataset = dataset
-        self.config = sampler
-        self.batch_size = batch_size
-        self.drop_last = drop_last
+        self.dataset, self.config = dataset, sampler
+        self.batch_size, self.drop_last = batch_size, drop_last
         self.start(seed, 0)
 
     @property
@@ -132,7 +129,6 @@ class ResumableSampler(Sampler):
         self.samples = iteration * self.batch_size if samples is None else samples
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
-        """Yield (position, index) from the current iteration to the end of its epoch."""
         rank, world_size = get_dist_info()
         if self.endless:
             skipped = position = self.samples

@@ -12,14 +12,8 @@ from mmengine.registry import DATASETS
 # Scenes and objects. The pictures of pure texture in the wheel (gravel, grass, brick, the deep field) are left out: no
 # method fills their holes better than with the mean colour, so they neither teach nor show anything here.
 TRAIN_PHOTOS = (
-    'astronaut',
-    'chelsea',
-    'clock',
-    'coins',
-    'immunohistochemistry',
-    'moon',
-    'retina',
-    'stereo_motorcycle',
+    *('astronaut', 'chelsea', 'clock', 'coins'),
+    *('immunohistochemistry', 'moon', 'retina', 'stereo_motorcycle'),
 )
 TEST_PHOTOS = ('camera', 'coffee', 'rocket')
 
@@ -29,9 +23,8 @@ class SamplePhotos(BaseDataset):
     """Photographs from the scikit-image wheel, without any download; whole photographs are held out for test.
 
     The train split has the whole photographs, to be cropped at random by the pipeline. The test split has fixed
-    square crops of the held-out ones, evenly spaced from the top left to the bottom right. Entries come with the
-    image in memory (``gt``, (H, W, 3), uint8, BGR) and a ``key`` that names them, so a pipeline starts without a
-    loading transform.
+    square crops of the held-out ones, evenly spaced from the top left to the bottom right. Entries come with a ``key``
+    and the image in memory (``gt``, (H, W, 3), uint8, BGR), so a pipeline starts without a loading transform.
 
     Args:
         split: ``'train'`` or ``'test'``.
@@ -56,50 +49,35 @@ class SamplePhotos(BaseDataset):
     ) -> None:
         if split not in ('train', 'test'):
             raise ValueError(f"SamplePhotos has the splits 'train' and 'test', got {split!r}.")
-        if short_side < 1 or crops_per_photo < 1:
-            raise ValueError(
-                f'SamplePhotos needs short_side and crops_per_photo of at least 1, got {short_side} and '
-                f'{crops_per_photo}.'
-            )
         crop_size = max(1, short_side * 2 // 3) if crop_size is None else crop_size
-        if not 1 <= crop_size <= short_side:
-            raise ValueError(f'SamplePhotos cuts crops of 1 to {short_side} pixels (short_side), got {crop_size}.')
-        self.split = split
-        self.short_side = short_side
-        self.crops_per_photo = crops_per_photo
-        self.crop_size = crop_size
+        if crops_per_photo < 1 or not 1 <= crop_size <= short_side:
+            raise ValueError(
+                'SamplePhotos takes crops_per_photo from 1 up and crop_size from 1 to short_side, got '
+                f'{crops_per_photo}, {crop_size} and {short_side}.'
+            )
+        self.split, self.short_side = split, short_side
+        self.crops_per_photo, self.crop_size = crops_per_photo, crop_size
         super().__init__(ann_file='', **kwargs)
 
     def load_data_list(self) -> list[dict]:
-        """Load and reduce the photographs of the split."""
         entries = []
         for name in TRAIN_PHOTOS if self.split == 'train' else TEST_PHOTOS:
             pieces = [shrink(photo, self.short_side) for photo in load_photos(name)]
             if self.split == 'test':
                 crops = (square_crops(photo, self.crop_size, self.crops_per_photo) for photo in pieces)
                 pieces = list(chain.from_iterable(crops))
-            entries += [self._entry(f'{name}_{number}', piece) for number, piece in enumerate(pieces)]
+            for number, image in enumerate(pieces):
+                key = f'{name}_{number}'
+                # the path names the pictures that MMagic's visualiser writes
+                entry = dict(key=key, gt=image, gt_path=f'{key}.png', ori_gt_shape=image.shape)
+                entries.append(dict(entry, gt_channel_order='bgr', gt_color_type='color'))
         return entries
-
-    @staticmethod
-    def _entry(key: str, image: np.ndarray) -> dict:
-        return dict(
-            key=key,
-            gt=image,
-            gt_path=f'{key}.png',  # names the pictures that MMagic's visualiser writes
-            gt_channel_order='bgr',
-            gt_color_type='color',
-            ori_gt_shape=image.shape,
-        )
 
 
 def load_photos(name: str) -> list[np.ndarray]:
-    """Load the photographs that a function of ``skimage.data`` gives, each (H, W, 3), uint8, BGR.
-
-    Args:
-        name: Name of the function. ``stereo_motorcycle`` gives two photographs (and a disparity map, left out).
-    """
+    """Load the photographs that a function of ``skimage.data`` gives, each (H, W, 3), uint8, BGR."""
     loaded = getattr(skimage.data, name)()
+    # a stereo pair comes with a disparity map
     photos = loaded[:2] if isinstance(loaded, tuple) else [loaded]
     return [mmcv.gray2bgr(photo) if photo.ndim == 2 else mmcv.rgb2bgr(photo) for photo in photos]
 

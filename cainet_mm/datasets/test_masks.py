@@ -6,7 +6,6 @@ import posixpath
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 from mmengine.config import Config
 from mmengine.registry import DATASETS
@@ -18,10 +17,7 @@ from .transforms import SeededByImage
 def draw_test_masks(
     config: Config, names: str | Path | None = None, kinds: Sequence[str] = ()
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """Draw the masks under which the photographs of a test set are tested.
-
-    They go by the photographs' names in their list and by the generators alone; no photograph is read, but those of a
-    data set that has no list.
+    """Draw the masks under which the photographs of a test set are tested, by their names and the generators alone.
 
     Args:
         config: With the generators as ``test_masks`` and, unless names are given, a ``test_dataloader``.
@@ -85,8 +81,3 @@ def read_hashes(path: str | Path) -> dict[str, str]:
 def find_differences(drawn: dict[str, str], published: dict[str, str]) -> list[str]:
     """Name the masks that differ from a published list, are missing, or are not in it."""
     return sorted(name for name in drawn.keys() | published.keys() if drawn.get(name) != published.get(name))
-
-
-def encode_mask(mask: np.ndarray) -> bytes:
-    """A mask as a PNG."""
-    return cv2.imencode('.png', mask)[1].tobytes()

@@ -5,7 +5,8 @@ import posixpath
 import random
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from inspect import signature
 from logging import WARNING
 
 import numpy as np
@@ -20,17 +21,13 @@ from ..utils.photo_paths import open_image_file, read_names
 from .errors import BadImageError, BadMaskError
 from .masks import Value, read_hole
 
-# what becomes of an image mode that is not plain RGB
-MODE_NOTES = {
-    '1': 'black and white: taken as grey in all three channels',
-    'L': 'grey: taken as grey in all three channels',
-    'LA': 'grey with an alpha channel: the alpha channel is dropped',
-    'I;16': '16-bit grey: reduced to 8 bits and taken as grey in all three channels',
-    'P': 'palette colours: expanded to RGB',
-    'PA': 'palette colours with an alpha channel: expanded to RGB, the alpha channel is dropped',
-    'RGBA': 'RGB with an alpha channel: the alpha channel is dropped',
-    'CMYK': 'CMYK: converted to RGB',
-}
+
+class Transform(BaseTransform):
+    """A transform that shows the arguments that it was made with."""
+
+    def __repr__(self) -> str:
+        settings = ', '.join(f'{name}={vars(self)[name]!r}' for name in signature(type(self)).parameters)
+        return f'{type(self).__name__}({settings})'
 
 
 @TRANSFORMS.register_module()
@@ -45,8 +42,7 @@ class LoadPhoto(LoadImageFromFile):
         kwargs: As MMagic's.
 
     Raises:
-        BadImageError: The file is missing, empty, no image, cut off, or too small. A data set of this package
-            catches it.
+        BadImageError: The file is missing, empty, no image, cut off, or too small.
     """
 
     def __init__(self, key: str = 'gt', min_size: tuple[int, int] = (1, 1), **kwargs) -> None:
@@ -84,18 +80,15 @@ class LoadPhoto(LoadImageFromFile):
         return pixels if self.channel_order == 'rgb' else np.ascontiguousarray(pixels[..., ::-1])
 
     def _note_mode(self, filename: str) -> None:
-        try:
-            # reads the header alone, of local files; the decoder has turned whatever it was into BGR
-            with open_image_file(filename) as header:
-                mode = header.mode
-        except OSError:
-            return
-        if mode in MODE_NOTES and mode not in self._noted_modes:
-            self._noted_modes.add(mode)
-            print_log(f'{filename} is {MODE_NOTES[mode]} (said once for each kind).', 'current', WARNING)
+        # the header alone, of local files; the decoder has turned whatever it was into BGR
+        with suppress(OSError), open_image_file(filename) as header:
+            if header.mode != 'RGB' and header.mode not in self._noted_modes:
+                self._noted_modes.add(header.mode)
+                message = f'{filename} is {header.mode}, and is taken as RGB of 8 bits; an alpha channel is dropped'
+                print_log(f'{message} (said once for each kind).', 'current', WARNING)
 
 
-class HoleReader(BaseTransform):
+class HoleReader(Transform):
     """What transforms that read masks from files have in common.
 
     Args:
@@ -129,11 +122,8 @@ class LoadHole(HoleReader):
     """Loads a photograph's own mask: ``mask_path`` to ``mask``, (H, W, 1), uint8, 1 in the hole.
 
     MMagic's ``LoadMask`` takes every pixel that is not black, which in a JPEG is also the blur around black. Here the
-    mask is read as everywhere in this package, by :func:`~cainet_mm.datasets.masks.read_hole`.
-
-    Args:
-        hole_value: The hole's value in masks of several.
-        invert: Whether the masks mark what is known instead.
+    mask is read as everywhere in this package, by :func:`~cainet_mm.datasets.masks.read_hole`, of which the arguments
+    are, ``hole_value`` and ``invert``.
 
     Raises:
         BadImageError: The file cannot be read as an image, does not say what is the hole, or has another size than
@@ -141,25 +131,20 @@ class LoadHole(HoleReader):
     """
 
     def transform(self, results: dict) -> dict:
-        """Load the mask of the photograph ``gt``."""
         return self.load(results['mask_path'], results)
-
-    def __repr__(self) -> str:
-        return f'{type(self).__name__}(hole_value={self.hole_value}, invert={self.invert})'
 
 
 @TRANSFORMS.register_module()
 class LoadHoleFromSet(HoleReader):
     """Draws one of a set of masks: ``mask``, (H, W, 1), uint8, 1 in the hole; read as :class:`LoadHole` reads.
 
-    Inside :class:`SeededByImage` the photograph's name picks the mask, the one that MMagic's ``LoadMask`` in its mode
-    ``'set'`` picks.
+    Inside :class:`SeededByImage` the photograph's name picks the mask, as it does for MMagic's ``LoadMask``.
 
     Args:
         mask_list_file: List of the masks, one name per line, in UTF-8.
         prefix: The folder that the names are relative to.
-        hole_value: The hole's value in masks of several.
-        invert: Whether the masks mark what is known instead.
+        hole_value: As :class:`LoadHole`'s, and
+        invert: likewise.
 
     Raises:
         FileNotFoundError: There is no such list.
@@ -175,13 +160,12 @@ class LoadHoleFromSet(HoleReader):
                 f'The list of masks {mask_list_file!r} does not exist. Write one with tools/make_masks.py, or one name '
                 'per line, relative to prefix.'
             )
-        self.mask_list_file = mask_list_file
+        self.mask_list_file, self.prefix = mask_list_file, prefix
         self.masks = [os.path.join(prefix, name) for name in read_names(mask_list_file, prefix)]
         if not self.masks:
             raise ValueError(f'The list of masks {mask_list_file!r} is empty.')
 
     def transform(self, results: dict) -> dict:
-        """Draw and load a mask."""
         path = self.masks[np.random.randint(0, len(self.masks))]
         try:
             results = self.load(path, results)
@@ -190,12 +174,6 @@ class LoadHoleFromSet(HoleReader):
         if not results['mask'].any():
             raise BadMaskError(f'The mask {path} has no hole. It is listed in {self.mask_list_file}; take it out.')
         return results
-
-    def __repr__(self) -> str:
-        return (
-            f'{type(self).__name__}(mask_list_file={self.mask_list_file!r}, masks={len(self.masks)}, '
-            f'hole_value={self.hole_value}, invert={self.invert})'
-        )
 
 
 @contextmanager
@@ -212,16 +190,15 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 @TRANSFORMS.register_module()
-class SeededByImage(BaseTransform):
+class SeededByImage(Transform):
     """Runs transforms with the random state seeded by the image's name.
 
-    Around the mask generators it gives each image of a validation or test set a mask of its own that is the same in
-    every run, in every worker and for every model. The random state outside is left as it was.
+    Around the mask generators it gives each image of a test set a mask of its own that is the same in every run, in
+    every worker and for every model. The random state outside is left as it was.
 
     Args:
         transforms: Configs of the transforms.
-        name_key: The entry of the results that names the image: a name that does not depend on where the data
-            lies. MMagic's ``BasicImageDataset`` and :class:`SamplePhotos` put it into ``key``.
+        name_key: The entry of the results that names the image, wherever the data lies; data sets put it into ``key``.
         seed: Another seed gives another set of masks.
 
     Raises:
@@ -229,12 +206,9 @@ class SeededByImage(BaseTransform):
     """
 
     def __init__(self, transforms: list[dict | Callable[[dict], dict]], name_key: str = 'key', seed: int = 0) -> None:
-        self.transforms = Compose(transforms)
-        self.name_key = name_key
-        self.seed = seed
+        self.transforms, self.name_key, self.seed = Compose(transforms), name_key, seed
 
     def transform(self, results: dict) -> dict | None:
-        """Run the transforms."""
         if self.name_key not in results:
             raise KeyError(
                 f'SeededByImage seeds by results[{self.name_key!r}], but the results have {sorted(results)}. Set '
@@ -244,17 +218,13 @@ class SeededByImage(BaseTransform):
         with seeded(zlib.crc32(f'{self.seed}/{name}'.encode())):
             return self.transforms(results)
 
-    def __repr__(self) -> str:
-        return f'{type(self).__name__}(transforms={self.transforms}, name_key={self.name_key!r}, seed={self.seed})'
-
 
 @TRANSFORMS.register_module()
-class RandomTint(BaseTransform):
+class RandomTint(Transform):
     """Gives a photograph other colours: channels in random order, each with a random gain and offset.
 
-    It makes of a handful of photographs, grey ones included, many differently coloured ones, so that a network learns
-    to take colours from around a hole and not from memory. It costs a table look-up per channel, a tenth of a jitter
-    through HSV.
+    It makes of a handful of photographs many differently coloured ones, so that a network learns to take colours from
+    around a hole and not from memory. It costs a tenth of a jitter through HSV.
 
     Args:
         keys: Images of the results to change, (H, W, 3), uint8; all by the same draw.
@@ -263,17 +233,11 @@ class RandomTint(BaseTransform):
     """
 
     def __init__(
-        self,
-        keys: list[str],
-        gain: tuple[float, float] = (0.5, 1.2),
-        offset: tuple[float, float] = (-40.0, 60.0),
+        self, keys: list[str], gain: tuple[float, float] = (0.5, 1.2), offset: tuple[float, float] = (-40.0, 60.0)
     ) -> None:
-        self.keys = list(keys)
-        self.gain = tuple(gain)
-        self.offset = tuple(offset)
+        self.keys, self.gain, self.offset = list(keys), tuple(gain), tuple(offset)
 
     def transform(self, results: dict) -> dict:
-        """Draw once and change every image."""
         order = np.random.permutation(3)
         gains, offsets = np.random.uniform(*self.gain, (3, 1)), np.random.uniform(*self.offset, (3, 1))
         tables = (np.arange(256) * gains + offsets).round().clip(0, 255).astype(np.uint8)
@@ -282,17 +246,13 @@ class RandomTint(BaseTransform):
             results[key] = tables[np.arange(3), results[key][..., order]]
         return results
 
-    def __repr__(self) -> str:
-        return f'{type(self).__name__}(keys={self.keys}, gain={self.gain}, offset={self.offset})'
-
 
 @TRANSFORMS.register_module()
-class HoleBox(BaseTransform):
+class HoleBox(Transform):
     """Places a window of a fixed size around the hole, for the critics of Global&Local and DeepFillv1 that look at it.
 
-    MMagic's rectangles bring such a box along; holes of other shapes have none, and its inpaintors cut windows off at
-    the image's border. Here the window is centred on the hole's bounding box and moved into the image, so it always
-    has its full size; of a larger hole it shows the middle.
+    Of MMagic's masks only rectangles bring such a box along. Here the window is centred on the hole's bounding box and
+    moved into the image, so it always has its full size; of a larger hole it shows the middle.
 
     Args:
         size: Height and width of the window.
@@ -320,6 +280,3 @@ class HoleBox(BaseTransform):
             corner.append(min(max(start, 0), mask.shape[axis] - window))
         results['mask_bbox'] = [*corner, *self.size]
         return results
-
-    def __repr__(self) -> str:
-        return f'{type(self).__name__}(size={self.size})'

@@ -40,7 +40,7 @@ def publish(
         out: Where the file goes, ``NAME.safetensors`` or ``NAME.pth``; the first letters of its SHA-256 are put before
             its ending. Folders are made.
         half: Whether weights are written as float16, at half the size; they are float32 again in a model.
-        notes: Facts to keep with the weights, such as ``licence`` or ``data``; figures are named ``metrics.NAME``.
+        notes: Facts to keep with the weights, such as ``licence`` or ``data``; metrics are named ``metrics.NAME``.
         critic: Whether the critic (``disc.``) is written, too: a training that begins with the file goes on with it.
 
     Returns:

@@ -23,10 +23,7 @@ def load_broken_batch(path: str | Path) -> object:
 
 
 def save_broken_batch(folder: Path, iteration: int, batch: object, fault: str, max_files: int) -> str:
-    """Save a batch for :func:`load_broken_batch`; returns a message of where it is and what is in it.
-
-    A folder gets up to ``max_files`` of each process. ``fault`` says what was wrong in the iteration.
-    """
+    """Save a batch and its fault for :func:`load_broken_batch`; returns a message of where it is, and what is in it."""
     plain = to_plain(batch)
     sources = find_sources(plain)
     content = f' ({enumerate_names(sources)})' if sources else ''
@@ -103,10 +100,7 @@ def find_sources(value: object) -> list[str]:
 
 
 def find_bad_samples(value: object, index: int | None = None) -> list[int]:
-    """Indices of the samples of a plain batch that have values that are not finite.
-
-    Samples are the elements of the lists in the batch, and the first dimension of tensors (N, ...) outside of lists.
-    """
+    """Indices of samples that are not finite: elements of lists, or the first dimension of tensors outside of them."""
     if can_be_nan(value):
         finite = value.isfinite()
         if finite.all():

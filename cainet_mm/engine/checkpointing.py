@@ -71,10 +71,7 @@ def refuse_damage(named: str) -> str:
 
 
 def list_checkpoints(folder: Path, elsewhere: Sequence[Path] = (), template: str | None = None) -> list[Path]:
-    """List the checkpoints of a run: the one that MMEngine noted as the last, then the others, newest first.
-
-    The arguments are those of :func:`find_whole_checkpoint`.
-    """
+    """List the checkpoints of a run: the one that MMEngine noted as the last, then the others, newest first."""
     pattern = NUMBERED
     if template is not None:
         pattern = re.compile(r'\d+'.join(map(re.escape, re.split(r'\{.*?\}', template))))
@@ -103,10 +100,7 @@ def read_note(folder: Path) -> Path | None:
 
 
 def find_damage(path: Path) -> str | None:
-    """Say what is wrong with a checkpoint file; ``None`` where it is whole.
-
-    Its checksums are compared, which torch does not do, and it is read, as right checksums are not enough.
-    """
+    """Say what is wrong with a checkpoint file, by its checksums, which torch leaves out, and by reading it."""
     if not path.is_file():
         return 'there is no such file'
     try:

@@ -11,10 +11,9 @@ from torch import nn
 class SplitDistributedDataParallel(MMSeparateDistributedDataParallel):
     """``MMSeparateDistributedDataParallel`` for models that call the children of a part by themselves.
 
-    Gradients are averaged over the processes where a forward pass goes through the wrapper. MMagic's
-    ``DeepFillv1Inpaintor`` gives the two critics in its ``disc`` to the gradient penalty one by one, past the wrapper
-    of ``disc``; each process then follows the penalty of its own samples, and the critics drift apart. Here each child
-    of such a part has a wrapper of its own.
+    Gradients are averaged where a forward pass goes through the wrapper. MMagic's ``DeepFillv1Inpaintor`` gives the two
+    critics in its ``disc`` to the gradient penalty one by one, past the wrapper of ``disc``, and the critics of the
+    processes drift apart. Here each child of such a part has a wrapper of its own.
 
     Args:
         module: The model.

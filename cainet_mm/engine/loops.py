@@ -3,11 +3,12 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from mmengine.dist import broadcast_object_list, get_rank, get_world_size, is_main_process
+from mmengine.dist import get_rank, get_world_size, is_main_process
 from mmengine.registry import LOOPS
 from mmengine.runner import IterBasedTrainLoop, Runner
 
 from ..randomness import STEP, seed_all
+from ..utils.dist import ask_first
 from .training_lock import training_in
 from .workers import run_with_watched_workers
 
@@ -25,8 +26,8 @@ class ResumableTrainLoop(IterBasedTrainLoop):
     Which images an iteration gets, how they are cropped and masked, and what the model draws follow from the seed of
     the run, the iteration and the process. A run that was killed and resumed therefore has the weights of one that was
     not, bit for bit where the operators are deterministic, as on CPUs. It also starts at once: MMEngine's loop loads
-    all batches that were trained on again in order to skip them. A run that was killed while it validated a checkpoint
-    begins with that validation, without which its best checkpoint could be another one.
+    again what was trained on, in order to skip it. A validation that was broken off comes first, as the best checkpoint
+    could be another one without it.
 
     A run that is resumed with another batch size, or number of processes, continues after the samples that it had,
     where its sampler has no epochs (``InfiniteSampler``); with epochs it warns that some are repeated or left out.
@@ -34,11 +35,7 @@ class ResumableTrainLoop(IterBasedTrainLoop):
     The data loader's data set and sampler are wrapped into :class:`ResumableDataset` and :class:`ResumableSampler`.
     A worker process that dies, of training or validation, is an error that names its image.
 
-    Args:
-        runner: The runner.
-        dataloader: Config of the data loader.
-        max_iters: Number of iterations.
-        kwargs: ``val_begin``, ``val_interval``, ``dynamic_intervals``, as MMEngine's.
+    Arguments are MMEngine's; ``dataloader`` is a config.
 
     Raises:
         ValueError: The data loader is no config, or has a batch sampler, whose batches have no known positions.
@@ -51,11 +48,8 @@ class ResumableTrainLoop(IterBasedTrainLoop):
                 "is built nor one with a batch_sampler. Give such a config, or train_cfg.type='IterBasedTrainLoop'."
             )
         # BaseLoop builds the loader, IterBasedTrainLoop starts its workers: too early, as nothing is resumed yet
-        loader = runner.build_dataloader(
-            make_resumable(dataloader),
-            seed=runner.seed,
-            diff_rank_seed=runner._randomness_cfg.get('diff_rank_seed', False),
-        )
+        differ = runner._randomness_cfg.get('diff_rank_seed', False)
+        loader = runner.build_dataloader(make_resumable(dataloader), seed=runner.seed, diff_rank_seed=differ)
         super().__init__(runner, _NotStarted(loader), max_iters, **kwargs)
         self.dataloader = loader
         self._loading: Iterator[Sequence[dict]] | None = None
@@ -68,9 +62,7 @@ class ResumableTrainLoop(IterBasedTrainLoop):
 
     def _run(self) -> None:
         # the first process saves its seed in the checkpoints; with diff_rank_seed the others have another one
-        shared = [self.runner.seed]
-        broadcast_object_list(shared)
-        self.seed = shared[0]
+        self.seed = ask_first(lambda: self.runner.seed)
         self.dataloader_iterator = self._batches()
         if self._iter == 0 and is_main_process():
             # of another run in this folder
@@ -103,9 +95,7 @@ class ResumableTrainLoop(IterBasedTrainLoop):
 
     def _was_validated(self) -> bool:
         note = Path(self.runner.work_dir) / LAST_VALIDATION
-        answer = [note.is_file() and note.read_text().strip() == str(self._iter)]
-        broadcast_object_list(answer)
-        return answer[0]
+        return ask_first(lambda: note.is_file() and note.read_text().strip() == str(self._iter))
 
     def _validate(self) -> None:
         self.runner.val_loop.run()
@@ -127,12 +117,12 @@ class ResumableTrainLoop(IterBasedTrainLoop):
         iteration, samples, before = hub.get_info(SAMPLES) if known else (0, 0, batch)
         if before != batch:
             iteration, samples = self._iter, samples + (self._iter - iteration) * before
-            goes_on = f'the data go on after the {samples} images that were trained on'
-            if not self.dataloader.sampler.endless:
-                goes_on = (
-                    'some images of this epoch come twice, or not at all, as the sampler has epochs; an '
-                    'InfiniteSampler goes on where it was'
-                )
+            goes_on = (
+                f'the data go on after the {samples} images that were trained on'
+                if self.dataloader.sampler.endless
+                else 'some images of this epoch come twice, or not at all, as the sampler has epochs; an '
+                'InfiniteSampler goes on where it was'
+            )
             self.runner.logger.warning(
                 f'An iteration had {before} images until iteration {self._iter}, all processes together, and has '
                 f'{batch} from now on: {goes_on}. Iterations of schedules and learning rates stay as they are.'
@@ -163,10 +153,6 @@ class _NotStarted:
 
 def make_resumable(dataloader: dict) -> dict:
     """Wrap the data set and the sampler of a data loader's config into resumable ones."""
-    sampler = dict(
-        type='ResumableSampler',
-        sampler=dataloader['sampler'],
-        batch_size=dataloader['batch_size'],
-        drop_last=dataloader.get('drop_last', False),
-    )
+    sampler = dict(type='ResumableSampler', sampler=dataloader['sampler'], batch_size=dataloader['batch_size'])
+    sampler['drop_last'] = dataloader.get('drop_last', False)
     return dict(dataloader, dataset=dict(type='ResumableDataset', dataset=dataloader['dataset']), sampler=sampler)

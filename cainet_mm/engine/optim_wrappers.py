@@ -31,11 +31,9 @@ def processor_abilities() -> set[str] | None:
 class CPUAmpOptimWrapper(OptimWrapper):
     """An ``OptimWrapper`` whose forward passes run under CPU autocast.
 
-    MMEngine's ``AmpOptimWrapper`` refuses to be built without an accelerator. bfloat16 has the exponent range of
-    float32, so no loss scaling is needed and every other step is that of ``OptimWrapper``.
-
-    A processor that cannot compute in bfloat16 (on x86: neither AVX512-BF16 nor AMX) converts every number to float32
-    and back: CAINet's generator then takes 1,837 ms in place of 269.
+    MMEngine's ``AmpOptimWrapper`` needs an accelerator. bfloat16 has the exponent range of float32, so no loss scaling
+    is needed. A processor that cannot compute in it (on x86: neither AVX512-BF16 nor AMX) converts every number to
+    float32 and back: CAINet's generator then takes 1,837 ms in place of 269.
 
     Args:
         dtype: ``'bfloat16'``, the type that every supported torch computes convolutions in on a CPU.

@@ -19,8 +19,7 @@ Result = TypeVar('Result')
 def keep_signals_from_workers(loader: DataLoader) -> None:
     """Have the workers of a data loader, which have not started, obey signals of their parent alone.
 
-    A cluster signals every process of a job. The main process finishes its iteration and saves; it needs its workers
-    for that, and ends them itself.
+    A cluster signals every process of a job, but the main process needs its workers to finish its iteration.
     """
     loader.worker_init_fn = partial(_obey_parent_alone, loader.worker_init_fn)
     # torch has no public name for what starts them

@@ -16,10 +16,9 @@ Gradients = tuple[list[tuple[str, str]], Tensor]
 
 @dataclass
 class StepRecord:
-    """The numbers of one iteration, which are copied from the device asynchronously.
+    """The numbers of one iteration, as in the log, which are copied from the device asynchronously.
 
     Attributes:
-        iteration: Its number, as in the log.
         batch: The batch, as the loop got it.
         losses: What the model returned for the log, (1,) each.
         gradients: Those that were looked at.
@@ -35,7 +34,6 @@ class StepRecord:
     is_late: bool
 
     def __post_init__(self) -> None:
-        """Begin to copy."""
         values = torch.cat([*self.losses.values(), *(norms for _, norms in self.gradients)] or [torch.zeros(1)])
         values = torch.cat([not_finite_anywhere(values).reshape(1), values])
         # from a GPU into page-locked memory, without waiting
@@ -45,7 +43,6 @@ class StepRecord:
             self._copied.record()
 
     def wait(self) -> None:
-        """Wait until the numbers are copied."""
         if self._copied is not None:
             self._copied.synchronize()
 

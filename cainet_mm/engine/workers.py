@@ -27,11 +27,7 @@ Result = TypeVar('Result')
 
 
 class WatchedWorkers:
-    """Has the workers of a data loader, which have not started, note which sample each is at.
-
-    It knows samples of OpenMMLab's data sets, which prepare them by ``prepare_data``, and of
-    :class:`ResumableDataset`.
-    """
+    """Has the workers of a data loader, which have not started, note which sample each is at."""
 
     def __init__(self, loader: DataLoader) -> None:
         self.loader = loader
@@ -40,7 +36,6 @@ class WatchedWorkers:
         loader.worker_init_fn = partial(_note_samples, self._notes, loader.worker_init_fn)
 
     def dead(self) -> list[int]:
-        """Processes of workers that have died."""
         alive = {child.pid for child in multiprocessing.active_children()}
         return [process for process in self._notes[:, 0].tolist() if process >= 0 and process not in alive]
 
@@ -84,8 +79,7 @@ def loaders_of(*loops: object) -> Iterator[DataLoader]:
 def run_with_watched_workers(run: Callable[[], Result], *loops: object) -> Result:
     """Run loops, whose workers have not started, so that a worker that dies is an error that names its sample.
 
-    A context manager would miss some deaths: torch reports them by an error that is raised wherever Python is, the
-    manager's own code included.
+    A context manager would miss some deaths: torch reports them wherever Python is, the manager's own code included.
 
     Raises:
         DataWorkerError: A worker died.
@@ -105,8 +99,7 @@ def run_with_watched_workers(run: Callable[[], Result], *loops: object) -> Resul
         processes = [int(process) for process in reported[1].split(',')] if reported else []
         if isinstance(error, BROKEN_OFF):
             processes = [process for workers in watched for process in workers.dead()]
-        samples = [workers.describe(process) for process in processes for workers in watched]
-        for sample in filter(None, samples):
+        for sample in filter(None, (workers.describe(process) for process in processes for workers in watched)):
             raise DataWorkerError(
                 f'{what}. {sample} was being prepared. If it was killed for memory, use fewer workers; if the image '
                 'makes it crash, take the image out.'

@@ -1,9 +1,9 @@
-"""Metrics, statistics, tables and figures that MMagic lacks."""
+"""Metrics, statistics, tables and plots that MMagic lacks."""
 
 from .feature_metrics import LPIPS, InceptionFID
-from .figures import border_window, make_montage, write_montage, write_plot
 from .html_report import write_html
 from .metrics import HoleMAE, HolePSNR, HoleSSIM
+from .plots import border_window, make_montage, write_montage, write_plot
 from .reports import summarise, write_costs, write_images, write_json, write_report
 from .statistics import mean_interval, paired_difference
 from .tables import markdown_table

@@ -1,7 +1,7 @@
-"""One method on one test set: its figures, image by image, and its pictures."""
+"""One method on one test set: its metrics, image by image, and its pictures."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 
 # the fields of MMagic's predictions: with the known pixels put back, and the network's own
 IMAGES = dict(composed='fake_img', raw='fake_res')
-# the figures over the whole image and inside the hole; each is taken of the composed and of the raw image
+# the metrics over the whole image and inside the hole; each is taken of the composed and of the raw image
 WHOLE = ('MAE', 'PSNR', 'SSIM')
 HOLE = ('HoleMAE', 'HolePSNR', 'HoleSSIM')
 
@@ -45,17 +45,11 @@ class Pictures:
 
 @dataclass
 class ImageResult:
-    """What a method did on one image.
-
-    Attributes:
-        name: The image's name.
-        hole_share: The share of its pixels that is hole.
-        figures: The figures that are taken image by image, by their names.
-    """
+    """What a method did on one image: its name, the share of it that is hole, and its metrics by their names."""
 
     name: str
     hole_share: float
-    figures: dict[str, float]
+    metrics: dict[str, float]
 
 
 @dataclass
@@ -63,14 +57,14 @@ class MethodResult:
     """What a method did on a test set.
 
     Attributes:
-        figures: The metrics' names and values.
+        metrics: The metrics' names and values.
         images: Each image by itself, in the order of the test set.
         pictures: Some images of the test set.
         size: Height and width of the last image.
-        without_hole: Names of the images that have no hole, and so no figures: they are left out.
+        without_hole: Names of the images that have no hole, and so no metrics: they are left out.
     """
 
-    figures: dict[str, float]
+    metrics: dict[str, float]
     images: list[ImageResult]
     pictures: list[Pictures]
     size: tuple[int, int]
@@ -78,7 +72,7 @@ class MethodResult:
 
 
 def image_metrics() -> list[dict]:
-    """Configs of the figures that are taken image by image, named ``composed/PSNR``, ``raw/HoleSSIM``, ..."""
+    """Configs of the metrics that are taken image by image, named ``composed/PSNR``, ``raw/HoleSSIM``, ..."""
     return [dict(type=name, pred_key=key, prefix=image) for image, key in IMAGES.items() for name in (*WHOLE, *HOLE)]
 
 
@@ -94,7 +88,7 @@ def evaluate_method(
     """Run a model over a test set with MMagic's metrics.
 
     The model gets one image at a time, however the loader batches them: convolutions add up in another order in
-    batches of another size, and the figures shall be the same to the last digit.
+    batches of another size, and the metrics shall be the same to the last digit.
 
     Args:
         model: An inpaintor, in eval mode.
@@ -102,7 +96,7 @@ def evaluate_method(
         metrics: Configs of the metrics.
         num_pictures: How many images to keep, evenly spread over the test set.
         on_batch: Called with the number of images after each batch.
-        rounded: Whether the figures are taken of images rounded to 8 bits, as they would be written, in float64.
+        rounded: Whether images are rounded to 8 bits before, as they would be written.
         save_to: Folder for the answers as PNG, ``composed/NAME.png`` and ``raw/NAME.png``.
 
     Raises:
@@ -117,9 +111,8 @@ def evaluate_method(
     number = -1
     with torch.no_grad(), recorded_scales(model) as scales:
         for batch in loader:
-            for position in range(len(batch['data_samples'])):
+            for single in split_batch(batch):
                 number += 1
-                single = {key: values[position : position + 1] for key, values in batch.items()}
                 if not (single['data_samples'][0].mask > 0).any():
                     without_hole.append(name_of(single['data_samples'][0], loader.dataset))
                     continue
@@ -137,24 +130,30 @@ def evaluate_method(
     if not names:
         raise ValueError(f'None of the {total} images has a hole, so that there is nothing to compare.')
     images = [
-        ImageResult(name, share, figures)
-        for name, share, figures in zip(names, shares, figures_of_images(evaluator, len(names)), strict=True)
+        ImageResult(name, share, values)
+        for name, share, values in zip(names, shares, metrics_of_images(evaluator, len(names)), strict=True)
     ]
-    figures = {name: float(value) for name, value in evaluator.evaluate().items()}
-    return MethodResult(figures, images, pictures, tuple(sample.gt_img.shape[-2:]), without_hole)
+    totals = {name: float(value) for name, value in evaluator.evaluate().items()}
+    return MethodResult(totals, images, pictures, tuple(sample.gt_img.shape[-2:]), without_hole)
 
 
-def figures_of_images(evaluator: Evaluator, total: int) -> list[dict[str, float]]:
-    """Collect what those metrics know that take a figure of each image; named as the evaluator names them."""
-    figures = [{} for _ in range(total)]
+def split_batch(batch: Mapping[str, list]) -> Iterator[dict[str, list]]:
+    """The samples of a batch, each as a batch of its own."""
+    for index in range(len(next(iter(batch.values())))):
+        yield {key: values[index : index + 1] for key, values in batch.items()}
+
+
+def metrics_of_images(evaluator: Evaluator, total: int) -> list[dict[str, float]]:
+    """Collect the values of those metrics that have one of each image; named as the evaluator names them."""
+    values = [{} for _ in range(total)]
     for metric in evaluator.metrics:
         name = getattr(metric, 'metric', None)
         if name is None or len(metric.results) != total:
             continue
         full_name = f'{metric.prefix}/{name}' if metric.prefix else name
-        for image, result in zip(figures, metric.results, strict=True):
+        for image, result in zip(values, metric.results, strict=True):
             image[full_name] = float(result[name])
-    return figures
+    return values
 
 
 def round_images(sample: DataSample) -> None:
@@ -167,10 +166,9 @@ def round_images(sample: DataSample) -> None:
 def name_of(sample: DataSample, dataset: Dataset) -> str:
     """The name of a sample's image: its path below the data set's folder, or that of its mask where it has several."""
     index = sample.metainfo.get('sample_idx')
-    if index is not None and hasattr(dataset, 'get_data_info'):
-        case = dataset.get_data_info(int(index)).get('case')
-        if case is not None:
-            return case
+    info = {} if index is None or not hasattr(dataset, 'get_data_info') else dataset.get_data_info(int(index))
+    if info.get('case') is not None:
+        return info['case']
     path = str(sample.metainfo.get('gt_path', ''))
     folder = (getattr(dataset, 'data_prefix', None) or {}).get('gt')
     return Path(os.path.relpath(path, folder)).as_posix() if folder else path
@@ -188,7 +186,7 @@ def save_answers(name: str, sample: DataSample, folder: Path) -> None:
 def recorded_scales(model: BaseModel):
     """Give a list that holds, after each step of the model, its generator's images, coarsest first.
 
-    It stays empty for models whose generator puts out a single image, or that have none.
+    It stays empty for models whose generator returns a single image, or that have none.
     """
     scales: list[Tensor] = []
 
@@ -205,13 +203,7 @@ def recorded_scales(model: BaseModel):
 
 
 def take_pictures(name: str, sample: DataSample, scales: list[Tensor]) -> Pictures:
-    """Turn a predicted sample into pictures.
-
-    Args:
-        name: The image's name.
-        sample: With ``input``, ``gt_img``, ``output.pred_img`` in [0, 255], BGR, and ``mask``.
-        scales: Images of the generator, (3, h, w), RGB in [-1, 1].
-    """
+    """Turn a predicted sample, in [0, 255] and BGR, and the scales, (3, h, w), RGB in [-1, 1], into pictures."""
     truth = to_picture(sample.gt_img.flip(0))
     hole = (sample.mask[0] > 0).cpu().numpy()
     return Pictures(

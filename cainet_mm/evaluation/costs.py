@@ -18,7 +18,7 @@ class Cost:
 
     Attributes:
         parameters: Weights of the generator; 0 for methods without one.
-        multiply_adds: Multiply-adds of its convolutions and matrix products; 0 for methods without a generator.
+        multiply_adds: Of its convolutions and matrix products; 0 for methods without a generator.
         milliseconds: Median time for one image, from the input on the device to the answer on it.
         size: Height and width of the image.
     """
@@ -47,14 +47,9 @@ def measure_cost(model: BaseModel, size: tuple[int, int], repeats: int = 7) -> C
     generator = getattr(model, 'generator', None)
 
     def run() -> None:
-        samples = DataSample(
-            mask=mask.clone(),
-            metainfo=dict(gt_channel_order=['BGR'], img_channel_order=['BGR']),
-        )
-        if generator is None:
-            model(image, samples, mode='predict')
-        else:
-            model(image, samples, mode='tensor')
+        metainfo = dict(gt_channel_order=['BGR'], img_channel_order=['BGR'])
+        samples = DataSample(mask=mask.clone(), metainfo=metainfo)
+        model(image, samples, mode='predict' if generator is None else 'tensor')
         if device.type != 'cpu':
             getattr(torch, device.type).synchronize()
 
@@ -75,18 +70,14 @@ def measure_cost(model: BaseModel, size: tuple[int, int], repeats: int = 7) -> C
 
 
 class TracedInpaintor(nn.Module):
-    """An inpaintor as a function of tensors alone, which MMEngine's counters can trace.
-
-    Args:
-        model: The inpaintor.
-    """
+    """An inpaintor as a function of tensors alone, which MMEngine's counters can trace."""
 
     def __init__(self, model: BaseModel) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Inpaint masked images, (N, 3, H, W) in [-1, 1], with masks of (N, 1, H, W): raw and composed image."""
+        """Inpaint (N, 3, H, W) in [-1, 1] with masks of (N, 1, H, W): raw and composed image."""
         return self.model(image, DataSample(mask=mask), mode='tensor')
 
 
@@ -103,11 +94,12 @@ def describe_complexity(model: BaseModel, size: tuple[int, int]) -> dict:
     Raises:
         ValueError: The model has neither a generator nor an encoder.
     """
-    image, mask = torch.zeros(1, 3, *size), torch.zeros(1, 1, *size)
     if getattr(model, 'generator', None) is not None:
-        return get_model_complexity_info(TracedInpaintor(model), inputs=(image, mask), show_arch=False)
-    if getattr(model, 'backbone', None) is not None:
-        return get_model_complexity_info(model.backbone, inputs=(torch.cat((image, mask), dim=1),), show_arch=False)
-    raise ValueError(
-        f'{type(model).__name__} has neither a generator nor an encoder whose operations could be counted.'
-    )
+        counted, inputs = TracedInpaintor(model), (torch.zeros(1, 3, *size), torch.zeros(1, 1, *size))
+    elif getattr(model, 'backbone', None) is not None:
+        counted, inputs = model.backbone, (torch.zeros(1, 4, *size),)
+    else:
+        raise ValueError(
+            f'{type(model).__name__} has neither a generator nor an encoder whose operations could be counted.'
+        )
+    return get_model_complexity_info(counted, inputs=inputs, show_arch=False)

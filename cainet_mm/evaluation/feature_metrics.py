@@ -23,12 +23,7 @@ INCEPTION = 'weights-inception-2015-12-05-6726825d.pth'
 
 
 def find_weights(path: str | Path | None, file: str, purpose: str) -> Path:
-    """Find the weights of a feature network: at a path, or under their usual name in torch's cache.
-
-    Args:
-        path: Where they are said to be. ``None`` looks into the cache.
-        file: Their name in the cache.
-        purpose: What they are for.
+    """Find the weights of a feature network: at a path, or without one as ``file`` in torch's cache.
 
     Raises:
         FileNotFoundError: They are not there.
@@ -44,11 +39,7 @@ def find_weights(path: str | Path | None, file: str, purpose: str) -> Path:
 
 @cache
 def load_lpips(path: Path) -> nn.Module:
-    """Load LPIPS on AlexNet: its linear layers come with the package, AlexNet's weights from torchvision's file.
-
-    Raises:
-        ValueError: The file does not hold AlexNet's weights.
-    """
+    """Load LPIPS on AlexNet: its linear layers come with the package, AlexNet's weights from torchvision's file."""
     # it announces itself on the standard output
     with contextlib.redirect_stdout(io.StringIO()):
         network = lpips.LPIPS(net='alex', pnet_rand=True, verbose=False)
@@ -68,11 +59,6 @@ def load_lpips(path: Path) -> nn.Module:
 
 @cache
 def load_inception(path: Path) -> nn.Module:
-    """Load the Inception-v3 of FID.
-
-    Raises:
-        ValueError: The file does not hold its weights.
-    """
     # torch-fidelity would run code that the file may contain; this refuses such a file
     read_weights(path)
     try:
@@ -110,9 +96,8 @@ class LPIPS(BaseSampleWiseMetric):
 
     @torch.no_grad()
     def process(self, data_batch: dict, data_samples: list[dict]) -> None:
-        """Compute the figure of each image."""
         for sample in data_samples:
-            pair = (sample['gt_img'] if key is None else sample['output'][key] for key in (None, self.pred_key))
+            pair = sample['gt_img'], sample['output'][self.pred_key]
             true, ours = (to_rgb_batch(image).float() / 127.5 - 1 for image in pair)
             self.network.to(true.device)
             self.results.append({self.metric: self.network(ours, true).item()})
@@ -164,11 +149,10 @@ class InceptionFID(BaseMetric):
             self.results.append((self.features_of(sample['output'][self.pred_key]), self.truth[name]))
 
     def prepare(self, module: nn.Module, dataloader) -> None:
-        """Nothing is prepared; MMagic's evaluator asks for it."""
+        """Note the size of the test set, when MMagic's evaluator prepares."""
         self.size = len(dataloader.dataset)
 
     def evaluate(self) -> dict[str, float]:
-        """Compute the figure of the test set."""
         return super().evaluate(self.size)
 
     def get_metric_sampler(self, model: nn.Module, dataloader, metrics: list[BaseMetric]):
@@ -176,7 +160,6 @@ class InceptionFID(BaseMetric):
         return dataloader
 
     def compute_metrics(self, results: list[tuple[np.ndarray, np.ndarray]]) -> dict[str, float]:
-        """Compare the two feature distributions."""
         ours, true = (
             fid_features_to_statistics(torch.from_numpy(np.stack(features))) for features in zip(*results, strict=True)
         )

@@ -11,15 +11,7 @@ import numpy as np
 from jinja2 import Environment
 from PIL import Image
 
-from .reports import (
-    ALL_HOLES,
-    KINDS_OF_IMAGE,
-    as_difference,
-    bucket_rows,
-    cost_rows,
-    figure_rows,
-    with_interval,
-)
+from .reports import KINDS_OF_IMAGE, cost_rows, difference_rows, metric_rows, range_rows, tables_in, with_interval
 
 TEMPLATE = Path(__file__).with_name('report.html')
 # longest side and WebP quality, tried in turn until all images together are below MOST_BYTES
@@ -48,31 +40,24 @@ def write_html(report: Mapping, results: Mapping[str, Mapping], notes: Sequence[
 
 def sections_of(report: Mapping) -> list[dict]:
     """The tables of ``table.md``: for each kind of masks those of composed images, and those to unfold."""
-    records, reference = report['figures'], report['reference']
-    sections = []
-    for masks in dict.fromkeys(entry['masks'] for entry in records):
-        tables = []
-        for image, meaning in KINDS_OF_IMAGE.items():
-            chosen = [entry for entry in records if (entry['masks'], entry['image']) == (masks, image)]
-            over_all = [entry for entry in chosen if entry['holes'] == ALL_HOLES]
-            title = f'{image.capitalize()} images: {meaning}'
-            tables.append((title, as_table(*figure_rows(over_all, with_interval, report['failures']))))
-            if reference is not None and len({entry['method'] for entry in over_all}) > 1:
-                rows = figure_rows(over_all, as_difference, (), leave_out=(reference, 'FID'))
-                title = f'{image.capitalize()} images: difference to {reference} (bold: its interval excludes 0)'
-                tables.append((title, as_table(*rows, best=False)))
-            rows = bucket_rows([entry for entry in chosen if entry['figure'] == 'HolePSNR'])
-            title = f'{image.capitalize()} images: PSNR in the hole ↑ by the share that is hole (number of images)'
-            tables.append((title, as_table(*rows, best=False)))
-        sections.append(dict(masks=masks, main=tables[0], others=tables[1:]))
-    return sections
+    reference, sections = report['reference'], {}
+    for masks, image, over_all, by_range in tables_in(report['figures']):
+        tables, title = sections.setdefault(masks, []), f'{image.capitalize()} images'
+        rows = metric_rows(over_all, with_interval, report['failures'])
+        tables.append((f'{title}: {KINDS_OF_IMAGE[image]}', as_table(*rows)))
+        if differences := difference_rows(over_all, reference):
+            what = f'{title}: difference to {reference} (bold: its interval excludes 0)'
+            tables.append((what, as_table(*differences, best=False)))
+        what = f'{title}: PSNR in the hole ↑ by the share that is hole (number of images)'
+        tables.append((what, as_table(*range_rows(by_range), best=False)))
+    return [dict(masks=masks, main=tables[0], others=tables[1:]) for masks, tables in sections.items()]
 
 
 def as_table(header: Sequence[str], rows: Sequence[Sequence[str]], best: bool = True) -> dict:
-    """Split the cells of a Markdown table into figure, interval and value.
+    """Split the cells of a Markdown table into number, interval and value.
 
     Args:
-        header: Headings; those of figures end with an arrow that says which is better.
+        header: Headings; those of metrics end with an arrow that says which is better.
         rows: Cells such as ``1.50 (1.20 to 1.80)`` or ``**1.50** (1.20 to 1.80)``; the first of a row is a name.
         best: Whether the best of each column is marked.
     """
@@ -88,15 +73,15 @@ def as_table(header: Sequence[str], rows: Sequence[Sequence[str]], best: bool = 
 
 
 def as_cell(text: str) -> dict:
-    """A cell's figure, interval, and value to sort by (``None`` without, and for NaN)."""
-    figure, _, interval = text.partition(' ')
-    plain = figure.strip('*')
+    """A cell's number, interval, and value to sort by (``None`` without, and for NaN)."""
+    number, _, interval = text.partition(' ')
+    plain = number.strip('*')
     try:
         # JavaScript has another word for infinity
         value = None if math.isnan(float(plain)) else min(float(plain), sys.float_info.max)
     except ValueError:
         value = None
-    return dict(figure=plain, interval=interval, value=value, bold=plain != figure, best=False)
+    return dict(number=plain, interval=interval, value=value, bold=plain != number, best=False)
 
 
 def photographs_of(results: Mapping[str, Mapping]) -> list[dict]:
@@ -104,7 +89,7 @@ def photographs_of(results: Mapping[str, Mapping]) -> list[dict]:
     photographs = []
     for masks, methods in results.items():
         known = {
-            method: {image.name: image.figures.get('composed/HolePSNR') for image in result.images}
+            method: {image.name: image.metrics.get('composed/HolePSNR') for image in result.images}
             for method, result in methods.items()
         }
         for index, pictures in enumerate(next(iter(methods.values())).pictures):

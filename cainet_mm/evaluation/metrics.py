@@ -12,25 +12,24 @@ from skimage.metrics import structural_similarity
 
 
 class HoleMetric(BaseSampleWiseMetric):
-    """A figure that is taken inside the hole and averaged over the images that have one.
+    """A metric that is taken inside the hole and averaged over the images that have one.
 
     Args:
-        mask_key: Field of the sample that holds the mask, 1 in the hole.
-        kwargs: ``gt_key``, ``pred_key``, ``prefix`` and the rest of MMagic's ``BaseSampleWiseMetric``.
+        kwargs: Those of MMagic's ``BaseSampleWiseMetric``: ``pred_key``, ``prefix``, ``mask_key`` (``'mask'``), ...
     """
 
-    def __init__(self, mask_key: str = 'mask', **kwargs) -> None:
-        super().__init__(mask_key=mask_key, **kwargs)
+    def __init__(self, **kwargs) -> None:
+        super().__init__(**dict(mask_key='mask') | kwargs)
 
     def process_image(self, gt: np.ndarray, pred: np.ndarray, mask: np.ndarray) -> float:
-        """Compute the figure of one image, (3, H, W) in [0, 255], with a mask of (1, H, W); NaN without a hole."""
+        """Compute the metric of one image, (3, H, W) in [0, 255], with a mask of (1, H, W); NaN without a hole."""
         hole = np.broadcast_to(np.asarray(mask) > 0, gt.shape)
         if not hole.any():
             return math.nan
         return self.in_hole(np.asarray(gt, np.float64), np.asarray(pred, np.float64), hole)
 
     def in_hole(self, gt: np.ndarray, pred: np.ndarray, hole: np.ndarray) -> float:
-        """Compute the figure; all (3, H, W)."""
+        """Compute the metric; all (3, H, W)."""
         raise NotImplementedError
 
     def compute_metrics(self, results: Sequence[dict]) -> dict[str, float]:
@@ -50,32 +49,23 @@ class HolePSNR(HoleMetric):
     .. math:: 10 \log_{10} \frac{255^2}{\mathrm{MSE}}
 
     with the squared error averaged over the pixels and channels of the hole. PSNR over the whole image mostly
-    measures how small the hole is. An image without a hole has no such figure and is left out.
-
-    Args:
-        kwargs: As of :class:`HoleMetric`.
+    measures how small the hole is. An image without a hole is left out. Arguments are those of :class:`HoleMetric`.
     """
 
     metric = 'HolePSNR'
 
     def in_hole(self, gt: np.ndarray, pred: np.ndarray, hole: np.ndarray) -> float:
-        """Compute the figure; all (3, H, W)."""
         error = np.square(gt[hole] - pred[hole]).mean()
         return math.inf if error == 0 else 10 * math.log10(255**2 / error)
 
 
 @METRICS.register_module()
 class HoleMAE(HoleMetric):
-    """Mean absolute error inside the hole, of images in [0, 1], averaged over the images.
-
-    Args:
-        kwargs: As of :class:`HoleMetric`.
-    """
+    """Mean absolute error inside the hole, of images in [0, 1], averaged; arguments as :class:`HoleMetric`'s."""
 
     metric = 'HoleMAE'
 
     def in_hole(self, gt: np.ndarray, pred: np.ndarray, hole: np.ndarray) -> float:
-        """Compute the figure; all (3, H, W)."""
         return float(np.abs(gt[hole] - pred[hole]).mean() / 255)
 
 
@@ -84,30 +74,17 @@ class HoleSSIM(HoleMetric):
     """Structural similarity inside the hole: the mean of SSIM's map over the hole's pixels and channels.
 
     The map is scikit-image's, with the Gaussian window of the original (11 pixels, deviation 1.5), as MMagic's
-    ``SSIM`` has it. A window at the hole's border also looks at known pixels.
+    ``SSIM`` has it. A window at the hole's border also looks at known pixels. Arguments as :class:`HoleMetric`'s.
 
-    Args:
-        kwargs: As of :class:`HoleMetric`.
+    Raises:
+        ValueError: An image is smaller than the window.
     """
 
     metric = 'HoleSSIM'
 
     def in_hole(self, gt: np.ndarray, pred: np.ndarray, hole: np.ndarray) -> float:
-        """Compute the figure; all (3, H, W).
-
-        Raises:
-            ValueError: The image is smaller than the window.
-        """
         if min(gt.shape[1:]) < 11:
             raise ValueError(f'SSIM looks through windows of 11x11 pixels, but an image has {gt.shape[1:]}.')
-        similarity = structural_similarity(
-            gt,
-            pred,
-            channel_axis=0,
-            data_range=255,
-            gaussian_weights=True,
-            sigma=1.5,
-            use_sample_covariance=False,
-            full=True,
-        )[1]
+        window = dict(gaussian_weights=True, sigma=1.5, use_sample_covariance=False)
+        _, similarity = structural_similarity(gt, pred, channel_axis=0, data_range=255, full=True, **window)
         return float(similarity[hole].mean())

@@ -49,24 +49,19 @@ def picture_scales(model: OneStageInpaintor, image: np.ndarray, mask: np.ndarray
     device = next(model.parameters()).device
     hole = torch.from_numpy(mask).to(device)[None, None].float()
     known = torch.from_numpy(image).to(device).permute(2, 0, 1)[None] / 127.5 - 1
-    seen = [None] * len(fusions)
+    seen = {}
 
-    def record(index: int):
-        def hook(module, inputs, output) -> None:
-            seen[index] = inputs
+    def record(fusion, inputs) -> None:
+        seen[fusion] = inputs
 
-        return hook
-
-    handles = [fusion.register_forward_hook(record(index)) for index, fusion in enumerate(fusions)]
+    handles = [fusion.register_forward_pre_hook(record) for fusion in fusions]
     try:
         outputs = model.generator(torch.cat((known * (1 - hole), hole), dim=1))
     finally:
         for handle in handles:
             handle.remove()
     alphas = [
-        fusion.decompose(*inputs)[0].expand(1, 3, -1, -1)
-        for fusion, inputs in zip(fusions, seen, strict=True)
-        if hasattr(fusion, 'decompose')
+        fusion.decompose(*seen[fusion])[0].expand(1, 3, -1, -1) for fusion in fusions if hasattr(fusion, 'decompose')
     ]
     final = torch.where(hole > 0, outputs[0], known)
     return ScalePictures(

@@ -7,6 +7,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
+from ..datasets.mask_sets import scale_lengths
 from ..datasets.masks import Value
 
 AS_CONFIGURED = 'configured'
@@ -31,8 +32,8 @@ def loader_from_config(
         config: With ``test_dataloader`` and, for kinds of masks, ``test_masks``: transforms by the kind's name.
         kind: ``'configured'`` for the masks of the test pipeline, or a name in ``test_masks``. Each image gets the
             same mask in every run.
-        batch_size: Replaces the config's.
-        num_workers: Replaces the config's.
+        batch_size: Replaces the config's; so does
+        num_workers: the number of processes that load.
 
     Raises:
         ValueError: The config has no such kind, or no place for it in its test pipeline.
@@ -50,11 +51,6 @@ def loader_from_config(
                 f'{len(places)}. Take --masks {AS_CONFIGURED}, or add one.'
             )
         pipeline[places[0]] = ConfigDict(type='SeededByImage', transforms=deepcopy(known[kind]))
-    return build_loader(options, batch_size, num_workers)
-
-
-def build_loader(options: ConfigDict, batch_size: int | None, num_workers: int | None) -> DataLoader:
-    """Build a data loader, with its batch size and number of workers replaced where others are given."""
     if batch_size is not None:
         options.batch_size = batch_size
     if num_workers is not None:
@@ -116,21 +112,7 @@ def config_of_folder(
     return config
 
 
-def scaled_masks(side: int) -> ConfigDict:
-    """The kinds of masks of the paper-size test sets, for images of another size: all lengths in proportion.
-
-    Args:
-        side: Height and width of the images.
-    """
+def scaled_masks(side: int) -> dict:
+    """The kinds of masks of the paper-size test sets, for images of another side: all lengths in proportion."""
     config = Config.fromfile(next(folder for folder in CONFIG_FOLDERS if folder.is_dir()) / FOLDER_CONFIG)
-
-    def scale(value: object, key: str = '') -> object:
-        if isinstance(value, dict):
-            return ConfigDict({name: scale(entry, name) for name, entry in value.items()})
-        if isinstance(value, list | tuple):
-            return type(value)(scale(entry, key) for entry in value)
-        if key in ('img_shape', 'max_bbox_shape', 'max_bbox_delta', 'min_margin', 'brush_width'):
-            return max(1, round(value * side / 256))
-        return value
-
-    return scale(config.test_masks)
+    return {kind: scale_lengths(transforms, config, side) for kind, transforms in config.test_masks.items()}

@@ -48,7 +48,7 @@ class ModelInfo:
 
     @property
     def metrics(self) -> dict[str, str]:
-        """Those of the notes that are figures, ``metrics.NAME``, by their names."""
+        """Those of the notes that are metrics, ``metrics.NAME``, by their names."""
         prefix = 'metrics.'
         return {key.removeprefix(prefix): text for key, text in self.notes.items() if key.startswith(prefix)}
 

@@ -3,7 +3,7 @@ default_scope = 'mmagic'
 
 default_hooks = dict(
     timer=dict(type='IterTimerHook'),
-    # the figures of a validation are those of an iteration
+    # the metrics of a validation are those of an iteration
     logger=dict(type='LoggerHook', interval=100, log_metric_by_epoch=False),
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(type='AtomicCheckpointHook', interval=10000, by_epoch=False, max_keep_ckpts=3),

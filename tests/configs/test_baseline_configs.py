@@ -69,7 +69,7 @@ def test_smoke_variant_trains_validates_resumes_and_is_tested(path, tmp_path):
     config = cut(path, tmp_path, iters=2)
     model = load_model(config, tmp_path / 'iter_2.pth')
     loader = Runner.build_dataloader(config.test_dataloader)
-    tested = evaluate_method(model, loader, config.test_evaluator, rounded=False).figures
+    tested = evaluate_method(model, loader, config.test_evaluator, rounded=False).metrics
     assert tested.keys() == {'MAE', 'PSNR', 'SSIM', 'HolePSNR'}
     assert tested == {name: pytest.approx(validated[name], rel=1e-4) for name in tested}
 

@@ -163,7 +163,7 @@ class TestFigures:
         config = runs.batch_norm_config(folder)
         model = load_model(config, folder / 'batch_norm/iter_2.pth')
         loader = Runner.build_dataloader(config.test_dataloader)
-        figures = evaluate_method(model, loader, config.test_evaluator, rounded=False).figures
+        figures = evaluate_method(model, loader, config.test_evaluator, rounded=False).metrics
         assert figures == pytest.approx(first['figures'], rel=1e-4)
 
     def test_the_log_has_the_losses_of_the_first_process(self):

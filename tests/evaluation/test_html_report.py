@@ -60,7 +60,7 @@ def page(tmp_path):
     return SimpleNamespace(text=text, path=tmp_path / 'new/report.html')
 
 
-def test_figures_and_intervals_are_those_of_the_tables_and_the_best_is_marked(page):
+def test_metrics_and_intervals_are_those_of_the_tables_and_the_best_is_marked(page):
     text = re.sub(r'\s+', ' ', page.text)
     assert '<b>22.00</b> <small>(20.00 to 24.00)</small>' in text
     assert '<b>9.50</b> <small>(9.00 to 10.00)</small>' in text

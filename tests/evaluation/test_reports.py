@@ -19,17 +19,17 @@ from cainet_mm.evaluation import (
     write_plot,
     write_report,
 )
-from cainet_mm.evaluation.reports import bucket_of
+from cainet_mm.evaluation.reports import hole_range_of
 
 
 def result(values, shares, **whole):
-    """A method's result: the PSNR of composed images, by image, and figures of the whole test set."""
+    """A method's result: the PSNR of composed images, by image, and metrics of the whole test set."""
     images = [
-        SimpleNamespace(name=f'{index}.png', hole_share=share, figures={'composed/HolePSNR': value})
+        SimpleNamespace(name=f'{index}.png', hole_share=share, metrics={'composed/HolePSNR': value})
         for index, (value, share) in enumerate(zip(values, shares, strict=True))
     ]
-    figures = {'composed/HolePSNR': float(np.mean(values)), **whole}
-    return SimpleNamespace(images=images, figures=figures)
+    metrics = {'composed/HolePSNR': float(np.mean(values)), **whole}
+    return SimpleNamespace(images=images, metrics=metrics)
 
 
 SHARES = [0.05, 0.15, 0.15, 0.0]
@@ -70,13 +70,13 @@ class TestSummary:
         assert (entry['mean'], entry['images'], entry['difference']) == (23.0, 2, pytest.approx(-1.75))
         assert {entry['holes'] for entry in records} == {'all', '0-10%', '10-20%'}
 
-    def test_figures_of_the_whole_test_set_have_no_interval(self, records):
+    def test_metrics_of_the_whole_test_set_have_no_interval(self, records):
         entry = find(records, figure='FID')
         assert entry['mean'] == 7.5 and math.isnan(entry['low']) and math.isnan(entry['difference'])
 
     @pytest.mark.parametrize(('share', 'name'), [(0.1, '0-10%'), (0.1001, '10-20%'), (0.5, '40-50%'), (1.0, '50-100%')])
     def test_share_at_a_limit_is_in_the_lower_range(self, share, name):
-        assert bucket_of(share) == name
+        assert hole_range_of(share) == name
 
 
 class TestIntervals:
@@ -100,7 +100,7 @@ class TestIntervals:
         values = np.random.default_rng(1).random(20)
         assert mean_interval(values) == mean_interval(values)
 
-    def test_missing_and_infinite_figures(self):
+    def test_missing_and_infinite_values(self):
         assert mean_interval([1.0, math.nan, 1.0]) == (1.0, 1.0, 1.0)
         assert math.isnan(mean_interval([math.nan]).mean)
         assert math.isnan(mean_interval([4.0]).low)

@@ -206,7 +206,7 @@ class TestLoadModel:
 
 class TestEvaluateMethod:
     @pytest.mark.parametrize('batch_size', [1, 3, 5])
-    def test_figures_are_those_of_every_image_however_they_are_batched(self, mean_colour, batch_size):
+    def test_metrics_are_those_of_every_image_however_they_are_batched(self, mean_colour, batch_size):
         loader, packed = make_loader(5, batch_size)
         expected = []
         for sample in packed:
@@ -214,7 +214,7 @@ class TestEvaluateMethod:
             filled = photo.copy()
             filled[hole] = photo[~hole].mean(axis=0).round()
             expected.append(np.abs(photo - filled).mean() / 255)
-        figures = evaluate_method(mean_colour, loader, MAE).figures
+        figures = evaluate_method(mean_colour, loader, MAE).metrics
         assert figures == {'MAE': pytest.approx(np.mean(expected), rel=1e-5)}
 
     def test_pictures_are_rgb_with_a_grey_hole_and_the_answer_in_it(self, mean_colour):

@@ -43,8 +43,8 @@ def test_the_naive_step_updates_to_the_same_weights(bench, monkeypatch):
 
 
 def test_a_row_has_the_median_and_the_ratio_round_by_round():
-    row = _benchmarks.Row('step', 'eager', 'image', 4, [2.0, 1.0, 3.0], 'naive', [4.0, 4.0, 4.0])
-    told = row.as_dict()
+    reference = dict(reference='naive', reference_seconds=[4.0, 4.0, 4.0])
+    told = _benchmarks.as_row('step', 'eager', 'image', 4, [2.0, 1.0, 3.0], **reference)
     assert told['milliseconds'] == 2000 and told['per_second'] == 2
     assert told['ratio'] == 0.5 and told['ratio_range'] == [0.25, 0.75]
 

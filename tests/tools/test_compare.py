@@ -77,7 +77,7 @@ def rows_of(path):
         return list(csv.DictReader(file))
 
 
-def test_figures_are_those_of_scikit_image_on_the_written_pngs(compare, ours, tmp_path):
+def test_metrics_are_those_of_scikit_image_on_the_written_pngs(compare, ours, tmp_path):
     out = tmp_path / 'out'
     assert (
         compare(ours[0], out, '--save-images', '--pictures', 0, '--method', 'Telea', TELEA, '--method', 'ours', *ours)
@@ -124,7 +124,7 @@ def test_a_network_may_be_named(compare, refusal, folder, shipped, tmp_path):
     assert "no network named 'cainet-fotos'" in refusal(*arguments, *telea, '--method', 'ours', 'cainet-fotos')
 
 
-def test_figures_are_the_same_to_the_last_digit(compare, ours, tmp_path):
+def test_metrics_are_the_same_to_the_last_digit(compare, ours, tmp_path):
     written = []
     for number, options in enumerate((('--batch-size', 1), ('--batch-size', 3), ('--batch-size', 2, '--workers', 2))):
         out = tmp_path / f'out_{number}'

@@ -18,7 +18,7 @@ from mmengine.device import get_device
 from mmengine.model import BaseModel
 from torch.utils.data import DataLoader, Dataset
 
-from cainet_mm.engine.training_lock import LOCK, process_key
+from cainet_mm.engine.training_lock import LOCK
 
 TOOLS = ROOT / 'tools'
 
@@ -268,17 +268,15 @@ class TestMixedPrecision:
         assert 'AmpOptimWrapper, which needs an accelerator' in said and '--amp' in said
 
 
-def test_a_second_training_is_refused_before_it_writes_anything(run_tool, folder, capsys, monkeypatch):
+def test_a_second_training_is_refused_before_it_writes_anything(run_tool, folder, capsys, train_elsewhere):
     work_dir = folder / 'run'
     work_dir.mkdir()
-    # of a parent, which is alive
-    holder = dict(host='node7', process=os.getppid(), key=process_key(os.getppid()), since='2026-11-28 03:00:00')
-    (work_dir / LOCK).write_text(json.dumps(holder))
+    process = train_elsewhere(work_dir / LOCK).pid
     with pytest.raises(SystemExit) as stopped:
         run_tool('train', 'config.py', '--work-dir', 'run', '--resume')
     said = capsys.readouterr().err
     assert stopped.value.code == 1 and said.count('\n') == 1
-    assert f'Process {os.getppid()} on node7 trains in run since 2026-11-28 03:00:00' in said
+    assert f'Process {process} on node7 trains in run since 2026-11-28 03:00:00' in said
     assert [path.name for path in work_dir.iterdir()] == [LOCK]
 
     def test_a_model_that_leaves_the_wrapper_s_context_out_is_named(self, monkeypatch):

@@ -88,7 +88,7 @@ def test_what_is_held_out_is_not_trained_on_whatever_it_is_called(tool, photos, 
 
 def test_minutes_become_iterations_at_whose_end_the_schedule_ends(tool, photos, tmp_path, monkeypatch):
     monkeypatch.setattr(tool, 'time_iteration', lambda config: 0.25)
-    monkeypatch.setattr(tool, 'classical_figures', lambda config: {})
+    monkeypatch.setattr(tool, 'classical_psnr', lambda config: {})
     args = tool.parse(tool.make_tool(), [str(photos), str(tmp_path / 'out'), '--minutes', '9.5', '--size', '128'])
     iterations = {}
     for name in tool.stages_of(128):

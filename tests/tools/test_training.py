@@ -84,7 +84,7 @@ def test_stage2_validates_and_a_checkpoint_gives_the_same_figures_again(tmp_path
     model = load_model(config, tmp_path / 'iter_2.pth')
     again = evaluate_method(
         model, Runner.build_dataloader(config.test_dataloader), config.test_evaluator, rounded=False
-    ).figures
+    ).metrics
     assert again == {name: pytest.approx(logged[name], abs=1e-4) for name in again}
 
 

@@ -16,9 +16,9 @@ class BadImagesHook(Hook):
     """Has the bad images of the training set listed in the work directory, and counts them in the log.
 
     It acts on data sets of this package, which skip bad images up to a share. The list is ``bad_images.txt``, a line
-    per image, and counts for all processes of a run and for the runs that resume it; a new run begins a new list. Of
-    joined data sets (``ConcatDataset``) each has a share and a list of its own, ``bad_images_1.txt`` and so on. It
-    needs the training loop of this package, which starts its workers after the hooks.
+    per image, and counts for all processes of a run and for those that resume it; a new run begins a new list. Of
+    joined data sets (``ConcatDataset``) each has its own, ``bad_images_1.txt`` and so on. It needs the training loop of
+    this package, which starts its workers after the hooks.
 
     Args:
         interval: Every how many iterations they are counted.
@@ -41,10 +41,8 @@ class BadImagesHook(Hook):
             bad.list_in(folder / ('bad_images.txt' if len(self._bad) == 1 else f'bad_images_{number}.txt'))
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch=None, outputs=None) -> None:
-        if self._bad and self.every_n_train_iters(runner, self.interval):
-            count = sum(bad.count for bad in self._bad)
-            if count:
-                runner.message_hub.update_scalar('train/bad_images', count)
+        if self.every_n_train_iters(runner, self.interval) and (count := sum(bad.count for bad in self._bad)):
+            runner.message_hub.update_scalar('train/bad_images', count)
 
     def after_train(self, runner: Runner) -> None:
         for bad in self._bad:

@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from mmengine.dist import broadcast_object_list, is_main_process
+from mmengine.dist import is_main_process
 from mmengine.hooks import CheckpointHook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
+from ...utils.dist import ask_first
 from ...utils.files import PARTIAL
 from ..checkpointing import BACKEND, NO_SPACE, find_whole_checkpoint, refuse_damage
 from ..errors import CheckpointError
@@ -37,8 +38,8 @@ class AtomicCheckpointHook(CheckpointHook):
 
     A checkpoint is written under another name and renamed, an older one removed only after that; a full disk is a clear
     error and leaves what was there. A run that resumes automatically (``resume=True`` without ``load_from``) takes the
-    newest checkpoint that is whole, whatever MMEngine's note ``last_checkpoint`` says, which may be cut off, or name a
-    file that is gone or damaged. A damaged checkpoint that is named is refused. For both the file is read once more.
+    newest checkpoint that is whole, whatever MMEngine's note ``last_checkpoint`` says. A damaged one that is named is
+    refused. For both the file is read once more.
 
     Args:
         kwargs: As ``CheckpointHook``'s. With an ``out_dir`` elsewhere than on a local disk give ``backend_args``; only
@@ -52,18 +53,8 @@ class AtomicCheckpointHook(CheckpointHook):
         """Choose the checkpoint of a run that resumes automatically, and check one that is named."""
         # MMEngine has no public names for both
         named = runner._load_from
-        if named is None and not runner._resume:
-            return
-        chosen = [None]
-        if is_main_process():
-            try:
-                chosen = [self._find_whole(runner) if named is None else refuse_damage(named)]
-            except CheckpointError as error:
-                chosen = [error]
-        broadcast_object_list(chosen)
-        if isinstance(chosen[0], CheckpointError):
-            raise chosen[0]
-        runner._load_from = chosen[0]
+        if named is not None or runner._resume:
+            runner._load_from = ask_first(lambda: self._find_whole(runner) if named is None else refuse_damage(named))
 
     def _find_whole(self, runner: Runner) -> str | None:
         # MMEngine appends the work directory's name only later

@@ -15,9 +15,8 @@ from ...utils.dist import unwrap_model
 class CompileHook(Hook):
     """Compiles parts of a model with ``torch.compile`` for training; names and checkpoints stay as they are.
 
-    MMEngine's own key, ``compile=True``, compiles a model's whole training step. That works for stage 1, but not for a
-    critic with a gradient penalty, whose second derivative torch cannot compile; the generator takes most of the time
-    anyway.
+    MMEngine's own key, ``compile=True``, compiles a whole training step, which does not work for a critic with a
+    gradient penalty, whose second derivative torch cannot compile.
 
     Args:
         parts: Dotted names of submodules; ``None`` for an inpaintor's ``'generator'``, or ``'backbone'`` in stage 1.
@@ -28,8 +27,7 @@ class CompileHook(Hook):
     """
 
     def __init__(self, parts: Sequence[str] | None = None, options: dict | None = None) -> None:
-        self.parts = parts
-        self.options = dict(options or {})
+        self.parts, self.options = parts, dict(options or {})
 
     def before_train(self, runner: Runner) -> None:
         model = unwrap_model(runner.model)

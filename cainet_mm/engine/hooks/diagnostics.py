@@ -1,7 +1,7 @@
 """Hooks that log diagnostics of a training, and warn at a threshold: collapsed features, a diverged critic."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 
 import torch
@@ -22,9 +22,7 @@ class _DiagnosticHook(Hook):
             raise ValueError(
                 f'{type(self).__name__} takes an interval from 1 up and quiet from 0 up, got {interval} and {quiet}.'
             )
-        self.interval = interval
-        self.quiet = quiet
-        self._silent = 0
+        self.interval, self.quiet, self._silent = interval, quiet, 0
         # of the iterations since the last look, (), still on the device
         self._seen: dict[str, list[Tensor]] = {}
 
@@ -38,11 +36,10 @@ class _DiagnosticHook(Hook):
         # one read from the device
         return dict(zip(means, torch.stack(list(means.values())).tolist(), strict=True)) if means else {}
 
-    def _report(self, runner: Runner, values: Mapping[str, float], checks: Mapping[str, bool], advice: str) -> None:
-        """Log values, and warn of the problems whose checks are true."""
+    def _report(self, runner: Runner, values: Mapping[str, float], problems: Sequence[str], advice: str) -> None:
+        """Log values, and warn of problems."""
         for name, value in values.items():
             runner.message_hub.update_scalar(f'train/{name}', value)
-        problems = [text for text, is_bad in checks.items() if is_bad]
         if self._silent:
             self._silent -= 1
         elif problems:
@@ -67,8 +64,7 @@ class CollapseHook(_DiagnosticHook):
     On ``configs/quickstart/stage1.py`` (d = 64, 512 keys, log(K + 1) = 6.24), at iterations 100 to 200, a good run has
     a spread of 0.89, 12 to 15 dimensions and a loss of 0.4. With a learning rate 100 or 1000 times as high, without a
     momentum or from a nearly constant neck the spread is 0.1 to 0.8, the loss 2.0 to 5.6, and there are 1.0 to 1.2
-    dimensions: collapsed features lie on a line, on which keys are told apart by their age, so that ``positive_first``
-    is 1.00. The dimensions show it first, within 50 iterations.
+    dimensions, within 50 iterations: collapsed features lie on a line, on which keys are told apart by their age.
 
     Args:
         interval: Every how many iterations it looks.
@@ -90,9 +86,7 @@ class CollapseHook(_DiagnosticHook):
         quiet: int = 10,
     ) -> None:
         super().__init__(interval, quiet)
-        self.min_spread = min_spread
-        self.min_dimensions = min_dimensions
-        self.max_loss = max_loss
+        self.min_spread, self.min_dimensions, self.max_loss = min_spread, min_dimensions, max_loss
 
     def before_train(self, runner: Runner) -> None:
         model = unwrap_model(runner.model)
@@ -115,21 +109,17 @@ class CollapseHook(_DiagnosticHook):
             return
         spread, dimensions = measure_spread(queue)
         guessing = math.log(queue.shape[1] + 1)
-        checks = {
-            f'the keys in the queue are nearly constant, spread {spread:.3f} (uniform ones: 1)': (
-                spread < self.min_spread
-            ),
-            f'the keys in the queue vary in {dimensions:.2f} of {queue.shape[0]} dimensions, as collapsed ones do': (
-                dimensions < self.min_dimensions
-            ),
-            f'the contrastive loss {loss:.3f} is that of guessing, log(K + 1) = {guessing:.3f}': (
-                loss > self.max_loss * guessing
-            ),
-        }
+        keys, problems = 'the keys in the queue', []
+        if spread < self.min_spread:
+            problems.append(f'{keys} are nearly constant, spread {spread:.3f} (uniform ones: 1)')
+        if dimensions < self.min_dimensions:
+            problems.append(f'{keys} vary in {dimensions:.2f} of {queue.shape[0]} dimensions, as collapsed ones do')
+        if loss > self.max_loss * guessing:
+            problems.append(f'the contrastive loss {loss:.3f} is that of guessing, log(K + 1) = {guessing:.3f}')
         self._report(
             runner,
             dict(feature_spread=spread, feature_dimensions=dimensions),
-            checks,
+            problems,
             'What helps is a lower learning rate, a slower key encoder (a smaller momentum), batch norm that sees more '
             'samples, or a longer queue; the encoder is of no use as it is.',
         )
@@ -162,9 +152,8 @@ class CriticHook(_DiagnosticHook):
 
     The left sides are logged as ``critic_slope_error``, ``critic_estimate``, ``critic_score`` and
     ``adversarial_share``. A critic that is constant has a slope error of s = 1. One of slope 1 tells images that differ
-    by 1 in every value apart by :math:`\sqrt n`. Scores may drift, as only their differences are trained; the estimate
-    begins near 0 and grows to many times its first value in a good run, so a multiple of that is no threshold. Critics
-    of other kinds (hinge, ...) are judged by the last criterion alone, and the penalty where there is one.
+    by 1 in every value apart by :math:`\sqrt n`. Scores may drift, as only their differences are trained. Critics of
+    other kinds (hinge, ...) are judged by the last criterion alone, and the penalty where there is one.
 
     Measured on ``configs/quickstart/stage2.py`` from random weights, :math:`\sqrt n` = 111, from iteration 32 on:
 
@@ -197,6 +186,14 @@ class CriticHook(_DiagnosticHook):
         adversarial=('loss_adv', '*loss_g_fake'),
         ignored=('loss', '*disc*'),
     )
+    # what a value above its threshold says
+    problems = dict(
+        critic_slope_error="the critic's slopes are off by {value:.3g} (a constant critic's by 1)",
+        critic_estimate='the critic tells real images from outputs by {value:.4g}, more than one of slope 1 is '
+        'expected to ({threshold:.4g})',
+        critic_score="the critic's scores have drifted to {value:.4g} (expected: up to {threshold:.4g})",
+        adversarial_share="the adversarial term is {value:.3g} times the generator's other terms together",
+    )
 
     def __init__(
         self,
@@ -210,10 +207,8 @@ class CriticHook(_DiagnosticHook):
     ) -> None:
         super().__init__(interval, quiet)
         self.begin = begin
-        self.max_slope_error = max_slope_error
-        self.max_estimate = max_estimate
-        self.max_score = max_score
-        self.max_adversarial = max_adversarial
+        self.max_slope_error, self.max_adversarial = max_slope_error, max_adversarial
+        self.max_estimate, self.max_score = max_estimate, max_score
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch=None, outputs=None) -> None:
         if not is_main_process() or runner.iter + 1 < self.begin:
@@ -230,7 +225,24 @@ class CriticHook(_DiagnosticHook):
             values['critic_slope_error'] = math.sqrt(penalty / weight)
         if adversarial is not None and terms:
             values['adversarial_share'] = adversarial / terms
-        self._judge(runner, values, math.sqrt(count_values(data_batch)))
+        size = math.sqrt(count_values(data_batch))
+        thresholds = dict(
+            critic_slope_error=self.max_slope_error,
+            critic_estimate=self.max_estimate * size,
+            critic_score=self.max_score * size,
+            adversarial_share=self.max_adversarial,
+        )
+        self._report(
+            runner,
+            values,
+            [
+                self.problems[name].format(value=values[name], threshold=threshold)
+                for name, threshold in thresholds.items()
+                if values.get(name, 0.0) > threshold  # nan, which is for FiniteHook, is not
+            ],
+            'What helps is a lower learning rate of the critic (disc), a larger weight of the gradient penalty '
+            '(loss_gp), a smaller one of the adversarial term (loss_gan), or float32 for the critic.',
+        )
 
     def _measure(self, losses: Mapping[str, Tensor], gan_type: str) -> dict[str, Tensor]:
         """What the losses of an iteration tell, (), still on the device."""
@@ -245,28 +257,6 @@ class CriticHook(_DiagnosticHook):
         if 'penalty' in by_kind:
             values['penalty'] = torch.stack(by_kind['penalty']).mean()
         return values | {kind: sum(map(abs, by_kind[kind])) for kind in ('adversarial', 'terms') if kind in by_kind}
-
-    def _judge(self, runner: Runner, values: Mapping[str, float], size: float) -> None:
-        # nan is for FiniteHook: it is above no threshold
-        slope, estimate = values.get('critic_slope_error', 0.0), values.get('critic_estimate', 0.0)
-        score, share = values.get('critic_score', 0.0), values.get('adversarial_share', 0.0)
-        max_estimate, max_score = self.max_estimate * size, self.max_score * size
-        checks = {
-            f"the critic's slopes are off by {slope:.3g} (a constant critic's by 1)": slope > self.max_slope_error,
-            f'the critic tells real images from outputs by {estimate:.4g}, more than one of slope 1 is expected to '
-            f'({max_estimate:.4g})': estimate > max_estimate,
-            f"the critic's scores have drifted to {score:.4g} (expected: up to {max_score:.4g})": score > max_score,
-            f"the adversarial term is {share:.3g} times the generator's other terms together": (
-                share > self.max_adversarial
-            ),
-        }
-        self._report(
-            runner,
-            values,
-            checks,
-            'What helps is a lower learning rate of the critic (disc), a larger weight of the gradient penalty '
-            '(loss_gp), a smaller one of the adversarial term (loss_gan), or float32 for the critic.',
-        )
 
 
 def scalars_in(outputs: Mapping | None) -> dict[str, Tensor]:

@@ -7,6 +7,7 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
 from ...datasets.errors import BadImageError
+from ...evaluation.comparison import split_batch
 
 Step = Callable[[dict], list]
 
@@ -18,8 +19,7 @@ def by_size(step: Step) -> Step:
         inputs = batch.get('inputs') if isinstance(batch, dict) else None
         if not isinstance(inputs, list) or len({getattr(image, 'shape', None) for image in inputs}) == 1:
             return step(batch)
-        singles = ({key: values[index : index + 1] for key, values in batch.items()} for index in range(len(inputs)))
-        return [sample for single in singles for sample in step(single)]
+        return [sample for single in split_batch(batch) for sample in step(single)]
 
     return step_by_size
 

@@ -36,25 +36,24 @@ class NonFiniteError(TrainingError):
 class FiniteHook(Hook):
     r"""Stops a run, or skips a step, when a loss or a gradient is nan or infinite.
 
-    The message names the iteration, the losses or the parameters and their optimiser, and the images. The batch, as
-    the loop got it, goes into ``broken/iter_N.pth`` of the work directory (:func:`load_broken_batch`). Whatever the
-    model returns for the log is checked, metrics included. Weights that are not finite are never saved.
+    The message names the iteration, the losses or the parameters and their optimiser, and the images. The batch goes
+    into ``broken/iter_N.pth`` of the work directory (:func:`load_broken_batch`). Whatever the model returns for the log
+    is checked, metrics included. Weights that are not finite are never saved.
 
     With ``policy='stop'`` nothing waits for the device: the losses and the norm :math:`\lVert g \rVert_2` of each
     parameter's gradient are copied asynchronously, and read ``lag`` iterations later; their batches are kept so long.
     The weights are spoilt then, and the run has to resume from its last checkpoint. A norm that overflows, from 2e19 on
-    in float32, counts as infinite, as it would be to Adam, which squares as well.
+    in float32, counts as infinite.
 
     With ``policy='skip'`` each step of an optimiser waits for its numbers. If they, or the loss that was propagated by
-    the optimiser's wrapper, are not finite, its gradients are removed, so that it changes neither its parameters nor
-    its state; accumulated gradients are removed as a whole. The model's buffers (statistics of batch norm, the queue of
-    stage 1) are restored to what they were before the iteration, which takes a copy of them per iteration. Each
-    optimiser decides for itself: where the critic's step is skipped, the generator's may be taken. Several processes
-    decide alike.
+    its wrapper, are not finite, its gradients are removed, accumulated ones as a whole, so that it changes neither its
+    parameters nor its state. The model's buffers (statistics of batch norm, the queue of stage 1) are restored from a
+    copy of them. Each optimiser decides for itself: where the critic's step is skipped, the generator's may be taken.
+    Several processes decide alike.
 
     With loss scaling (float16) the scaler finds its scale by gradients that are not finite, and skips those steps; only
     losses, or more than ``max_skips`` such steps in a row, are a fault. Where gradients are clipped by their norm, one
-    that is not finite has made all of them so before this hook sees them.
+    that is not finite has made all of them so before.
 
     Args:
         policy: ``'stop'`` or ``'skip'``.
@@ -64,7 +63,6 @@ class FiniteHook(Hook):
         max_files: How many batches are saved in a work directory, by each process.
 
     Raises:
-        ValueError: Another policy, or a number out of range.
         NonFiniteError: While training, as described.
     """
 
@@ -77,10 +75,7 @@ class FiniteHook(Hook):
                 "FiniteHook takes policy='stop' or 'skip', lag and max_skips from 1 up and max_files from 0 up, got "
                 f'policy={policy!r}, lag={lag}, max_skips={max_skips}, max_files={max_files}.'
             )
-        self.skips = policy == 'skip'
-        self.lag = lag
-        self.max_skips = max_skips
-        self.max_files = max_files
+        self.skips, self.lag, self.max_skips, self.max_files = policy == 'skip', lag, max_skips, max_files
         self._undo: list[Callable[[], None]] = []
 
     def before_train(self, runner: Runner) -> None:
@@ -98,8 +93,7 @@ class FiniteHook(Hook):
         self._records: deque[StepRecord] = deque()
         self._faults_in_row = 0
         for name, wrapper in self._wrappers.items():
-            handle = wrapper.optimizer.register_step_pre_hook(partial(self._before_step, name))
-            self._undo.append(handle.remove)
+            self._undo.append(wrapper.optimizer.register_step_pre_hook(partial(self._before_step, name)).remove)
             if self.skips:
                 self._watch_backward(name, wrapper)
         self._begin()
@@ -151,13 +145,9 @@ class FiniteHook(Hook):
 
     def _gradients_of(self, name: str) -> list[Gradients]:
         """Those of an optimiser, as one element; none if it has none."""
-        parameters = [
-            parameter
-            for parameter in parameters_of(self._wrappers[name])
-            if parameter.grad is not None and parameter.grad.numel()
-        ]
-        labels = [(name, self._names.get(id(each), 'a parameter outside of the model')) for each in parameters]
-        return [(labels, norms_of([parameter.grad for parameter in parameters]))] if parameters else []
+        have = [each for each in parameters_of(self._wrappers[name]) if each.grad is not None and each.grad.numel()]
+        labels = [(name, self._names.get(id(each), 'a parameter outside of the model')) for each in have]
+        return [(labels, norms_of([each.grad for each in have]))] if have else []
 
     @torch.no_grad()
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch=None, outputs=None) -> None:
@@ -269,7 +259,6 @@ class FiniteHook(Hook):
                 self._refuse_weights(runner, runner.iter + 1, bad)
 
     def before_val(self, runner: Runner) -> None:
-        """Read everything, before metrics are computed and the best checkpoint is saved."""
         if self._undo:
             self._check_weights(runner, runner.iter)
 
@@ -278,13 +267,11 @@ class FiniteHook(Hook):
         self._check_weights(runner, runner.iter)
 
     def after_train(self, runner: Runner | None = None) -> None:
-        """Take the hooks off the optimisers."""
         while self._undo:
             self._undo.pop()()
 
 
 def plain_name(name: str) -> str:
-    """The name of a parameter without the parts that wrappers add."""
     return '.'.join(part for part in name.split('.') if part != 'module')
 
 

@@ -41,7 +41,7 @@ class ChannelsLastHook(Hook):
 
         def measure(module: torch.nn.Module, inputs: tuple, named: dict) -> None:
             if module is not part:
-                return  # a copy that is being timed
+                return  # a copy, which has the hook, too
             handle.remove()
             seconds, contiguous = time_layouts(module, inputs, named)
             if seconds > 1.1 * contiguous:
@@ -54,14 +54,14 @@ class ChannelsLastHook(Hook):
 
 
 @torch.no_grad()
-def time_layouts(module: torch.nn.Module, inputs: tuple, named: dict, repeats: int = 3) -> tuple[float, float]:
+def time_layouts(module: torch.nn.Module, inputs: tuple, named: dict) -> tuple[float, float]:
     """Time the forward pass of a copy of a module: seconds in channels-last and in contiguous layout, the fastest."""
     copy = deepcopy(module)
     copy.eval()  # returns nothing in some backbones of MMPretrain
     layouts = (torch.channels_last, torch.contiguous_format)
     fastest = dict.fromkeys(layouts, float('inf'))
     # in turns, as other work on the machine comes and goes; the first ones are slow
-    for number in range(repeats + 1):
+    for number in range(4):
         for layout in layouts:
             copy.to(memory_format=layout)
             started = time.perf_counter()

@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from mmengine.dist import is_main_process, master_only
+from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
 from ...evaluation.comparison import take_pictures
-from ...evaluation.figures import make_montage
+from ...evaluation.plots import make_montage
 
 CURVES = 'curves.png'
 MONTAGE = 'validation.png'
@@ -29,9 +29,8 @@ class TrainingPicturesHook(Hook):
     ``curves.png`` has a panel for each loss, learning rate and metric, from the scalars that MMEngine's
     ``LocalVisBackend`` has written, those of interrupted starts included. It is drawn at each validation, every
     ``interval`` iterations and at the end. ``validation.png`` has some images of the last validation, the same each
-    time and evenly spread (of several processes, those of the first), a row each: masked, filled and truth.
-    Validation's own outputs are shown, and nothing is computed for it. The visualiser gets the montage, too, so that
-    ``LocalVisBackend`` keeps one for each validation, and TensorBoard or WandB show it.
+    time and evenly spread (of several processes, those of the first), a row each: masked, filled and truth. The
+    visualiser gets it, too, so that ``LocalVisBackend`` keeps each, and TensorBoard or WandB show it.
 
     A picture that cannot be drawn is a warning in the log, and the training goes on.
 
@@ -45,43 +44,36 @@ class TrainingPicturesHook(Hook):
     priority = 'LOW'
 
     def __init__(self, images: int = 6, interval: int = 1000) -> None:
-        self.images = images
-        self.interval = interval
+        self.images, self.interval = images, interval
         self._rows: list[list[np.ndarray]] = []
         self._seen = 0
 
     def before_val_epoch(self, runner: Runner) -> None:
-        """Forget the images of the last validation."""
         self._rows, self._seen = [], 0
 
     @master_only
     def after_val_iter(self, runner: Runner, batch_idx: int, data_batch=None, outputs=None) -> None:
-        """Keep the images that are shown."""
         if len(self._rows) < self.images:
-            self._draw(runner, MONTAGE, lambda: self._keep(runner, outputs or ()))
+            self._draw(runner, MONTAGE, self._keep, outputs or ())
 
     @master_only
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
-        """Draw both."""
         if self._rows:
-            self._draw(runner, MONTAGE, lambda: self._write_montage(runner))
-        if self.interval:
-            self._draw(runner, CURVES, lambda: self._write_curves(runner))
+            self._draw(runner, MONTAGE, self._write_montage)
+        self.after_train(runner)
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch=None, outputs=None) -> None:
-        """Draw the curves now and then."""
-        if self.every_n_train_iters(runner, self.interval) and is_main_process():
-            self._draw(runner, CURVES, lambda: self._write_curves(runner))
+        if self.every_n_train_iters(runner, self.interval):
+            self.after_train(runner)
 
     @master_only
     def after_train(self, runner: Runner) -> None:
-        """Draw the curves of all iterations."""
         if self.interval:
-            self._draw(runner, CURVES, lambda: self._write_curves(runner))
+            self._draw(runner, CURVES, self._write_curves)
 
-    def _draw(self, runner: Runner, name: str, drawing: Callable[[], None]) -> None:
+    def _draw(self, runner: Runner, name: str, drawing: Callable[..., None], *arguments: object) -> None:
         try:
-            drawing()
+            drawing(runner, *arguments)
         except Exception as error:  # no picture is worth a training
             runner.logger.warning(f'{name} could not be drawn ({type(error).__name__}: {error}); training goes on.')
 
@@ -112,9 +104,6 @@ def read_curves(work_dir: Path) -> Curves:
 
     Args:
         work_dir: Folder of the run, with ``TIMESTAMP/vis_data/scalars.json``.
-
-    Returns:
-        For each scalar, pairs of iteration and value.
     """
     curves: dict[str, dict[int, float]] = {}
     for path in sorted(work_dir.glob('*/vis_data/scalars.json')):
@@ -134,19 +123,12 @@ def read_curves(work_dir: Path) -> Curves:
 
 
 def plot_curves(curves: Mapping[str, list[tuple[int, float]]], path: Path) -> None:
-    """Plot each scalar over the iterations, in a panel of its own: losses, metrics, learning rates.
-
-    Args:
-        curves: What :func:`read_curves` returns.
-        path: PNG to write.
-    """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    """Plot each scalar over the iterations, in a panel of its own: losses, metrics, learning rates."""
     from matplotlib.figure import Figure
 
     columns = min(4, len(curves))
     rows = math.ceil(len(curves) / columns)
     sheet = Figure(figsize=(3.4 * columns, 2.3 * rows))
-    FigureCanvasAgg(sheet)
     sheet.subplots_adjust(
         left=0.6 / (3.4 * columns), right=0.98, bottom=0.35 / (2.3 * rows), top=1 - 0.3 / (2.3 * rows),
         wspace=0.3, hspace=0.42,

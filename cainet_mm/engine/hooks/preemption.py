@@ -2,7 +2,6 @@
 
 import signal
 import sys
-from collections.abc import Sequence
 
 import torch
 from mmengine.dist import all_reduce, barrier, get_world_size
@@ -11,7 +10,7 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
 from ..optim_wrappers import wrappers_of
-from ..signals import REQUEUE_CODE, keep_signals_from_workers
+from ..signals import PREEMPTION_SIGNALS, REQUEUE_CODE, keep_signals_from_workers
 from ..workers import loaders_of
 
 
@@ -19,37 +18,26 @@ from ..workers import loaders_of
 class SaveOnSignalHook(Hook):
     """Saves a checkpoint and ends the run when a signal says that it is preempted.
 
-    Clusters send SIGTERM, or the signal that a job asked for (``sbatch --signal``), some time before they kill. The
-    iteration is finished, a checkpoint saved, and the process exits with a code by which a script knows to requeue the
-    job; ``tools/slurm_train.sh`` does. Several processes agree first, whichever of them got the signal, and all stay
-    until the checkpoint is written; where gradients are accumulated, they save at the next iteration without a sum of
-    gradients, as each process has one of its own. Workers of the data loaders leave the signal to the main process.
-    A run without a ``CheckpointHook`` that counts iterations has nothing to resume from: it exits with the code of a
-    process that the signal killed. A signal after the last iteration has no effect.
+    Clusters send SIGTERM, or the SIGUSR1 that a job asked for (``sbatch --signal``), some time before they kill. The
+    iteration is finished, a checkpoint saved, and the process exits with code 75, by which ``tools/slurm_train.sh``
+    knows to requeue the job. Several processes agree first, and all stay until the checkpoint is written; where
+    gradients are accumulated, they save at the next iteration without a sum of gradients, as each process has its own.
+    Workers of the data loaders leave the signal to the main process. A run without a ``CheckpointHook`` that counts
+    iterations exits with the code of a process that the signal killed.
 
     Args:
-        signals: Names of the signals.
-        exit_code: The exit code.
         interval: Every how many iterations several processes ask each other.
 
     Raises:
-        ValueError: There is no such signal, or an interval below 1.
+        ValueError: The interval is below 1.
     """
 
     # after the checkpoint hook, which may be saving anyway
     priority = 'LOWEST'
 
-    def __init__(
-        self, signals: Sequence[str] = ('SIGTERM', 'SIGUSR1'), exit_code: int = REQUEUE_CODE, interval: int = 10
-    ) -> None:
-        unknown = [name for name in signals if name not in signal.Signals.__members__]
-        if unknown or interval < 1:
-            raise ValueError(
-                f'SaveOnSignalHook takes names of signals, such as SIGTERM, and an interval from 1 up, got '
-                f'{list(signals)} and {interval}.'
-            )
-        self.signals = [signal.Signals[name] for name in signals]
-        self.exit_code = exit_code
+    def __init__(self, interval: int = 10) -> None:
+        if interval < 1:
+            raise ValueError(f'SaveOnSignalHook takes an interval from 1 up, got {interval}.')
         self.interval = interval
         self.received: str | None = None
         self._agreed = False
@@ -60,13 +48,12 @@ class SaveOnSignalHook(Hook):
         """Set the signal handlers, and have workers that start from now on leave the signals to this process."""
         savers = (hook for hook in runner.hooks if isinstance(hook, CheckpointHook) and not hook.by_epoch)
         self._saver = next(savers, None)
-        self._handlers = {number: signal.signal(number, self._note) for number in self.signals}
+        self._handlers = {number: signal.signal(number, self._note) for number in PREEMPTION_SIGNALS}
         for loader in loaders_of(runner.train_loop, runner.val_loop):
             if loader.num_workers:
                 keep_signals_from_workers(loader)
 
     def after_run(self, runner: Runner) -> None:
-        """Restore the signal handlers."""
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
 
@@ -77,7 +64,7 @@ class SaveOnSignalHook(Hook):
         if not self._is_time(runner):
             return
         step = runner.iter + 1
-        code, advice = self.exit_code, 'Go on with --resume.'
+        code, advice = REQUEUE_CODE, 'Go on with --resume.'
         if self._saver is None:
             code = 128 + signal.SIGTERM
             advice = 'Nothing was saved: the run has no CheckpointHook with by_epoch=False.'

@@ -23,11 +23,7 @@ class QueueFitsBatchHook(Hook):
 
 
 def check_queue_fits(queue_len: int, loader: DataLoader, world_size: int) -> None:
-    """Refuse a data loader whose batches, in so many processes, do not divide a queue of so many keys.
-
-    Raises:
-        ValueError: The global batch size does not divide ``queue_len``, or an epoch ends with a smaller batch.
-    """
+    """Refuse, by a ``ValueError``, a data loader whose batches in all processes do not divide a queue of keys."""
     batch_size = loader.batch_size * world_size
     if queue_len % batch_size:
         raise ValueError(

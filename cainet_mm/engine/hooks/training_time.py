@@ -15,8 +15,7 @@ class TrainingTimeHook(Hook):
 
     What counts is the time of training iterations with the loading of their data; validation does not. The time is
     saved in the checkpoints (``trained_seconds`` in ``message_hub.runtime_info``), so that of a resumed run adds up.
-    All processes stop after the same iteration, by the clock of the first one, and the last iteration is saved as
-    always.
+    All processes stop after the same iteration, by the clock of the first one.
 
     Args:
         limit_minutes: After how many minutes training ends. ``None`` for no limit.

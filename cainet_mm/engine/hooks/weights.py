@@ -17,8 +17,8 @@ from ...utils.dist import unwrap_model
 class LoadPartHook(Hook):
     """Loads a part of a model from a checkpoint at the start of training; every key of the part has to fit.
 
-    MMEngine loads by ``init_cfg`` only where a class takes one, which many of MMagic's do not, and by ``load_from``
-    only whole models, leniently. A run that is resumed keeps the weights that it had.
+    MMEngine's ``init_cfg`` is only for classes that take one, and ``load_from`` for whole models, leniently. A run that
+    is resumed keeps the weights that it had.
 
     Args:
         part: Dotted name of the submodule, such as ``'generator.encoder'``.
@@ -31,9 +31,7 @@ class LoadPartHook(Hook):
     """
 
     def __init__(self, part: str, checkpoint: str, prefix: str = '') -> None:
-        self.part = part
-        self.checkpoint = checkpoint
-        self.prefix = prefix
+        self.part, self.checkpoint, self.prefix = part, checkpoint, prefix
 
     def before_train(self, runner: Runner) -> None:
         if runner.iter:
@@ -82,16 +80,15 @@ def describe_critic(taken: Mapping[str, torch.Tensor], given: Mapping[str, torch
 class UnwrapStateDictHook(Hook):
     """Saves a model whose parts are wrapped one by one under the same names as one that is not.
 
-    MMEngine unwraps a whole model before it saves, but not the parts that ``MMSeparateDistributedDataParallel`` wraps.
-    Their keys then begin with ``generator.module.``, which no model of a single process has; a test would run with
-    random weights. MMEngine loads plain names into wrapped parts, but not into the copy that a moving average has.
+    MMEngine unwraps a whole model before it saves, but not the parts that ``MMSeparateDistributedDataParallel`` wraps,
+    whose keys then begin with ``generator.module.``: a test would run with random weights. MMEngine loads plain names
+    into wrapped parts, but not into the copy that a moving average has.
     """
 
     # after the hooks that change what is saved or loaded, such as that of a moving average
     priority = 'LOWEST'
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Rename the weights, and those of a moving average."""
         model = unwrap_model(runner.model)
         wrapped = [name for name, part in model.named_modules() if is_model_wrapper(part)]
 

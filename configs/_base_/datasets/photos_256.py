@@ -53,7 +53,7 @@ test_dataloader = dict(
     ),
 )
 # During training the first 500 test photographs are looked at. This is for watching: no checkpoint is chosen by it, so
-# the test figures stay those of photographs that decided nothing.
+# the test metrics stay those of photographs that decided nothing.
 val_dataloader = dict(test_dataloader, dataset=dict(test_dataloader['dataset'], indices=500))
 
 # The paper's L1 error, PSNR and SSIM, on whole images. Its fourth figure, FID, needs a network of 95 MB that MMagic

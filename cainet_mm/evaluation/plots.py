@@ -1,4 +1,4 @@
-"""Pictures for people."""
+"""Montages and plots of a comparison."""
 
 import math
 from collections.abc import Sequence
@@ -13,16 +13,7 @@ LEGIBLE = 128
 
 
 def write_montage(titles: Sequence[str], rows: Sequence[Sequence[np.ndarray]], path: Path) -> None:
-    """Write a picture of :func:`make_montage`.
-
-    Args:
-        titles: As there.
-        rows: As there.
-        path: PNG to write; its folder is made.
-
-    Raises:
-        ValueError: As there.
-    """
+    """Write a montage, as :func:`make_montage` makes it, as PNG; its folder is made."""
     montage = make_montage(titles, rows)
     path.parent.mkdir(parents=True, exist_ok=True)
     montage.save(path)
@@ -49,11 +40,8 @@ def make_montage(titles: Sequence[str], rows: Sequence[Sequence[np.ndarray]]) ->
     factor = max(1, LEGIBLE // max(min(row[-1].shape[:2]) for row in rows))
     sizes = [(row[-1].shape[1] * factor, row[-1].shape[0] * factor) for row in rows]
     column = max(width for width, _ in sizes)
-    canvas = Image.new(
-        'RGB',
-        (len(titles) * (column + GAP) + GAP, HEADER + sum(height + GAP for _, height in sizes) + GAP),
-        'white',
-    )
+    height = HEADER + sum(height + GAP for _, height in sizes) + GAP
+    canvas = Image.new('RGB', (len(titles) * (column + GAP) + GAP, height), 'white')
     draw = ImageDraw.Draw(canvas)
     font = ImageFont.load_default(12)
     for position, title in enumerate(titles):
@@ -83,36 +71,28 @@ def border_window(hole: np.ndarray, share: float = 0.25, least: int = 16) -> tup
     across[:, 1:] |= hole[:, 1:] != hole[:, :-1]
     across[1:] |= hole[1:] != hole[:-1]
     rows, columns = np.nonzero(across)
+    centre = [length // 2 for length in hole.shape]
     if len(rows):
-        middle = len(rows) // 2
-        centre = rows[middle], columns[middle]
-    else:
-        centre = hole.shape[0] // 2, hole.shape[1] // 2
+        centre = rows[len(rows) // 2], columns[len(rows) // 2]
     side = min(max(round(min(hole.shape) * share), least), *hole.shape)
     starts = [min(max(int(at) - side // 2, 0), length - side) for at, length in zip(centre, hole.shape, strict=True)]
     return slice(starts[0], starts[0] + side), slice(starts[1], starts[1] + side)
 
 
-def write_plot(
-    records: Sequence[dict], path: Path, figure: str = 'HolePSNR', label: str = 'PSNR in the hole [dB]'
-) -> None:
-    """Plot a figure of the composed images against the size of the hole, a panel for each kind of masks.
+def write_plot(records: Sequence[dict], path: Path) -> None:
+    """Plot the PSNR in the hole of the composed images against the hole's size, a panel for each kind of masks.
 
     Args:
         records: Records of :func:`~cainet_mm.evaluation.reports.summarise`.
         path: PNG to write; its folder is made.
-        figure: The figure.
-        label: What stands at its axis.
     """
     # here, since it takes half a second that most of what imports this package has no use for
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    chosen = [entry for entry in records if entry['image'] == 'composed' and entry['figure'] == figure]
+    chosen = [entry for entry in records if entry['image'] == 'composed' and entry['figure'] == 'HolePSNR']
     kinds = list(dict.fromkeys(entry['masks'] for entry in chosen))
     methods = list(dict.fromkeys(entry['method'] for entry in chosen))
     sheet = Figure(figsize=(6.5 * max(len(kinds), 1), 4.5), layout='constrained')
-    FigureCanvasAgg(sheet)
     panels = sheet.subplots(1, max(len(kinds), 1), squeeze=False, sharey=True)[0]
     for panel, masks in zip(panels, kinds, strict=False):
         entries = [entry for entry in chosen if entry['masks'] == masks]
@@ -132,7 +112,7 @@ def write_plot(
         panel.set_xlabel('share of the image that is hole')
         panel.set_title(f'{masks} masks')
         panel.grid(axis='y', alpha=0.3)
-    panels[0].set_ylabel(label)
+    panels[0].set_ylabel('PSNR in the hole [dB]')
     panels[-1].legend(fontsize='small', loc='upper left', bbox_to_anchor=(1, 1))
     path.parent.mkdir(parents=True, exist_ok=True)
     sheet.savefig(path, dpi=120)
