@@ -70,8 +70,8 @@ class Tool(argparse.ArgumentParser):
         self.exit(1, f'{self.prog}: stopped: {self.rename_tools(str(sentence))}\n')
 
     def require_file(self, path, name):
-        """Refuses a local path at which there is no file; URLs and other storage schemes are left to MMEngine."""
-        if '://' not in path and not Path(path).is_file():
+        """Refuses a local path at which there is no file; URLs, other storage schemes and None pass."""
+        if path is not None and '://' not in path and not Path(path).is_file():
             self.refuse(f'{name} {path} is not a file (looked in {os.getcwd()}); give the path of an existing one.')
 
     def add_mask_arguments(self):

@@ -64,8 +64,7 @@ def parse(tool):
     if args.config not in (None, '-'):
         args.config = find_config(args.config)
         tool.require_file(args.config, 'config')
-    if args.checkpoint is not None:
-        tool.require_file(args.checkpoint, 'checkpoint')
+    tool.require_file(args.checkpoint, 'checkpoint')
     if args.photos is not None and args.dtype == 'float32':
         tool.refuse('--photos is for --dtype float16 or int8, which are measured on photographs.')
     return args

@@ -4,7 +4,7 @@
     python tools/publish_model.py CONFIG CHECKPOINT OUT.pth
 
 Writes OUT-HASH.safetensors or OUT-HASH.pth, which cainet_mm.apis.load_model reads without a config. Averaged weights of
-an EMAHook are taken. Notes are kept with the weights, such as licence=Apache-2.0 and data="9 photographs"; figures are
+an EMAHook are taken. Notes are kept with the weights, such as licence=Apache-2.0 and data="9 photographs"; metrics are
 named metrics.NAME, such as metrics.PSNR=25.1, by which cainet_mm.apis.list_models tells them.
 """
 

@@ -10,15 +10,10 @@ from ..utils.errors import describe_error
 
 # fastest first, as far as one can say
 ACCELERATORS = ('cuda', 'xpu', 'mps')
-CHOICES = ('auto', 'cpu', *ACCELERATORS)
 
 
 def usable_device(device: str | torch.device) -> torch.device:
-    """Take a device, where this machine has it.
-
-    Raises:
-        ValueError: It has not, or there is no such kind.
-    """
+    """Take a device; ``ValueError`` where this machine does not have it, or there is no such kind."""
     try:
         tensor = torch.zeros(1, device=device)
         # there are devices that hold no numbers
@@ -35,13 +30,7 @@ def has_accelerator(kind: str) -> bool:
 
 
 def choose_device(wanted: str = 'auto') -> tuple[str, str]:
-    """Choose a device.
-
-    Args:
-        wanted: ``'auto'`` takes the first accelerator that works, else the CPU; anything else is that device.
-
-    Returns:
-        The device, and why, to print.
+    """Choose a device, and say why: of ``'auto'`` the first accelerator that works, else the CPU; else what is wanted.
 
     Raises:
         ValueError: The device that is wanted cannot be used.
@@ -59,11 +48,7 @@ def choose_device(wanted: str = 'auto') -> tuple[str, str]:
 
 @contextmanager
 def missing_operators_explained() -> Iterator[None]:
-    """Say what to do where a device lacks an operator.
-
-    Raises:
-        RuntimeError: Instead of torch's ``NotImplementedError``.
-    """
+    """Say what to do where a device lacks an operator: ``RuntimeError`` instead of torch's ``NotImplementedError``."""
     try:
         yield
     except NotImplementedError as error:

@@ -2,7 +2,10 @@
 
 import math
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -23,32 +26,19 @@ SHELL = 8
 HOLE_VALUE = 127.5
 
 
-@dataclass
-class Window:
-    """A square that the network fills at once.
+class Window(NamedTuple):
+    """A square that the network fills at once."""
 
-    Attributes:
-        image: (S, S, 3), float32, RGB in [0, 255].
-        unknown: (S, S), true where the network has to fill.
-    """
-
-    image: np.ndarray
-    unknown: np.ndarray
+    image: np.ndarray  # (S, S, 3), float32, RGB in [0, 255]
+    unknown: np.ndarray  # (S, S), true where the network has to fill
 
 
-@dataclass
-class Group:
-    """Holes that are close to each other and filled together.
+class Group(NamedTuple):
+    """Holes that are close to each other and filled together."""
 
-    Attributes:
-        box: Top, left, bottom and right of the holes' bounding box; the last two are exclusive.
-        own: (bottom - top, right - left), true in these holes.
-        depth: The largest distance of a pixel in the holes to the known ones.
-    """
-
-    box: tuple[int, int, int, int]
-    own: np.ndarray
-    depth: float
+    box: tuple[int, int, int, int]  # top, left, bottom and right around them; the last two are exclusive
+    own: np.ndarray  # (bottom - top, right - left), true in these holes
+    depth: float  # the largest distance of a pixel in them to the known ones
 
 
 # yields windows and is sent what the network made of them, (S, S, 3), RGB in [0, 255]
@@ -57,14 +47,9 @@ Steps = Generator[list[Window], list[np.ndarray], None]
 
 @torch.no_grad()
 def run_model(model: BaseModel, windows: Sequence[Window]) -> list[np.ndarray]:
-    """Run an inpaintor on a batch of windows the way it is tested: through its own data preprocessor.
+    """Run an inpaintor on a batch of windows of one size the way it is tested: through its own data preprocessor.
 
-    Args:
-        model: Any inpaintor that predicts ``fake_res`` as MMagic's do, in eval mode.
-        windows: Windows of one size.
-
-    Returns:
-        The network's images before the known pixels are put back, (S, S, 3), float32, RGB in [0, 255].
+    Returns its ``fake_res``, before the known pixels are put back: (S, S, 3), float32, RGB in [0, 255].
     """
     inputs, samples = [], []
     for window in windows:
@@ -101,12 +86,11 @@ def fill_holes(
 ) -> list[np.ndarray]:
     """Fill the holes of images; windows of all of them go through the network together.
 
-    The network sees squares of ``work_size`` alone. Holes that are close to each other form a group. A group is seen
-    at once, in a window around it that is reduced to ``work_size`` where it is larger; a group of thin holes that is
-    long is covered with overlapping windows instead, which keep its resolution. With ``refine``, a hole that was seen
-    reduced is filled again at finer and finer scales, a shell at its border at a time. Small images are reflected at
-    their borders. The colours of what is pasted are shifted smoothly to meet those around it; the known pixels are not
-    touched.
+    The network only sees squares of ``work_size``. Holes that are close to each other form a group. A group is seen
+    at once, in a window around it that is reduced to ``work_size`` where it is larger; a long group of thin holes is
+    covered with overlapping windows instead, which keep its resolution. With ``refine``, a hole that was seen reduced
+    is filled again at finer and finer scales, a shell at its border at a time. Small images are reflected at their
+    borders. The colours of what is pasted are shifted smoothly to meet those around it; known pixels are not changed.
 
     Args:
         images: (H, W, 1) or (H, W, 3), RGB, uint8 or uint16, of any sizes.
@@ -137,13 +121,9 @@ def plan_image(canvas: np.ndarray, hole: np.ndarray, options: Options) -> Iterat
 
 
 def run_together(plans: Iterable[tuple[int, Steps]], model: BaseModel, batch_size: int, max_area: int) -> None:
-    """Step through plans side by side, so that their windows share batches.
+    """Step through plans (areas and steps) side by side, so that their windows share batches.
 
-    Args:
-        plans: Areas and steps.
-        model: The network.
-        batch_size: Number of windows in a batch.
-        max_area: Sum of the areas of the plans that are under way, unless there is one alone.
+    Plans run at the same time up to a sum of areas of ``max_area``, and at least one.
     """
     plans = iter(plans)
     waiting = next(plans, None)
@@ -156,29 +136,17 @@ def run_together(plans: Iterable[tuple[int, Steps]], model: BaseModel, batch_siz
             active.append((area, steps, next(steps)))
             waiting = next(plans, None)
         windows = [window for _, _, wanted in active for window in wanted]
-        outputs: list[np.ndarray] = []
-        for first in range(0, len(windows), batch_size):
-            outputs += run_model(model, windows[first : first + batch_size])
+        batches = [windows[first : first + batch_size] for first in range(0, len(windows), batch_size)]
+        outputs = iter([output for batch in batches for output in run_model(model, batch)])
         remaining = []
         for area, steps, wanted in active:
-            answers, outputs = outputs[: len(wanted)], outputs[len(wanted) :]
-            try:
-                remaining.append((area, steps, steps.send(answers)))
-            except StopIteration:
-                continue
+            with suppress(StopIteration):
+                remaining.append((area, steps, steps.send(list(islice(outputs, len(wanted))))))
         active = remaining
 
 
 def find_groups(hole: np.ndarray, size: int) -> Iterator[Group]:
-    """Find the holes of an image, those that are close to each other (a quarter of the window) together.
-
-    Args:
-        hole: (H, W), bool.
-        size: Side of the network's windows.
-
-    Yields:
-        The groups, the largest one first.
-    """
+    """Find the holes of an image, (H, W), those within a quarter of the window's side together; the largest first."""
     pixels = hole.astype(np.uint8)
     gap = max(1, size // 8)
     # a rectangle is dilated along one axis after the other, so its size costs nothing
@@ -193,16 +161,10 @@ def find_groups(hole: np.ndarray, size: int) -> Iterator[Group]:
 
 
 def depths_in(hole: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
-    """Distances of a group's pixels to the known ones, in its box.
+    """Distances of a group's pixels to the known ones, in its box: (bottom - top, right - left), float32.
 
-    A pixel of the box's rim suffices: between a pixel and the nearest known one there are pixels of its group alone.
-
-    Args:
-        hole: (H, W), all holes of the image.
-        box: The group's.
-
-    Returns:
-        (bottom - top, right - left), float32.
+    Of all holes of the image, (H, W), one pixel around the box suffices: between a pixel and the nearest known one
+    there are only pixels of its group.
     """
     top, left, bottom, right = box
     first_row, first_column = max(0, top - 1), max(0, left - 1)
@@ -238,14 +200,7 @@ def surroundings(group: Group, shape: tuple[int, int], size: int, scale: float) 
 
 
 def fill_group(canvas: np.ndarray, hole: np.ndarray, group: Group, options: Options) -> Steps:
-    """Fill a group of holes in an image.
-
-    Args:
-        canvas: The image, (H, W, C); the group's pixels in it are replaced.
-        hole: (H, W), all holes of the image.
-        group: The group.
-        options: How.
-    """
+    """Fill a group of an image's holes, (H, W): its pixels in the canvas, (H, W, C), are replaced."""
     scale = choose_scale(group, hole.shape, options.work_size)
     yield from fill_at_scale(canvas, hole, group, group.own, scale, options)
     if not options.refine or scale == 1:
@@ -260,16 +215,7 @@ def fill_group(canvas: np.ndarray, hole: np.ndarray, group: Group, options: Opti
 def fill_at_scale(
     canvas: np.ndarray, hole: np.ndarray, group: Group, part: np.ndarray, scale: float, options: Options
 ) -> Steps:
-    """Fill a group of holes, or a part of it, at one scale.
-
-    Args:
-        canvas: The image, (H, W, C); the part's pixels in it are replaced.
-        hole: (H, W), all holes of the image.
-        group: The group.
-        part: Of the shape of ``group.own``, true in what is filled; what else the group has counts as known.
-        scale: How far the surroundings are reduced.
-        options: How.
-    """
+    """Fill a group of holes at one scale, or the part of it that is true in ``part``: the rest counts as known."""
     size = options.work_size
     top, left, bottom, right = surroundings(group, hole.shape, size, scale)
     place = slice(top, bottom), slice(left, right)
@@ -315,13 +261,7 @@ def fill_at_scale(
 
 
 def cut_window(image: np.ndarray, unknown: np.ndarray, size: int) -> Window:
-    """Make a window of a part of an image, reflected where the part is smaller.
-
-    Args:
-        image: (h, w, 1) or (h, w, 3), uint8, uint16, or float32 in [0, 255].
-        unknown: (h, w), bool.
-        size: Side of the window.
-    """
+    """Make a window of a part of an image, (h, w, 1) or (h, w, 3), reflected where the part is smaller."""
     padding = [(0, size - length) for length in unknown.shape]
     image = np.repeat(to_float(image), 3 // image.shape[2], axis=2)
     image = np.pad(image, (*padding, (0, 0)), 'symmetric')
@@ -329,15 +269,9 @@ def cut_window(image: np.ndarray, unknown: np.ndarray, size: int) -> Window:
 
 
 def reduce_known(image: np.ndarray, known: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:
-    """Reduce the known pixels of an image: each new pixel is the mean of those in its place.
+    """Reduce an image, (H, W, 1) or (H, W, 3), by a scale above 1: new pixels are means of the known ones there.
 
-    Args:
-        image: (H, W, 1) or (H, W, 3), uint8 or uint16.
-        known: (H, W), bool.
-        scale: Above 1.
-
-    Returns:
-        The image, (h, w, 3), float32, in [0, 255], and (h, w), true where more than half is unknown.
+    Returns the image, (h, w, 3), float32, in [0, 255], and (h, w), true where more than half is unknown.
     """
     unit = np.float32(255 / np.iinfo(image.dtype).max)
     size = max(1, round(image.shape[1] / scale)), max(1, round(image.shape[0] / scale))
@@ -356,10 +290,7 @@ def reduce_known(image: np.ndarray, known: np.ndarray, scale: float) -> tuple[np
 def choose_windows(wanted: np.ndarray, shape: tuple[int, int], size: int) -> list[tuple[int, int]]:
     """Place windows so that each wanted pixel lies in the inner part of one, where the network sees all around it.
 
-    Args:
-        wanted: (h, w), bool; at the top left of what the windows lie in.
-        shape: Height and width of that, each at least ``size``.
-        size: Side of the windows.
+    Windows lie in an area of ``shape``, each side at least ``size``; ``wanted``, (h, w), is its top left part.
 
     Returns:
         Top and left of the windows.

@@ -7,9 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..inference.published import CONFIG_KEY, read_metadata
-
-__all__ = ['DEFAULT_MODEL', 'ModelInfo', 'find_model', 'is_name', 'list_models', 'user_folder']
+from .published import CONFIG_KEY, read_metadata
 
 # what fills a photograph where no network is named
 DEFAULT_MODEL = 'cainet-photos'
@@ -48,7 +46,7 @@ class ModelInfo:
 
     @property
     def metrics(self) -> dict[str, str]:
-        """Those of the notes that are figures, ``metrics.NAME``, by their names."""
+        """Those of the notes that are metrics, ``metrics.NAME``, by their names."""
         prefix = 'metrics.'
         return {key.removeprefix(prefix): text for key, text in self.notes.items() if key.startswith(prefix)}
 
@@ -60,7 +58,7 @@ def list_models() -> list[ModelInfo]:
 
 def describe_model(name: str) -> ModelInfo:
     """Put together what is known of a network, without loading its weights."""
-    path = next(find_files(name), None)
+    path = next(find_weights(name), None)
     try:
         metadata = {} if path is None else read_metadata(path)
     except ValueError:  # what is wrong is said when it is loaded
@@ -79,7 +77,8 @@ def find_model(name: str) -> Path:
     if name not in DESCRIPTIONS:
         near = difflib.get_close_matches(name, DESCRIPTIONS, n=3, cutoff=0.0)
         raise ValueError(f'There is no network named {name!r}; the nearest names are {", ".join(near)}.')
-    for path in find_files(name):
+    path = next(find_weights(name), None)
+    if path is not None:
         return path
     if name == DEFAULT_MODEL:
         advice = 'It comes with the package; install that again, or put a copy there.'
@@ -96,7 +95,7 @@ def find_model(name: str) -> Path:
     )
 
 
-def find_files(name: str) -> Iterator[Path]:
+def find_weights(name: str) -> Iterator[Path]:
     """Find the files of a network, with or without a hash in their names; of a folder the newest first."""
     pattern = re.compile(rf'{re.escape(name)}(-[0-9a-f]{{8}})?({"|".join(map(re.escape, ENDINGS))})')
     for folder in folders():
