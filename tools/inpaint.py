@@ -74,11 +74,13 @@ def load(tool, args):
         if args.raw:
             tool.refuse("--raw shows the network's own image, which an ONNX file does not give; leave it out.")
         device = 'cpu' if args.device == 'auto' else args.device
-        model, network = load_inpaintor(None, args.checkpoint, device), f'{args.checkpoint}, by ONNX Runtime on {device}'
+        model = load_inpaintor(None, args.checkpoint, device)
+        network = f'{args.checkpoint}, by ONNX Runtime on {device}'
     elif args.config is None and args.checkpoint is None:
         name = args.model or DEFAULT_MODEL
         path = find_model(name)
-        model, network = load_inpaintor(None, path, tool.choose_device(args.device)), f'{name} ({path})'
+        model = load_inpaintor(None, path, tool.choose_device(args.device))
+        network = f'{name} ({path})'
     else:
         model = load_inpaintor(args.config, args.checkpoint, tool.choose_device(args.device))
         network = f'{type(model).__name__} of {" and ".join(filter(None, (args.config, args.checkpoint)))}'

@@ -18,33 +18,24 @@ from ..inference.inpainting import SMALLEST_SIZE
 from ..utils.files import write_file
 from ..version import __version__
 from .checking import Case, compare, find_multiple, make_case, make_cases, make_inputs, reason_of, round_up
-from .export_formats import FORMATS, Format, Plan, check_request
+from .export_formats import EXPORT_FORMATS, ExportFormat, Plan, check_request
 from .smaller_files import Measured, make_smaller
 from .traceable import ExportableInpaintor, fold_batch_norms, make_traceable
 
 
 @dataclass
 class Exported:
-    """What was written.
-
-    Attributes:
-        path: The file.
-        way: How it came about, such as ``'torch.jit.trace'``.
-        metadata: What the file says of itself.
-        difference: Largest difference of its outputs from PyTorch's, in the range [-1, 1], before its numbers were
-            made smaller; ``None`` where it was not checked.
-        allowed: What it was allowed to be.
-        checked: The inputs that were compared, (N, H, W).
-        measured: What smaller numbers cost and save; ``None`` for float32.
-    """
+    """What was written."""
 
     path: Path
-    way: str
-    metadata: dict[str, str]
+    way: str  # such as 'torch.jit.trace'
+    metadata: dict[str, str]  # what the file says of itself
+    #: Largest difference of its outputs from PyTorch's in [-1, 1], before its numbers were made smaller, and what it
+    #: was allowed to be; None where it was not checked.
     difference: float | None = None
     allowed: float | None = None
-    checked: list[tuple[int, int, int]] = field(default_factory=list)
-    measured: Measured | None = None
+    checked: list[tuple[int, int, int]] = field(default_factory=list)  # the inputs that were compared, (N, H, W)
+    measured: Measured | None = None  # what smaller numbers cost and save; None for float32
 
 
 @torch.no_grad()
@@ -99,7 +90,7 @@ def export(
     cases = [make_case(module, 1, *size)] if fixed else make_cases(module, size, multiple, wanted.smallest)
     names = ('filled', *(f'scale_{number}' for number in range(1, module.num_scales + 1)))
     sizes = describe_sizes(size, None if fixed else multiple, wanted.smallest)
-    metadata = describe(model, names) | dict(sizes=sizes, dtype=dtype) | (notes or {})
+    metadata = dict(**describe(model, names), sizes=sizes, dtype=dtype) | (notes or {})
     height, width = (round_up(side, multiple) for side in size)
     # torch.export takes axes of one size for one, and those of size 1 for fixed
     inputs = make_inputs(1, *size) if fixed else make_inputs(2, height, width + multiple)
@@ -114,11 +105,7 @@ def export(
 
 
 def prepare(model: BaseModel, size: Sequence[int] | None, scales: bool) -> tuple[ExportableInpaintor, tuple[int, int]]:
-    """Copy a model as a function of image and mask, and choose the size to trace with.
-
-    Raises:
-        ValueError: The model is in training mode, or no such inpaintor; or the size is too small.
-    """
+    """Copy a model as a function of image and mask, and choose the size to trace with; refuses as :func:`export`."""
     if model.training:
         raise ValueError('The model is in training mode, in which it changes with what it sees; call model.eval().')
     trained = training_size(model.cfg) if getattr(model, 'cfg', None) is not None else None
@@ -133,17 +120,13 @@ def prepare(model: BaseModel, size: Sequence[int] | None, scales: bool) -> tuple
 def write(
     module: ExportableInpaintor,
     plan: Plan,
-    wanted: Format,
+    wanted: ExportFormat,
     path: Path,
     cases: Sequence[Case],
     check: bool,
     tolerance: float,
 ) -> Exported:
-    """Write a file in one of its format's ways, the first that returns what PyTorch does.
-
-    Raises:
-        ValueError: None does; the message says what was tried.
-    """
+    """Write a file in the first of its format's ways that returns what PyTorch does; ``ValueError`` where none does."""
     simplified = deepcopy(module).requires_grad_(False)
     fold_batch_norms(simplified)
     make_traceable(simplified)
@@ -158,7 +141,7 @@ def write(
             continue
         checked = [(case.image.shape[0], *case.image.shape[2:]) for case in cases] if check else []
         return Exported(path, way, plan.metadata, *compared, checked)
-    advice = f'another format ({", ".join(name for name, other in FORMATS.items() if other is not wanted)})'
+    advice = f'another format ({", ".join(name for name, other in EXPORT_FORMATS.items() if other is not wanted)})'
     advice = advice if plan.fixed else f'one fixed size (fixed=True, --fixed), or {advice}'
     advice = advice if plan.opset is None else f'no opset, {advice}'
     model = module.inpaint.model

@@ -2,7 +2,6 @@
 
 import io
 import pickle
-import struct
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ..utils.checkpoint_io import read_weights
+from ..utils.errors import describe_error
 
 STORAGES = dict(
     FloatStorage=torch.float32,
@@ -24,20 +24,6 @@ STORAGES = dict(
     CharStorage=torch.int8,
     ByteStorage=torch.uint8,
     BoolStorage=torch.bool,
-)
-# what reading a damaged or crafted file can bring about
-DAMAGE = (
-    ArithmeticError,
-    AttributeError,
-    EOFError,
-    LookupError,
-    NotImplementedError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    pickle.UnpicklingError,
-    struct.error,
-    zipfile.BadZipFile,
 )
 
 
@@ -67,13 +53,6 @@ class Placeholder:
         """Leave them."""
 
 
-class PlaceholderDict(dict):
-    """Stands for an ``OrderedDict``."""
-
-    def __setstate__(self, state: object) -> None:
-        pass
-
-
 class WeightsUnpickler(pickle.Unpickler):
     """Builds lists, dicts, numbers, strings and tensors; whatever else a file names becomes a placeholder.
 
@@ -99,7 +78,8 @@ class WeightsUnpickler(pickle.Unpickler):
         if (module, name) == ('torch._utils', '_rebuild_parameter'):
             return lambda tensor, *rest: tensor
         if (module, name) == ('collections', 'OrderedDict'):
-            return type(name, (PlaceholderDict,), {})
+            # of its own, so that a state that the file gives it changes nothing else
+            return type(name, (dict,), {'__setstate__': lambda self, state: None})
         return type(name, (Placeholder,), {})
 
     def persistent_load(self, pid: tuple) -> Stored:
@@ -117,16 +97,10 @@ def make_tensor(stored: Stored, offset: int, size: tuple[int, ...], stride: tupl
 
 
 def read_public_weights(path: str | Path) -> dict[str, Tensor]:
-    """Read the weights of a public file: weights alone, a training checkpoint of any framework, or TorchScript.
+    """Read the weights of a local file: weights alone, a training checkpoint of any framework, or TorchScript.
 
-    Only tensors are taken. Objects of other types, such as what PyTorch Lightning notes in its checkpoints, are passed
-    over, and the code in a TorchScript file is not loaded.
-
-    Args:
-        path: A local file.
-
-    Returns:
-        The weights by their names; those of TorchScript by the names of its modules.
+    Only tensors are taken, by their names (of TorchScript, those of its modules). Objects of other types, such as those
+    in checkpoints of PyTorch Lightning, are passed over, and the code in a TorchScript file is not loaded.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -142,8 +116,9 @@ def read_public_weights(path: str | Path) -> dict[str, Tensor]:
             loaded = WeightsUnpickler(archive, folder.removesuffix('data.pkl')).load()
     except StopIteration:
         raise ValueError(f'{str(path)!r} cannot be read as a checkpoint: it is another kind of archive.') from None
-    except DAMAGE as error:
-        raise ValueError(f'{str(path)!r} cannot be read as a checkpoint ({type(error).__name__}: {error}).') from error
+    except Exception as error:  # a damaged or crafted file can bring about anything
+        reason = describe_error(error, kind=True)
+        raise ValueError(f'{str(path)!r} cannot be read as a checkpoint ({reason}).') from error
     if isinstance(loaded, Placeholder):
         weights = dict(tensors_in(loaded))
     else:
@@ -158,11 +133,7 @@ def read_public_weights(path: str | Path) -> dict[str, Tensor]:
 
 
 def tensors_in(module: Placeholder, prefix: str = '', depth: int = 0) -> Iterator[tuple[str, Tensor]]:
-    """Walk over a TorchScript module and those in it.
-
-    Raises:
-        ValueError: Modules are nested without end.
-    """
+    """Walk over a TorchScript module and those in it; ``ValueError`` where they are nested without end."""
     if depth > 64:
         raise ValueError('The modules of a TorchScript file are nested without end.')
     for name, value in module.state.items() if isinstance(module.state, dict) else ():

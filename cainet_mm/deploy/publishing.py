@@ -40,7 +40,7 @@ def publish(
         out: Where the file goes, ``NAME.safetensors`` or ``NAME.pth``; the first letters of its SHA-256 are put before
             its ending. Folders are made.
         half: Whether weights are written as float16, at half the size; they are float32 again in a model.
-        notes: Facts to keep with the weights, such as ``licence`` or ``data``; figures are named ``metrics.NAME``.
+        notes: Facts to keep with the weights, such as ``licence`` or ``data``; metrics are named ``metrics.NAME``.
         critic: Whether the critic (``disc.``) is written, too: a training that begins with the file goes on with it.
 
     Returns:
@@ -57,11 +57,9 @@ def publish(
     if not isinstance(config, Config):
         config = read_config(config)
     weights = read_weights(checkpoint)
-    without = {key: value for key, value in weights.items() if not key.startswith('disc.')}
-    if not critic:
-        weights = without
-    elif len(without) == len(weights):
+    if critic and not any(key.startswith('disc.') for key in weights):
         raise ValueError(f'The checkpoint {str(checkpoint)!r} has no critic (disc.*); publish it without one.')
+    weights = {key: value for key, value in weights.items() if critic or not key.startswith('disc.')}
     kind = model_class(config, 'The config')
     if kind is not None:
         require_inpaintor(kind, f'The checkpoint {str(checkpoint)!r}')
@@ -84,12 +82,9 @@ def plain_config(config: Config) -> str:
 
 
 def checkpoint_bytes(weights: Mapping[str, Tensor], meta: Mapping[str, str], ending: str) -> bytes:
-    """The content of a file with weights and texts, the same for the same weights and texts.
+    """The content of a file with weights and texts (``meta``), always the same for the same ones.
 
-    Args:
-        weights: The state dict.
-        meta: Texts by their names.
-        ending: Of the file; ``.safetensors``, or any other for one that ``torch.load`` reads.
+    The ending says which: ``.safetensors``, or any other for a file that ``torch.load`` reads.
     """
     if ending != SAFETENSORS:
         content = io.BytesIO()
@@ -108,11 +103,7 @@ def checkpoint_bytes(weights: Mapping[str, Tensor], meta: Mapping[str, str], end
 
 
 def halve(key: str, weight: Tensor) -> Tensor:
-    """Turn a weight of 32 bits to 16.
-
-    Raises:
-        ValueError: A number is too large for that.
-    """
+    """Turn a weight of 32 bits to 16; ``ValueError`` where a number is too large for that."""
     if weight.dtype != torch.float32:
         return weight
     half = weight.half()

@@ -23,21 +23,13 @@ PHOTOS = 32
 
 
 class Measured(NamedTuple):
-    """What smaller numbers save and cost, beside float32 in the same run.
+    """What smaller numbers save and cost, beside float32 in the same run."""
 
-    Attributes:
-        megabytes: Sizes of the float32 file and the smaller one.
-        milliseconds: Median times for an image, of the same two.
-        psnr: PSNR of the smaller file's output against the float32 one's, in the holes of all images, in dB.
-        images: How many there were.
-        size: Their height and width.
-    """
-
-    megabytes: tuple[float, float]
-    milliseconds: tuple[float, float]
-    psnr: float
+    megabytes: tuple[float, float]  # of the float32 file and the smaller one
+    milliseconds: tuple[float, float]  # median times for an image, of the same two
+    psnr: float  # of the smaller file's output against the float32 one's, in the holes of all images, in dB
     images: int
-    size: tuple[int, int]
+    size: tuple[int, int]  # their height and width
 
 
 def make_smaller(path: Path, dtype: str, size: tuple[int, int], photos: str | Path | None = None) -> Measured:

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 
 import torch
 import torch.nn.functional as F
@@ -28,7 +29,7 @@ class ExportableInpaintor(nn.Module):
 
     Args:
         model: An inpaintor whose images have the range [-1, 1].
-        num_scales: How many of the generator's own images are put out as well, finest first.
+        num_scales: How many of the generator's own images are returned as well, finest first.
 
     Raises:
         ValueError: The model has no generator, its data preprocessor has another range, or there are fewer scales.
@@ -55,15 +56,9 @@ class ExportableInpaintor(nn.Module):
         self.num_scales = num_scales
 
     def forward(self, image: Tensor, mask: Tensor) -> Tensor | tuple[Tensor, ...]:
-        """Fill.
+        """Fill an RGB image in [-1, 1], (N, 3, H, W), where the mask, (N, 1, H, W), is above 0.5.
 
-        Args:
-            image: RGB in [-1, 1], (N, 3, H, W).
-            mask: Above 0.5 in the hole, (N, 1, H, W).
-
-        Returns:
-            The filled image, (N, 3, H, W); with ``num_scales`` also the generator's own ones, finest first,
-            (N, 3, h, w). All are in [-1, 1].
+        Returns it, with ``num_scales`` also the generator's own images, finest first, (N, 3, h, w), all in [-1, 1].
         """
         hole = mask > 0.5
         masked = image.masked_fill(hole, 0.0)
@@ -72,12 +67,8 @@ class ExportableInpaintor(nn.Module):
         def keep(module: nn.Module, arguments: tuple, outputs: Sequence[Tensor]) -> None:
             scales.extend(outputs[: self.num_scales])
 
-        handle = self.inpaint.model.generator.register_forward_hook(keep) if self.num_scales else None
-        try:
+        with self.inpaint.model.generator.register_forward_hook(keep) if self.num_scales else nullcontext():
             raw, _ = self.inpaint(self.in_order(masked), hole.to(image.dtype))
-        finally:
-            if handle is not None:
-                handle.remove()
         raw, *scales = (self.in_order(output).clamp(-1, 1) for output in (raw, *scales))
         filled = torch.where(hole, raw, image)
         return (filled, *scales) if scales else filled
@@ -150,8 +141,8 @@ def resize_matrix(before: int, after: int, mode: str) -> Tensor:
 def fold_batch_norms(module: nn.Module) -> None:
     """Fold every batch norm of a ``ConvModule`` in eval mode into its convolution, in place.
 
-    Left alone are those before their convolution, and those behind one that computes something else, such as a partial
-    convolution, whose masked outputs stay 0 and then get the norm's shift.
+    Not those before their convolution, or behind one that computes something else, such as a partial convolution, whose
+    masked outputs stay 0 and then get the norm's shift.
     """
     for part in list(module.modules()):
         if not isinstance(part, ConvModule) or not isinstance(part.norm, _BatchNorm) or part.with_spectral_norm:

@@ -232,7 +232,7 @@ def colours_of(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, 
 
 
 def image_of(photo: Photo, pixels: np.ndarray, alpha: np.ndarray | None) -> Image.Image:
-    """Make a PIL image of a photograph's new pixels, upright, and alpha channel, turned and with info as in its file."""
+    """Make a PIL image of a photograph's new pixels and alpha channel, with the orientation and info of its file."""
     if alpha is not None:
         pixels = np.concatenate((pixels, alpha[..., None]), axis=2)
     image = Image.fromarray(np.ascontiguousarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels))
