@@ -15,7 +15,7 @@ from ..datasets.errors import BadImageError
 from ..inference.image_io import Photo
 from ..utils.errors import describe_error
 from .models import Choice, find_models
-from .photos import GROWTH, Limits, filled_file, hole_of, mask_file, read_upload, view_of, with_hole
+from .photos import GROWTH, Limits, filled_file, hole_of, mask_file, read_again, read_upload, view_of, with_hole
 from .work import StoppedError, Workbench
 
 TITLE = 'Fill a photograph'
@@ -161,10 +161,7 @@ class Page:
         """Read a photograph that was uploaded; :class:`BadImageError` where it cannot be used, or there is none."""
         if file is None:
             raise BadImageError('Choose a photograph first.')
-        try:
-            return read_upload(Path(file['path']).read_bytes(), self.limits)
-        except FileNotFoundError as error:
-            raise BadImageError('The photograph has been here too long and was deleted; choose it again.') from error
+        return read_upload(read_again(Path(file['path']), 'The photograph', 'choose it again'), self.limits)
 
     def begin(self, request: gr.Request) -> str:
         """Note that a photograph is to be filled, so that this can be stopped from now on."""
@@ -199,7 +196,9 @@ class Page:
         try:
             photo = self.read(file)
             hole = self.read_hole(photo, painting, mask, invert, grown)
-            choices = self.chosen(keys)
+            choices = [self.choices[key] for key in keys if key in self.choices]
+            if not choices or len(choices) < len(keys):
+                raise BadImageError('Choose one or more of the models; open the page anew if the list has changed.')
             pictures.append((view_of(photo, with_hole(photo, hole)), 'Input; what is grey is filled'))
             for number, choice in enumerate(choices):
 
@@ -225,13 +224,6 @@ class Page:
             yield now(str(error) or 'Stopped.')
         finally:
             self.stops.pop(request.session_hash, None)
-
-    def chosen(self, keys: Sequence[str]) -> list[Choice]:
-        """The models of some keys; :class:`BadImageError` where there are none, or one is not in the list."""
-        choices = [self.choices[key] for key in keys if key in self.choices]
-        if not choices or len(choices) < len(keys):
-            raise BadImageError('Choose one or more of the models; open the page anew if the list has changed.')
-        return choices
 
     def read_hole(
         self, photo: Photo, painting: dict[str, Any] | None, mask: dict[str, Any] | None, invert: bool, grown: int
