@@ -6,6 +6,7 @@ import gc
 import importlib.util
 import os
 import re
+import signal
 import subprocess
 import sys
 import warnings
@@ -172,6 +173,12 @@ class Command(Tool):
         config.launcher = args.launcher
         config.work_dir = args.work_dir or config.get('work_dir') or str(Path('work_dirs') / Path(args.config).stem)
         return config
+
+
+def interrupt(number, frame):
+    """Handles a signal as Ctrl-C, once: a second one would interrupt the clean-up. The error has its number."""
+    signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt(number)
 
 
 def make_package_importable():

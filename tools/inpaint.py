@@ -29,7 +29,7 @@ import sys
 import time
 from pathlib import Path
 
-from _command import Tool, make_package_importable
+from _command import Tool, interrupt, make_package_importable
 from _light import import_for_filling
 
 
@@ -101,13 +101,6 @@ def describe_effort(seconds):
     return f'{text}.'
 
 
-def stop(number, frame):
-    """Ends the work as Ctrl-C does, and tells which signal it was."""
-    # once: a second one would interrupt the summary
-    signal.signal(number, signal.SIG_IGN)
-    raise KeyboardInterrupt(number)
-
-
 def summarise(args, tasks, outcomes, seconds, unused, others):
     """Says what was done, and what was not."""
     from cainet_mm.utils.photo_paths import say_left_alone
@@ -164,7 +157,7 @@ def main():
     if '::' not in str(args.config):
         tool.require_file(args.config, '--config')
     tool.require_file(args.checkpoint, '--checkpoint')
-    before = signal.signal(signal.SIGTERM, stop)
+    before = signal.signal(signal.SIGTERM, interrupt)
     try:
         make_package_importable()
         if args.config is None and args.checkpoint is None and args.model in (None, 'cainet-photos'):

@@ -96,7 +96,8 @@ def search(folder: Path) -> Iterator[Choice]:
         for name in sorted(names):
             path = place / name
             # one that is broken has the name of a published file alone
-            if path.suffix in ENDINGS and path != checkpoint and (PUBLISHED.fullmatch(name) or read_published_type(path)):
+            is_other = path.suffix in ENDINGS and path != checkpoint
+            if is_other and (PUBLISHED.fullmatch(name) or read_published_type(path)):
                 yield published_choice(path, path.relative_to(folder).with_suffix('').as_posix())
 
 
