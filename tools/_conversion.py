@@ -81,7 +81,7 @@ def run_converter(
     encdec = chosen.get('model', {}).get('encdec', {})
     if not fits(encdec):
         tool.refuse(f'--config {args.config} is not one of {method}; take {config.name} or one that inherits from it.')
-    # within a UnitRangeGenerator, or by itself
+    # within a UnitRangeGenerator, or not
     wrapped = 'generator' in encdec
     generator = MODELS.build(encdec.generator if wrapped else encdec)
     prefix = 'generator.generator.' if wrapped else 'generator.'

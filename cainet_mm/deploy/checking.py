@@ -141,7 +141,7 @@ def compare(run: Run, module: ExportableInpaintor, cases: Sequence[Case], tolera
 
 
 def reason_of(error: BaseException) -> str:
-    """What an error comes from, in a line cut to the length of a sentence."""
+    """The root cause of an error, in one short line."""
     while error.__cause__ is not None and not isinstance(error, UnfitFileError):
         error = error.__cause__
     # without colours

@@ -27,7 +27,7 @@ LOWEST_OPSET_OF_TORCH_EXPORT = 18
 
 
 class Plan(NamedTuple):
-    """What an exporter is to write: a trace of ``inputs``, for their sizes alone where ``fixed``."""
+    """What an exporter is to write: a trace of ``inputs``, for only their sizes where ``fixed``."""
 
     inputs: tuple[Tensor, Tensor]
     fixed: bool
@@ -101,7 +101,7 @@ def fold_constants(path: Path) -> None:
 
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4
-        # the higher levels write operators of its own
+        # the higher levels write operators that only ONNX Runtime has
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
         options.optimized_model_filepath = str(path)
         onnxruntime.InferenceSession(path.read_bytes(), options, providers=['CPUExecutionProvider'])

@@ -30,12 +30,12 @@ class Exported:
     path: Path
     way: str  # such as 'torch.jit.trace'
     metadata: dict[str, str]  # what the file says of itself
-    #: Largest difference of its outputs from PyTorch's in [-1, 1], before its numbers were made smaller, and what it
-    #: was allowed to be; None where it was not checked.
+    #: Largest difference of its outputs in float32 from PyTorch's, in [-1, 1], and what is allowed; None where it was
+    #: not checked.
     difference: float | None = None
     allowed: float | None = None
     checked: list[tuple[int, int, int]] = field(default_factory=list)  # the inputs that were compared, (N, H, W)
-    measured: Measured | None = None  # what smaller numbers cost and save; None for float32
+    measured: Measured | None = None  # size, time and accuracy in lower precision; None for float32
 
 
 @torch.no_grad()
@@ -68,7 +68,7 @@ def export(
         out: The file; its folders are made.
         kind: ``'onnx'``, ``'torchscript'`` or ``'torch_export'``.
         size: Height and width to trace with; by default that of the training, where the config tells, else 256x256.
-        fixed: Whether the file takes one image of that size alone, for networks that cannot be written otherwise.
+        fixed: Whether the file takes only one image of that size, for networks that cannot be written otherwise.
         scales: Whether ``scale_1``, ``scale_2``, ... are returned as well, the network's own images, finest first.
         opset: Version of ONNX's operators; by default the lowest that is needed.
         check: Whether the file is compared with PyTorch.
@@ -80,8 +80,8 @@ def export(
 
     Raises:
         ModuleNotFoundError: A package is missing.
-        ValueError: The arguments do not fit, the model cannot be written (the message says what was tried), or smaller
-            numbers cost too much.
+        ValueError: The arguments do not fit, the model cannot be written (the message says what was tried), or lower
+            precision costs too much.
     """
     out = Path(out)
     wanted = check_request(out, kind, opset, check, dtype)
@@ -152,7 +152,7 @@ def write(
 
 
 def describe_sizes(size: tuple[int, int], multiple: int | None, smallest: int) -> str:
-    """What images a file takes; ``multiple`` is ``None`` where it takes those of ``size`` alone."""
+    """What images a file takes; ``multiple`` is ``None`` where it takes only those of ``size``."""
     if multiple is None:
         return f'1 image of {size[0]}x{size[1]} (height x width) alone'
     sizes = 'any number of images of any height and width'

@@ -28,14 +28,14 @@ STORAGES = dict(
 
 
 class Stored(NamedTuple):
-    """Numbers in a file: their type and bytes."""
+    """The data of a tensor in a file."""
 
     dtype: torch.dtype
     data: bytes
 
 
 class Placeholder:
-    """Stands for an object of any foreign type: it has the state that the file gives it, and does nothing."""
+    """Replaces an object of any foreign type: it has the state that the file gives it, and does nothing."""
 
     def __init__(self, *args) -> None:
         self.state: object = None
@@ -69,7 +69,7 @@ class WeightsUnpickler(pickle.Unpickler):
         self.folder = folder
 
     def find_class(self, module: str, name: str) -> object:
-        """Give what stands for a name."""
+        """Return the replacement of a name."""
         if module == 'torch' and name in STORAGES:
             # a string can be given no state
             return name
@@ -78,20 +78,20 @@ class WeightsUnpickler(pickle.Unpickler):
         if (module, name) == ('torch._utils', '_rebuild_parameter'):
             return lambda tensor, *rest: tensor
         if (module, name) == ('collections', 'OrderedDict'):
-            # of its own, so that a state that the file gives it changes nothing else
+            # a new class, so that a state that the file gives it changes nothing else
             return type(name, (dict,), {'__setstate__': lambda self, state: None})
         return type(name, (Placeholder,), {})
 
     def persistent_load(self, pid: tuple) -> Stored:
-        """Get the numbers of tensors, which the file keeps apart."""
+        """Read the data of a tensor, which lies beside the pickle."""
         _, kind, key, *_ = pid
         return Stored(STORAGES[kind], self.archive.read(f'{self.folder}data/{key}'))
 
 
 def make_tensor(stored: Stored, offset: int, size: tuple[int, ...], stride: tuple[int, ...]) -> Tensor:
-    """Make a tensor over stored numbers; torch checks that it has no more of them than there are."""
+    """Make a tensor of stored data; torch checks that it does not reach beyond them."""
     if not isinstance(stored, Stored):
-        raise pickle.UnpicklingError('a tensor without numbers')
+        raise pickle.UnpicklingError('a tensor without data')
     flat = torch.frombuffer(bytearray(stored.data), dtype=stored.dtype) if stored.data else torch.empty(0)
     return flat.as_strided(tuple(size), tuple(stride), offset)
 

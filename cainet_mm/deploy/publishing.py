@@ -31,7 +31,7 @@ def publish(
 
     What only training needs stays behind: optimisers, the log, a critic unless it is asked for, losses and data. Where
     an ``EMAHook`` kept averaged weights, these are taken: it has put them into the checkpoint's ``state_dict``. The
-    file holds tensors, strings and numbers alone, so it is read without running anything; :func:`load_model` needs no
+    file holds only tensors, strings and numbers, so it is read without running anything; :func:`load_model` needs no
     config beside it.
 
     Args:
@@ -49,7 +49,7 @@ def publish(
     Raises:
         FileNotFoundError: There is no such checkpoint or config.
         ValueError: The checkpoint or the config cannot be read, the model fills no holes, float16 cannot hold a
-            weight, a critic is asked for where there is none, or a note has the name of what is in the file by itself.
+            weight, a critic is asked for where there is none, or a note has a reserved name.
     """
     notes = dict(notes or {})
     if CONFIG_KEY in notes:

@@ -1,4 +1,4 @@
-"""ONNX files with smaller numbers: float16, or convolutions in int8; what that saves and costs is measured."""
+"""ONNX files in lower precision, float16 or convolutions in int8, with a measurement of the gain and the loss."""
 
 import logging
 import statistics
@@ -23,7 +23,7 @@ PHOTOS = 32
 
 
 class Measured(NamedTuple):
-    """What smaller numbers save and cost, beside float32 in the same run."""
+    """Size, time and accuracy in lower precision, beside float32 in the same run."""
 
     megabytes: tuple[float, float]  # of the float32 file and the smaller one
     milliseconds: tuple[float, float]  # median times for an image, of the same two
@@ -33,12 +33,12 @@ class Measured(NamedTuple):
 
 
 def make_smaller(path: Path, dtype: str, size: tuple[int, int], photos: str | Path | None = None) -> Measured:
-    """Put smaller numbers into an ONNX file of :func:`export`, and measure what that costs.
+    """Reduce the precision of an ONNX file of :func:`export`, and measure what that costs.
 
     Args:
         path: The file, in float32; it is replaced.
         dtype: ``'float16'`` computes in half precision; sizes, resize matrices and known pixels stay exact. ``'int8'``
-            computes convolutions in 8 bits (static quantisation by ONNX Runtime, each output channel by itself).
+            computes convolutions in 8 bits (static quantisation by ONNX Runtime, per output channel).
         size: Height and width of the images on which it is calibrated and measured.
         photos: Folder of photographs; by default the sample photographs. They get rectangular and irregular holes.
 
@@ -107,7 +107,7 @@ def to_float16(path: Path, out: Path, cases: list[dict[str, np.ndarray]]) -> Non
     raw = compose.input[1]
     if raw not in names:
         model.graph.output.append(onnx.helper.make_tensor_value_info(raw, onnx.TensorProto.FLOAT, None))
-    # what is computed of sizes alone has numbers above the range of float16
+    # what is computed only of sizes goes beyond the range of float16
     of_images, exact = {value.name for value in model.graph.input}, []
     for node in model.graph.node:
         if node.op_type != 'Shape' and of_images.intersection(node.input):

@@ -23,7 +23,7 @@ PLAIN_TRANSPOSED_CONVOLUTIONS = (nn.ConvTranspose2d, wrappers.ConvTranspose2d)
 
 
 class ExportableInpaintor(nn.Module):
-    """An inpaintor as a function of image and mask alone, for those who know neither its pipeline nor its conventions.
+    """An inpaintor as a function of image and mask, without its data pipeline.
 
     What an image has in its hole is not looked at, and its known pixels come back bit for bit.
 
@@ -41,8 +41,8 @@ class ExportableInpaintor(nn.Module):
         if getattr(model, 'generator', None) is None:
             raise ValueError(f'{kind} has no generator that could be exported; give the config of an inpaintor.')
         preprocessor = model.data_preprocessor
-        numbers = [getattr(preprocessor, name, None) for name in ('mean', 'std')]
-        if any(number is None or (number != 127.5).any() for number in numbers):
+        scales = [getattr(preprocessor, name, None) for name in ('mean', 'std')]
+        if any(scale is None or (scale != 127.5).any() for scale in scales):
             raise ValueError(
                 f'The data preprocessor of {kind} has to bring images to [-1, 1] with mean=[127.5] * 3 and '
                 'std=[127.5] * 3; others cannot be exported.'
@@ -111,7 +111,7 @@ class ResizeByMatrices(TorchFunctionMode):
     """
 
     def __torch_function__(self, func: Callable, types: tuple, args: tuple = (), kwargs: dict | None = None) -> object:
-        """Stand in for ``F.interpolate``."""
+        """Replace ``F.interpolate``."""
         kwargs = kwargs or {}
         if func is not F.interpolate:
             return func(*args, **kwargs)

@@ -24,7 +24,7 @@ def read_config(path: str | Path) -> Config:
         FileNotFoundError: There is no such config.
         ValueError: It cannot be read.
     """
-    # MMEngine looks into packages for what is inherited alone
+    # MMEngine finds configs of packages only as base configs
     inherited = '::' in str(path)
     if not inherited and not Path(path).is_file():
         raise FileNotFoundError(f'The config {str(path)!r} does not exist.')

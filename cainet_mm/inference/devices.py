@@ -16,7 +16,7 @@ def usable_device(device: str | torch.device) -> torch.device:
     """Take a device; ``ValueError`` where this machine does not have it, or there is no such kind."""
     try:
         tensor = torch.zeros(1, device=device)
-        # there are devices that hold no numbers
+        # a device such as meta holds no values
         tensor.item()
         return tensor.device
     except (RuntimeError, AssertionError, NotImplementedError) as error:  # by the kind of device

@@ -191,7 +191,7 @@ def surroundings(group: Group, shape: tuple[int, int], size: int, scale: float) 
     side = math.ceil(size * scale)
     spans = []
     for first, last, limit in zip(group.box[:2], group.box[2:], shape, strict=True):
-        # a group that fits into the inner half of a window needs that one alone
+        # a group that fits into the inner half of a window needs only that one
         margin = 0 if CONTEXT * (last - first) <= side else side // (2 * CONTEXT)
         length = max(last - first + 2 * margin, side)
         start = max(0, min((first + last - length) // 2, limit - length))
@@ -222,7 +222,7 @@ def fill_at_scale(
     box = np.s_[group.box[0] - top : group.box[2] - top, group.box[1] - left : group.box[3] - left]
     own = np.zeros((bottom - top, right - left), bool)
     own[box] = part
-    # of the surroundings alone: many plans hold theirs at the same time
+    # of the surroundings only: many plans hold theirs at the same time
     known = ~hole[place]
     known[box] |= group.own & ~part
     if scale == 1:

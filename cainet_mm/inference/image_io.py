@@ -186,7 +186,7 @@ def without_thumbnail(exif: bytes) -> bytes:
     def end_of(directory: int) -> int:
         return directory + 2 + ENTRY * number('H', directory)
 
-    def numbers(entry: int) -> tuple[int, ...]:
+    def values(entry: int) -> tuple[int, ...]:
         kind = 'H' if number('H', entry + 2) == SHORT else 'I'
         layout = f'{order}{number("I", entry + 4)}{kind}'
         inside = struct.calcsize(layout) <= 4
@@ -204,7 +204,7 @@ def without_thumbnail(exif: bytes) -> bytes:
         entries = {number('H', entry): entry for entry in range(thumbnail + 2, end_of(thumbnail), ENTRY)}
         for key, size in THUMBNAIL.items():
             if key in entries and size in entries:
-                for place, length in zip(numbers(entries[key]), numbers(entries[size]), strict=False):
+                for place, length in zip(values(entries[key]), values(entries[size]), strict=False):
                     begin, end = min(start + place, len(data)), min(start + place + length, len(data))
                     data[begin:end] = bytes(end - begin)
     except struct.error:  # the directory points outside

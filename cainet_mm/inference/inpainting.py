@@ -48,7 +48,7 @@ class BadImagesError(BadImageError):
     """Some of several photographs cannot be used; the others have been filled.
 
     Attributes:
-        results: What :func:`inpaint` returns of the others: a list in which ``None`` stands for a bad photograph, or a
+        results: What :func:`inpaint` returns of the others: a list with ``None`` for a bad photograph, or a
             dict without it.
         problems: What is wrong, by the photograph's position in the list or its name in the folder.
     """
@@ -112,7 +112,7 @@ def inpaint(
         hole_value: The hole's value in masks of several values: a number, or a colour, (red, green, blue).
         invert: Whether masks mark what is known instead of the hole.
         fit_mask: Whether a mask of another size than its photograph is scaled to it, by the nearest pixel and each side
-            by itself; without it, that is an error.
+            separately; without it, that is an error.
 
     Returns:
         As it was given: an array of the same shape, type and channel order; a PIL image, for paths too, with EXIF
@@ -284,9 +284,9 @@ def inpaint_files(
     options = make_options(model, work_size, batch_size, refine)
     if any(task.scales for task in tasks) and getattr(getattr(model, 'generator', None), 'num_scales', 1) < 2:
         raise ValueError(f'{type(model).__name__} has no generator with several scales; take a CAINetInpaintor.')
-    alone = any(task.raw or task.scales for task in tasks)
+    one_by_one = any(task.raw or task.scales for task in tasks)
     read = MaskReader(hole_value, invert, fit_mask)
-    groups = in_groups(read_tasks(tasks, read), 1 if alone else batch_size)
+    groups = in_groups(read_tasks(tasks, read), 1 if one_by_one else batch_size)
     return (outcome for group in groups for outcome in fill_files(group, model, options))
 
 
@@ -307,24 +307,21 @@ def fill_files(group: list[tuple[Outcome, Job | None]], model: BaseModel, option
     jobs = [job for _, job in group if job is not None]
     filled = [None] * len(jobs)
     if len(jobs) > 1:
-        # what fails at one of them is found by itself
+        # where that fails, each is filled separately below
         with suppress(Exception):
             filled = fill_jobs(jobs, model, options)
     filled = iter(filled)
     for outcome, job in group:
         if job is not None:
             try:
-                write_answer(outcome, job, next(filled), model, options)
+                write_outputs(outcome, job, next(filled), model, options)
             except Exception as error:  # as above
                 outcome.problem = describe_problem(f'The photograph {outcome.task.photo}', error)
         yield outcome
 
 
-def write_answer(outcome: Outcome, job: Job, pixels: np.ndarray | None, model: BaseModel, options: Options) -> None:
-    """Fill a photograph unless that has been done, and write what is wanted of it: the result last.
-
-    Whether the result is there thus says whether all is.
-    """
+def write_outputs(outcome: Outcome, job: Job, pixels: np.ndarray | None, model: BaseModel, options: Options) -> None:
+    """Fill a photograph unless that has been done, and write its outputs: the result last, when all others exist."""
     task = outcome.task
     raw = job.photo.pixels.copy() if task.raw else None
 

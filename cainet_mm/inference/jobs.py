@@ -35,7 +35,7 @@ class MaskReader:
 
     hole_value: Value | None = None
     invert: bool = False
-    fit: bool = False  # whether masks of another size are scaled to the photograph, each side by itself
+    fit: bool = False  # whether masks of another size are scaled to the photograph, each side separately
 
     def __call__(self, mask: Source, size: tuple[int, int]) -> np.ndarray:
         """Read a mask for a photograph of a size: (H, W), true in the hole, of its own size where it is not scaled."""

@@ -1,7 +1,7 @@
 """Who may ask the page's server for what, and how much.
 
 Gradio bounds single uploads and deletes old results, but not the uploads in total nor those that broke off; Starlette's
-``TrustedHostMiddleware`` sees neither what a proxy forwards nor the ``Origin``, and both answer to far more paths.
+``TrustedHostMiddleware`` sees neither what a proxy forwards nor the ``Origin``, and both serve far more paths.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from urllib.parse import quote, urlsplit
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .api import FILL, PATHS
@@ -100,17 +100,13 @@ class Guard:
         at_root, scope = scope['path'] == self.root_path, self.without_root(scope)
         refusal, answer = self.refusal(scope), self.app
         if refusal is not None:
-            answer = self.answer_of(scope['path'], *refusal)
+            answer = JSONResponse(dict(detail=refusal[1]), refusal[0])
         elif at_root:
             # relative addresses in the page need the slash
             answer = RedirectResponse(f'{self.root_path}/')
         elif scope.get('method') == 'POST':
             answer = self.receive_upload if scope['path'] in (UPLOAD, FILL) else self.receive_order
         await answer(scope, receive, send_with_headers)
-
-    def answer_of(self, path: str, status: int, text: str) -> Response:
-        """A refusal: JSON for programs, text for the page."""
-        return JSONResponse(dict(detail=text), status) if path in self.api else PlainTextResponse(text, status)
 
     def without_root(self, scope: Scope) -> Scope:
         """A request without the path under which a proxy shows the page."""
@@ -149,8 +145,8 @@ class Guard:
         length = int(Headers(scope=scope)['content-length'])
         left = KEPT * self.room - self.coming - length
         if left < 0:
-            refusal = self.answer_of(scope['path'], 503, 'Too many files are being uploaded; try again in a moment.')
-            return await refusal(scope, receive, send)
+            detail = 'Too many files are being uploaded; try again in a moment.'
+            return await JSONResponse(dict(detail=detail), 503)(scope, receive, send)
         self.coming += length
         try:
             await run_in_threadpool(delete_files, self.folder, CLEANING[1], left)
@@ -169,8 +165,8 @@ class Guard:
         except (ValueError, RecursionError):
             own = False
         if not own:
-            refusal = PlainTextResponse('A request is JSON, and names no files but those that were uploaded.', 400)
-            return await refusal(scope, receive, send)
+            detail = 'A request is JSON, and names no files but those that were uploaded.'
+            return await JSONResponse(dict(detail=detail), 400)(scope, receive, send)
         messages = [dict(type='http.request', body=body, more_body=False)]
 
         async def receive_again() -> Message:

@@ -95,7 +95,7 @@ def search(folder: Path) -> Iterator[Choice]:
                 yield trained_choice(str(config), checkpoint, title, kind)
         for name in sorted(names):
             path = place / name
-            # one that is broken has the name of a published file alone
+            # a broken file is known only by the name that publish() gives
             is_other = path.suffix in ENDINGS and path != checkpoint
             if is_other and (PUBLISHED.fullmatch(name) or read_published_type(path)):
                 yield published_choice(path, path.relative_to(folder).with_suffix('').as_posix())

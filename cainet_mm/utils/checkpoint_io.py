@@ -104,7 +104,7 @@ def fit_weights(module: nn.Module, weights: Mapping[str, Tensor], source: str | 
 
     They may be without a critic (``disc.``), which the module then keeps, and without or with the networks of losses.
     The critic of weights is left out where the module has none.
-    Those of a generator alone fit a model that has it as ``generator``.
+    Weights of only a generator fit a model that has it as ``generator``.
 
     Returns:
         The weights under the names of the module, without those that it does not need.
