@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 import torch
 from mmengine.model import BaseModel
 
-from ..inference.configs import training_size
+from ..inference.configs import require_eval_mode, trained_size
 from ..inference.inpainting import SMALLEST_SIZE
 from ..utils.files import write_file
 from ..version import __version__
@@ -106,10 +106,8 @@ def export(
 
 def prepare(model: BaseModel, size: Sequence[int] | None, scales: bool) -> tuple[ExportableInpaintor, tuple[int, int]]:
     """Copy a model as a function of image and mask, and choose the size to trace with; refuses as :func:`export`."""
-    if model.training:
-        raise ValueError('The model is in training mode, in which it changes with what it sees; call model.eval().')
-    trained = training_size(model.cfg) if getattr(model, 'cfg', None) is not None else None
-    size = (trained or 256,) * 2 if size is None else (int(size[0]), int(size[1]))
+    require_eval_mode(model)
+    size = (trained_size(model) or 256,) * 2 if size is None else (int(size[0]), int(size[1]))
     if min(size) < SMALLEST_SIZE:
         raise ValueError(f'The size to trace with has {SMALLEST_SIZE} pixels and more, got {size[0]}x{size[1]}.')
     num_scales = getattr(getattr(model, 'generator', None), 'num_scales', 1)
@@ -162,9 +160,7 @@ def describe_sizes(size: tuple[int, int], multiple: int | None, smallest: int) -
 
 def describe(model: BaseModel, names: Sequence[str]) -> dict[str, str]:
     """What a file says of itself, besides its sizes; ``names`` are those of its outputs."""
-    config = getattr(model, 'cfg', None)
-    source = getattr(config, 'filename', None)
-    trained = None if config is None else training_size(config)
+    source, trained = getattr(getattr(model, 'cfg', None), 'filename', None), trained_size(model)
     return {
         'made_by': f'cainet_mm {__version__}, torch {torch.__version__}',
         'model': f'{type(model).__name__}, {type(model.generator).__name__}',

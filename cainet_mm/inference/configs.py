@@ -152,6 +152,18 @@ def training_size(config: Config) -> int | None:
     return None
 
 
+def trained_size(model: object) -> int | None:
+    """The training size of a model, by its config, ``cfg``, as ``load_model`` keeps it; ``None`` if unknown."""
+    config = getattr(model, 'cfg', None)
+    return None if config is None else training_size(config)
+
+
+def require_eval_mode(model: nn.Module) -> None:
+    """Raise ``ValueError`` for a model in training mode."""
+    if model.training:
+        raise ValueError('The model is in training mode, in which it changes with what it sees; call model.eval().')
+
+
 def side_of(size: object) -> int | None:
     """The shorter side of a size, a number or a pair; ``None`` for what leaves a side open."""
     sides = size if isinstance(size, list | tuple) else [size]

@@ -17,7 +17,7 @@ from ..evaluation import make_montage
 from ..utils.errors import describe_error
 from ..utils.files import write_file
 from ..utils.photo_paths import say_left_alone
-from .configs import training_size
+from .configs import require_eval_mode, trained_size
 from .filling import Options, fill_holes
 from .image_io import IMAGE_FORMATS, image_of, write_image
 from .jobs import (
@@ -195,11 +195,8 @@ def make_options(model: BaseModel, work_size: int | None, batch_size: int, refin
     """Check how the network is to be used; the errors are those of :func:`inpaint`."""
     if not hasattr(model, 'test_step'):
         raise TypeError(f'A model is what load_model() gives, or another inpaintor; got {describe_type(model)}.')
-    if model.training:
-        raise ValueError('The model is in training mode, in which it changes with what it sees; call model.eval().')
-    if work_size is None:
-        config = getattr(model, 'cfg', None)
-        work_size = None if config is None else training_size(config)
+    require_eval_mode(model)
+    work_size = trained_size(model) if work_size is None else work_size
     if work_size is None:
         raise ValueError(
             'The size that the network was trained with is unknown; give it as work_size, or a model of load_model() '
