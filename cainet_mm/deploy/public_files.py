@@ -113,31 +113,28 @@ def read_public_weights(path: str | Path) -> dict[str, Tensor]:
         with zipfile.ZipFile(path) as archive:
             # archives have all in one folder; of TorchScript's two pickles the other one holds its code's constants
             folder = next(name for name in archive.namelist() if name.split('/')[1:] == ['data.pkl'])
-            loaded = WeightsUnpickler(archive, folder.removesuffix('data.pkl')).load()
+            weights = WeightsUnpickler(archive, folder.removesuffix('data.pkl')).load()
+            weights = dict(tensors_in(weights)) if isinstance(weights, Placeholder) else weights
     except StopIteration:
         raise ValueError(f'{str(path)!r} cannot be read as a checkpoint: it is another kind of archive.') from None
     except Exception as error:  # a damaged or crafted file can bring about anything
         reason = describe_error(error, kind=True)
         raise ValueError(f'{str(path)!r} cannot be read as a checkpoint ({reason}).') from error
-    if isinstance(loaded, Placeholder):
-        weights = dict(tensors_in(loaded))
-    else:
-        weights = loaded.get('state_dict', loaded) if isinstance(loaded, Mapping) else {}
-        weights = dict(weights) if isinstance(weights, Mapping) else {}
-    if not weights or not all(isinstance(key, str) and isinstance(value, Tensor) for key, value in weights.items()):
+    if isinstance(weights, Mapping):
+        weights = weights.get('state_dict', weights)
+    entries = weights.items() if isinstance(weights, Mapping) else ()
+    if not entries or not all(isinstance(key, str) and isinstance(value, Tensor) for key, value in entries):
         raise ValueError(
             f"{str(path)!r} holds no weights. It has to be a state dict, a dict that has one as 'state_dict', or "
             'TorchScript whose modules have kept their weights.'
         )
-    return weights
+    return dict(weights)
 
 
-def tensors_in(module: Placeholder, prefix: str = '', depth: int = 0) -> Iterator[tuple[str, Tensor]]:
-    """Walk over a TorchScript module and those in it; ``ValueError`` where they are nested without end."""
-    if depth > 64:
-        raise ValueError('The modules of a TorchScript file are nested without end.')
+def tensors_in(module: Placeholder, prefix: str = '') -> Iterator[tuple[str, Tensor]]:
+    """Walk over a TorchScript module and those in it."""
     for name, value in module.state.items() if isinstance(module.state, dict) else ():
         if isinstance(value, Tensor):
             yield f'{prefix}{name}', value
         elif isinstance(value, Placeholder):
-            yield from tensors_in(value, f'{prefix}{name}.', depth + 1)
+            yield from tensors_in(value, f'{prefix}{name}.')

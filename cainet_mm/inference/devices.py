@@ -1,8 +1,4 @@
-"""Which device a network runs on, and what to do where the device lacks an operator."""
-
-import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+"""Which device a network runs on."""
 
 import torch
 
@@ -44,20 +40,3 @@ def choose_device(wanted: str = 'auto') -> tuple[str, str]:
         except ValueError as error:
             problems.append(str(error))
     return 'cpu', ' '.join(problems) or f'torch finds no {", ".join(ACCELERATORS[:-1])} or {ACCELERATORS[-1]} here'
-
-
-@contextmanager
-def missing_operators_explained() -> Iterator[None]:
-    """Say what to do where a device lacks an operator: ``RuntimeError`` instead of torch's ``NotImplementedError``."""
-    try:
-        yield
-    except NotImplementedError as error:
-        operator = re.search(r'aten::[\w.]+', str(error))
-        if operator is None:
-            raise
-        device = re.search(r"for the (\w+) device|from the '(\w+)' backend", str(error))
-        name = next(filter(None, device.groups())).lower() if device else 'this device'
-        advice = ', or set PYTORCH_ENABLE_MPS_FALLBACK=1, which computes it on the CPU' if name == 'mps' else ''
-        raise RuntimeError(
-            f'{name} lacks the operator {operator[0]}, which this network needs: use --device cpu{advice}.'
-        ) from error

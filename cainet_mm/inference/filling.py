@@ -14,7 +14,6 @@ from mmagic.structures import DataSample
 from mmengine.model import BaseModel
 
 from .blending import match_border, paste, to_float
-from .devices import missing_operators_explained
 
 # A window is this many times as long as the box of the hole in it: the largest rectangles of the training masks take
 # half of the image's side.
@@ -58,8 +57,7 @@ def run_model(model: BaseModel, windows: Sequence[Window]) -> list[np.ndarray]:
         mask = torch.from_numpy(window.unknown.astype(np.float32))[None]
         metainfo = dict(gt_channel_order='BGR', img_channel_order='BGR')
         samples.append(DataSample(gt_img=inputs[-1], mask=mask, metainfo=metainfo))
-    with missing_operators_explained():
-        predictions = model.test_step(dict(inputs=inputs, data_samples=samples))
+    predictions = model.test_step(dict(inputs=inputs, data_samples=samples))
     return [sample.output.fake_res.flip(0).permute(1, 2, 0).float().cpu().numpy() for sample in predictions]
 
 

@@ -3,8 +3,8 @@
 import io
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -25,18 +25,11 @@ HOLE_COLOUR = 128
 GROWTH = 100
 
 
-@dataclass(frozen=True)
-class Limits:
-    """How large a photograph may be: megapixels, and megabytes of its file, both above 0."""
+class Limits(NamedTuple):
+    """How large a photograph may be: megapixels, and megabytes of its file."""
 
     megapixels: float = 16
     megabytes: float = 20
-
-    def __post_init__(self) -> None:
-        if not (self.megapixels > 0 and self.megabytes > 0):
-            raise ValueError(
-                f'Limits are above 0, got {self.megapixels:g} megapixels and {self.megabytes:g} megabytes.'
-            )
 
     def check_size(self, size: tuple[int, int]) -> None:
         """Refuse a photograph that is too small or too large by its width and height."""
