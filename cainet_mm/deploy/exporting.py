@@ -85,12 +85,12 @@ def export(
     """
     out = Path(out)
     wanted = check_request(out, kind, opset, check, dtype)
-    module, size = prepare(model, size, scales)
+    module, size = wrap(model, size, scales)
     multiple = find_multiple(module, size, fixed)
     cases = [make_case(module, 1, *size)] if fixed else make_cases(module, size, multiple, wanted.smallest)
     names = ('filled', *(f'scale_{number}' for number in range(1, module.num_scales + 1)))
     sizes = describe_sizes(size, None if fixed else multiple, wanted.smallest)
-    metadata = dict(**describe(model, names), sizes=sizes, dtype=dtype) | (notes or {})
+    metadata = dict(**metadata_of(model, names), sizes=sizes, dtype=dtype) | (notes or {})
     height, width = (round_up(side, multiple) for side in size)
     # torch.export takes axes of one size for one, and those of size 1 for fixed
     inputs = make_inputs(1, *size) if fixed else make_inputs(2, height, width + multiple)
@@ -104,7 +104,7 @@ def export(
     return exported
 
 
-def prepare(model: BaseModel, size: Sequence[int] | None, scales: bool) -> tuple[ExportableInpaintor, tuple[int, int]]:
+def wrap(model: BaseModel, size: Sequence[int] | None, scales: bool) -> tuple[ExportableInpaintor, tuple[int, int]]:
     """Copy a model as a function of image and mask, and choose the size to trace with; refuses as :func:`export`."""
     require_eval_mode(model)
     size = (trained_size(model) or 256,) * 2 if size is None else (int(size[0]), int(size[1]))
@@ -158,7 +158,7 @@ def describe_sizes(size: tuple[int, int], multiple: int | None, smallest: int) -
     return sizes + (f' that are multiples of {multiple}' if multiple > 1 else '')
 
 
-def describe(model: BaseModel, names: Sequence[str]) -> dict[str, str]:
+def metadata_of(model: BaseModel, names: Sequence[str]) -> dict[str, str]:
     """What a file says of itself, besides its sizes; ``names`` are those of its outputs."""
     source, trained = getattr(getattr(model, 'cfg', None), 'filename', None), trained_size(model)
     return {

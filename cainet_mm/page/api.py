@@ -20,11 +20,11 @@ from .work import StoppedError
 FILL = '/fill'
 PATHS = (FILL, '/models', '/openapi.json')
 # requests that may wait while one is filled; more get status 503
-WAITING = 8
+MAX_WAITING = 8
 PROBLEMS = {
     400: 'The photograph, the mask or the name of the model cannot be used; detail says why.',
     413: 'The request is larger than the page takes.',
-    503: f'More than {WAITING} requests wait already; try again in some seconds.',
+    503: f'More than {MAX_WAITING} requests wait already; try again in some seconds.',
 }
 
 
@@ -36,7 +36,7 @@ def make_router(page: Page) -> APIRouter:
     @router.get('/models')
     def models() -> list[dict[str, str]]:
         """What ``model`` of a request can be, and what each is."""
-        return [dict(name=name_of(choice), description=choice.source) for choice in page.choices.values()]
+        return [dict(name=name_of_choice(choice), description=choice.source) for choice in page.choices.values()]
 
     @router.post(
         FILL,
@@ -59,7 +59,7 @@ def make_router(page: Page) -> APIRouter:
     ) -> Response:
         """Fill the hole in a photograph; known pixels come back bit for bit, as a PNG."""
         contents = await photo.read(), None if mask is None else await mask.read()
-        if turn.statistics().tasks_waiting >= WAITING:
+        if turn.statistics().tasks_waiting >= MAX_WAITING:
             raise HTTPException(503, PROBLEMS[503], headers={'Retry-After': '5'})
         stop = threading.Event()
         watcher = asyncio.create_task(stop_if_gone(request, stop))
@@ -87,14 +87,14 @@ async def stop_if_gone(request: Request, stop: threading.Event) -> None:
     stop.set()
 
 
-def name_of(choice: Choice) -> str:
+def name_of_choice(choice: Choice) -> str:
     """What a program calls a model: a network's name, or the key of another one."""
     return choice.key.removeprefix('name:')
 
 
 def choose(page: Page, name: str) -> Choice:
     """The model of a name; ``BadImageError`` where there is none."""
-    named = {name_of(choice): choice for choice in page.choices.values()}
+    named = {name_of_choice(choice): choice for choice in page.choices.values()}
     if name not in named:
         near = difflib.get_close_matches(name, named, n=3, cutoff=0.3) or list(named)
         raise BadImageError(f'There is no model {name!r}; near it are {", ".join(near)}, and GET /models lists all.')

@@ -23,7 +23,7 @@ ABOUT = (
     f'# {TITLE}\nPaint over what shall go, and see what each model puts in its place. What is transparent is filled, '
     'too; all else comes back bit for bit. Everything stays on the computer that runs this page.'
 )
-ENDINGS = ['.png', '.jpg', '.jpeg', '.webp', '.tif', '.tiff', '.bmp']
+PHOTO_ENDINGS = ['.png', '.jpg', '.jpeg', '.webp', '.tif', '.tiff', '.bmp']
 # its colour, and how opaque it is
 PAINT = ('#e6007a', 0.6)
 # photographs that wait while one is filled
@@ -69,7 +69,7 @@ class Page:
         """Lay out the photograph's file and the editor in which the hole is painted."""
         bounds = f'up to {self.limits.megapixels:g} megapixels and {self.limits.megabytes:g} MB'
         self.photo = gr.File(
-            label=f'Photograph: PNG, JPEG, WebP, TIFF or BMP, {bounds}', file_types=ENDINGS, elem_id='photo'
+            label=f'Photograph: PNG, JPEG, WebP, TIFF or BMP, {bounds}', file_types=PHOTO_ENDINGS, elem_id='photo'
         )
         # there from the start, not seen: the editor is not ready for a photograph that comes with it
         with gr.Column(visible='hidden') as self.editor:
@@ -95,7 +95,7 @@ class Page:
             self.mask = gr.File(
                 label='Mask from a file, white in the hole, of the size of the photograph; it is added to what is '
                 'painted',
-                file_types=ENDINGS,
+                file_types=PHOTO_ENDINGS,
                 height=120,
                 elem_id='mask',
             )

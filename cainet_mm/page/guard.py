@@ -84,7 +84,7 @@ class Guard:
         # bytes of the uploads that are under way
         self.coming = 0
         self.proxies = {proxy.lower() for proxy in proxies}
-        self.hosts = None if hosts is None else {host.lower() for host in hosts} | {*map(name_in, self.proxies)}
+        self.hosts = None if hosts is None else {host.lower() for host in hosts} | {*map(hostname_in, self.proxies)}
         self.root_path = root_path
         self.api = PATHS if api else ()
 
@@ -123,7 +123,7 @@ class Guard:
         # a proxy has a name of its own, which no page can make a browser send
         hosts = [headers.get('host', ''), *headers.getlist('x-forwarded-host')]
         for host in hosts:
-            if self.hosts is not None and name_in(host) not in self.hosts:
+            if self.hosts is not None and hostname_in(host) not in self.hosts:
                 return 403, f'This page answers under {", ".join(sorted(self.hosts))}, not under {host!r}.'
         if origin is not None and origin.partition('://')[2] not in {*hosts, *self.proxies}:
             return 403, 'Only the page itself may ask for this.'
@@ -192,7 +192,7 @@ def paths_in(value: Any) -> Iterator[Any]:
             rest.extend(value)
 
 
-def name_in(host: str) -> str | None:
+def hostname_in(host: str) -> str | None:
     """The name in a ``Host`` header, without the port."""
     try:
         return urlsplit(f'//{host}').hostname

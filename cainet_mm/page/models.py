@@ -17,7 +17,7 @@ from mmengine.model import BaseModel
 from ..inference.configs import Inpaintor, is_part
 from ..inference.loading import load_inpaintor, load_model
 from ..inference.published import CONFIG_KEY, SAFETENSORS, read_metadata
-from ..inference.zoo import ENDINGS, list_models
+from ..inference.zoo import WEIGHT_ENDINGS, list_models
 
 TRAINED = re.compile(r'(?:iter|epoch)_(\d+)\.pth')
 # as publish() names files
@@ -96,7 +96,7 @@ def search(folder: Path) -> Iterator[Choice]:
         for name in sorted(names):
             path = place / name
             # a broken file is known only by the name that publish() gives
-            is_other = path.suffix in ENDINGS and path != checkpoint
+            is_other = path.suffix in WEIGHT_ENDINGS and path != checkpoint
             if is_other and (PUBLISHED.fullmatch(name) or read_published_type(path)):
                 yield published_choice(path, path.relative_to(folder).with_suffix('').as_posix())
 

@@ -16,7 +16,7 @@ from ..inference.image_io import IMAGE_FORMATS, Photo, image_bytes, image_of, ph
 # Pillow knows more, among them formats that start other programs; a phone's MPO is found as a JPEG
 READABLE = ('PNG', 'JPEG', 'WEBP', 'TIFF', 'BMP')
 # what a canvas of a browser takes
-SIDES = (16, 16384)
+SIDE_RANGE = (16, 16384)
 VIEW_SIDE = 1600
 # the page's editor sends one
 LAYERS = 4
@@ -34,8 +34,8 @@ class Limits(NamedTuple):
     def check_size(self, size: tuple[int, int]) -> None:
         """Refuse a photograph that is too small or too large by its width and height."""
         shape = f'The photograph has {size[0]}x{size[1]} pixels (width x height)'
-        if min(size) < SIDES[0] or max(size) > SIDES[1]:
-            raise BadImageError(f'{shape}; each side may have {SIDES[0]} to {SIDES[1]}. Crop or resize it.')
+        if min(size) < SIDE_RANGE[0] or max(size) > SIDE_RANGE[1]:
+            raise BadImageError(f'{shape}; each side may have {SIDE_RANGE[0]} to {SIDE_RANGE[1]}. Crop or resize it.')
         if size[0] * size[1] > self.megapixels * 1e6:
             raise BadImageError(
                 f'{shape}, {size[0] * size[1] / 1e6:.1f} megapixels; up to {self.megapixels:g} are accepted. Make it '
