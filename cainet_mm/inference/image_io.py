@@ -43,8 +43,6 @@ IMAGE_FORMATS = {
 ORIENTATION = 0x0112
 # EXIF's tags that a TIFF has among those of its own: orientation, and who took the photograph, with what and when
 TIFF_EXIF = (0x010E, 0x010F, 0x0110, ORIENTATION, 0x0131, 0x0132, 0x013B, 0x8298)
-
-
 # how an image gets upright, by EXIF's orientation, and back: the two rotations are each other's inverse
 TURNS = {
     2: Transpose.FLIP_LEFT_RIGHT,
@@ -93,10 +91,10 @@ def read_photo(path: Path) -> Photo:
 
 def photo_in(image: Image.Image, name: str = 'The photograph') -> Photo:
     """Read a photograph that has been opened, as :func:`read_photo` does; one of several frames is refused."""
-    # a phone's MPO is a JPEG with a second view behind it
-    if getattr(image, 'n_frames', 1) > 1 and image.format != 'MPO':
-        raise BadImageError(f'{name} has {image.n_frames} frames; give each as an image of its own.')
     with reading(name):
+        # a phone's MPO is a JPEG with a second view behind it
+        if getattr(image, 'n_frames', 1) > 1 and image.format != 'MPO':
+            raise BadImageError(f'{name} has {image.n_frames} frames; give each as an image of its own.')
         return photo_of(image, name, unread=True)
 
 
