@@ -98,7 +98,8 @@ def export(
         path = Path(folder) / out.name
         exported = write(module, Plan(inputs, fixed, names, opset, metadata), wanted, path, cases, check, tolerance)
         if dtype != 'float32':
-            exported.measured = make_smaller(path, dtype, (height, width), photos)
+            with quiet():
+                exported.measured = make_smaller(path, dtype, (height, width), photos)
         write_file(out, path.read_bytes())
     exported.path = out
     return exported
@@ -175,13 +176,12 @@ def metadata_of(model: BaseModel, names: Sequence[str]) -> dict[str, str]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep back what exporters print of their own working; what they raise is passed on."""
-    logger = logging.getLogger('torch.onnx')
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    """Hide warnings and output of exporters."""
+    disabled = logging.root.manager.disable
+    logging.disable(logging.WARNING)
     try:
         with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
             warnings.simplefilter('ignore')
             yield
     finally:
-        logger.setLevel(level)
+        logging.disable(disabled)

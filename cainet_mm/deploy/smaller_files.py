@@ -1,6 +1,5 @@
 """ONNX files in lower precision, float16 or convolutions in int8, with a measurement of the gain and the loss."""
 
-import logging
 import statistics
 import time
 from collections.abc import Iterator
@@ -133,18 +132,13 @@ def to_int8(path: Path, out: Path, cases: list[dict[str, np.ndarray]]) -> None:
         def get_next(self) -> dict[str, np.ndarray] | None:
             return next(self.remaining, None)
 
-    # it advises to optimise the file before, which export has done
-    logging.getLogger().addFilter(is_no_advice := lambda record: 'pre-processing' not in record.getMessage())
-    try:
-        quantize_static(
-            str(path),
-            str(out),
-            Reader(),
-            quant_format=QuantFormat.QDQ,
-            op_types_to_quantize=['Conv', 'ConvTranspose'],
-            per_channel=True,
-            # processors without VNNI add two products of 8 bits in 16, which 7-bit weights do not overflow
-            reduce_range=True,
-        )
-    finally:
-        logging.getLogger().removeFilter(is_no_advice)
+    quantize_static(
+        str(path),
+        str(out),
+        Reader(),
+        quant_format=QuantFormat.QDQ,
+        op_types_to_quantize=['Conv', 'ConvTranspose'],
+        per_channel=True,
+        # processors without VNNI add two products of 8 bits in 16, which 7-bit weights do not overflow
+        reduce_range=True,
+    )
