@@ -30,9 +30,7 @@ class Exported:
     path: Path
     way: str  # such as 'torch.jit.trace'
     metadata: dict[str, str]  # what the file says of itself
-    #: Largest difference of its outputs in float32 from PyTorch's, in [-1, 1], and what is allowed; None where it was
-    #: not checked.
-    difference: float | None = None
+    difference: float | None = None  # the largest of its outputs in float32 from PyTorch's, in [-1, 1], if checked
     allowed: float | None = None
     checked: list[tuple[int, int, int]] = field(default_factory=list)  # the inputs that were compared, (N, H, W)
     measured: Measured | None = None  # size, time and accuracy in lower precision; None for float32

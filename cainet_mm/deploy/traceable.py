@@ -27,12 +27,10 @@ class ExportableInpaintor(nn.Module):
 
     What an image has in its hole is not looked at, and its known pixels come back bit for bit.
 
-    Args:
-        model: An inpaintor whose images have the range [-1, 1].
-        num_scales: How many of the generator's own images are returned as well, finest first.
+    Of the generator's own images, ``num_scales`` are returned as well, finest first.
 
     Raises:
-        ValueError: The model has no generator, its data preprocessor has another range, or there are fewer scales.
+        ValueError: The model has no generator, or fewer scales, or its data preprocessor another range than [-1, 1].
     """
 
     def __init__(self, model: BaseModel, num_scales: int = 0) -> None:

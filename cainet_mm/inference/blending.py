@@ -90,13 +90,9 @@ def spread(values: np.ndarray, weights: np.ndarray, smoothing: int = 0) -> np.nd
 
 
 def paste(canvas: np.ndarray, known: np.ndarray, own: np.ndarray, filled: np.ndarray) -> None:
-    """Write a filled image into the pixels of a hole.
+    """Write a filled image, (h, w, 3), float32 in [0, 255], enlarged to (H, W), into the pixels of a hole.
 
-    Args:
-        canvas: (H, W, C), uint8 or uint16; changed in place.
-        known: (H, W), true where the image is known.
-        own: (H, W), true in the hole.
-        filled: (h, w, 3), float32, in [0, 255]; enlarged to the canvas.
+    The canvas, (H, W, C), uint8 or uint16, is changed; ``known`` and ``own``, (H, W), are true outside and in the hole.
     """
     highest = np.iinfo(canvas.dtype).max
     if canvas.shape[2] == 1:

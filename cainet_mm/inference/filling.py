@@ -63,19 +63,13 @@ def run_model(model: BaseModel, windows: Sequence[Window]) -> list[np.ndarray]:
 
 @dataclass(frozen=True)
 class Options:
-    """How holes are filled.
+    """How holes are filled."""
 
-    Attributes:
-        work_size: Side of the squares that the network works on.
-        batch_size: Number of windows that go through the network at once.
-        refine: Whether large holes are filled coarse to fine.
-        on_raw: Called with the place of what was seen around holes, and with the network's image there before known
-            pixels are put back, float32, RGB in [0, 255].
-    """
-
-    work_size: int
-    batch_size: int = 8
-    refine: bool = False
+    work_size: int  # side of the squares that the network works on
+    batch_size: int = 8  # windows that go through the network at once
+    refine: bool = False  # whether large holes are filled coarse to fine
+    # called with the place of what was seen around holes, and with the network's image there before known pixels are
+    # put back, float32, RGB in [0, 255]
     on_raw: Callable[[tuple[slice, slice], np.ndarray], None] | None = None
 
 
@@ -94,7 +88,7 @@ def fill_holes(
         images: (H, W, 1) or (H, W, 3), RGB, uint8 or uint16, of any sizes.
         holes: (H, W), true in the hole; at least one pixel of each has to be known.
         model: An inpaintor, in eval mode.
-        options: How.
+        options: Sizes of windows and batches.
 
     Returns:
         New images of the same sizes and types.
@@ -288,10 +282,8 @@ def reduce_known(image: np.ndarray, known: np.ndarray, scale: float) -> tuple[np
 def choose_windows(wanted: np.ndarray, shape: tuple[int, int], size: int) -> list[tuple[int, int]]:
     """Place windows so that each wanted pixel lies in the inner part of one, where the network sees all around it.
 
-    Windows lie in an area of ``shape``, each side at least ``size``; ``wanted``, (h, w), is its top left part.
-
-    Returns:
-        Top and left of the windows.
+    Windows lie in an area of ``shape``, each side at least ``size``; ``wanted``, (h, w), is its top left part. Returns
+    their tops and lefts.
     """
     grids = []
     for length in shape:

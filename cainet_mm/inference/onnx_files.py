@@ -82,11 +82,8 @@ class OnnxInpaintor:
     def test_step(self, data: dict) -> list[SimpleNamespace]:
         """Fill windows, as the ``test_step`` of a model does, with known pixels put back.
 
-        Args:
-            data: ``inputs``, images of (3, S, S), BGR in [0, 255], and ``data_samples``, with a ``mask`` of (1, S, S).
-
-        Returns:
-            Samples with ``output.fake_res``, (3, S, S), float32, BGR in [0, 255].
+        ``data`` has ``inputs``, images of (3, S, S), BGR in [0, 255], and ``data_samples`` with a ``mask`` of (1, S, S)
+        each; what is returned has ``output.fake_res``, like the inputs, in float32.
         """
         images = torch.stack(data['inputs']).flip(1).float().numpy() / np.float32(127.5) - 1
         masks = torch.stack([sample.mask for sample in data['data_samples']]).float().numpy()

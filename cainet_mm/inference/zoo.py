@@ -25,19 +25,12 @@ DESCRIPTIONS = {
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What is known of a network that has a name.
+    """What is known of a network that has a name."""
 
-    Attributes:
-        name: What :func:`load_model` takes.
-        description: What it is, in a line.
-        path: Its file; ``None`` where it is not there.
-        notes: What its publisher noted (``licence``, ``data``, ...); empty for files that are no safetensors.
-    """
-
-    name: str
+    name: str  # what load_model takes
     description: str
-    path: Path | None = None
-    notes: dict[str, str] = field(default_factory=dict)
+    path: Path | None = None  # its file, where it is there
+    notes: dict[str, str] = field(default_factory=dict)  # of its publisher (licence, data, ...) in a safetensors file
 
     @property
     def megabytes(self) -> float | None:

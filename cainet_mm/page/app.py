@@ -31,14 +31,9 @@ WAITING = 4
 
 
 class Page:
-    """What the page offers, and what it does.
+    """What the page offers, and what it does; bad input gets a clear error in its status line.
 
-    Bad input gets a clear error in the page's status line.
-
-    Args:
-        workbench: Where photographs are filled.
-        sources: Where models are searched, each time that the page is opened, as :func:`find_models` takes them.
-        limits: How large photographs may be.
+    Models are searched in ``sources``, as :func:`find_models` takes them, each time that the page is opened.
     """
 
     def __init__(self, workbench: Workbench, sources: Sequence[str] = (), limits: Limits | None = None) -> None:

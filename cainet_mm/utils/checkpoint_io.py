@@ -103,16 +103,13 @@ def fit_weights(module: nn.Module, weights: Mapping[str, Tensor], source: str | 
     """Make sure that weights fit a module key for key.
 
     They may be without a critic (``disc.``), which the module then keeps, and without or with the networks of losses.
-    The critic of weights is left out where the module has none.
-    Weights of only a generator fit a model that has it as ``generator``.
-
-    Returns:
-        The weights under the names of the module, without those that it does not need.
+    The critic of weights is left out where the module has none. Weights of only a generator fit a model that has it as
+    ``generator``. Returns the weights under the names of the module, without those that it does not need.
 
     Raises:
         WeightsError: Keys are missing, left over, or of another shape.
     """
-    # by the names that parts have without the wrappers of distributed training
+    # without the wrappers of distributed training
     wanted = get_state_dict(module)
     if not weights.keys() & wanted.keys() and any(f'generator.{key}' in wanted for key in weights):
         weights = {f'generator.{key}': value for key, value in weights.items()}
