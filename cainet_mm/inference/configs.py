@@ -44,10 +44,8 @@ def require_model(config: Config, name: str) -> None:
 def require_inpaintor(kind: type, name: str) -> None:
     """Raise ``ValueError`` for a class of models that fills no holes; ``name`` is the source of the model."""
     if not (isinstance(kind, type) and issubclass(kind, Inpaintor)):
-        raise ValueError(
-            f'{name} is of a {getattr(kind, "__name__", kind)}, which fills no holes; give an inpaintor, such as a '
-            'CAINetInpaintor of stage 2.'
-        )
+        kind = getattr(kind, '__name__', kind)
+        raise ValueError(f'{name} is of a {kind}, which fills no holes; give an inpaintor, such as that of stage 2.')
 
 
 def for_inference(model: dict) -> dict:

@@ -142,10 +142,7 @@ def photo_of(image: Image.Image, name: str = 'The photograph', unread: bool = Fa
     # how older versions of Pillow read 16-bit grey files
     is_old_grey = image.mode == 'I' and image.getextrema()[0] >= 0 and image.getextrema()[1] < 2**16
     if not (is_old_grey or image.mode in ('L', 'LA', 'RGB', 'RGBA') or image.mode.startswith('I;16')):
-        raise BadImageError(
-            f'{name} has the mode {image.mode}; grey (1, 8 or 16 bits), RGB, RGBA, CMYK and palettes are accepted. '
-            'Convert it to one of them.'
-        )
+        raise BadImageError(f'{name} has the mode {image.mode}; convert it to grey, RGB, RGBA, CMYK or a palette.')
     if orientation in TURNS:
         image = image.transpose(TURNS[orientation])
     pixels, alpha = np.asarray(image), None

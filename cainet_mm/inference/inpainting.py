@@ -136,8 +136,7 @@ def inpaint(
     if isinstance(image, str | Path) and Path(image).is_dir():
         if not isinstance(mask, str | Path | None):
             raise TypeError(
-                f'The photographs of a folder take a folder of masks, or the path of one mask for all, as mask; got '
-                f'{describe_type(mask)}.'
+                f'The mask of a folder is a folder of masks, or the path of one for all; got {describe_type(mask)}.'
             )
         return inpaint_folder(Path(image), None if mask is None else Path(mask), model, options, read)
     is_stack = isinstance(image, np.ndarray) and image.ndim == 4
@@ -198,15 +197,10 @@ def make_options(model: BaseModel, work_size: int | None, batch_size: int, refin
     require_eval_mode(model)
     work_size = trained_size(model) if work_size is None else work_size
     if work_size is None:
-        raise ValueError(
-            'The size that the network was trained with is unknown; give it as work_size, or a model of load_model() '
-            'whose config has image_size or a training pipeline that crops.'
-        )
+        raise ValueError('The size that the network was trained with is unknown; give it as work_size.')
     if work_size < SMALLEST_SIZE or batch_size < 1:
-        raise ValueError(
-            f'work_size takes {SMALLEST_SIZE} pixels and more and batch_size 1 and more, got {work_size} and '
-            f'{batch_size}.'
-        )
+        given = f'{work_size} and {batch_size}'
+        raise ValueError(f'work_size takes {SMALLEST_SIZE} pixels and more, batch_size 1 and more, got {given}.')
     return Options(int(work_size), int(batch_size), refine)
 
 

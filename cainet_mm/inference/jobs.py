@@ -95,13 +95,10 @@ def describe_type(given: object) -> str:
 def photo_of_array(image: np.ndarray, order: str) -> Photo:
     """Take an array as a photograph; ``BadImageError`` where it has another shape or type."""
     if image.dtype not in (np.uint8, np.uint16):
-        raise BadImageError(
-            f'The array of a photograph has the type uint8 or uint16, got {image.dtype}; round and convert it.'
-        )
+        raise BadImageError(f'A photograph as array is of uint8 or uint16, got {image.dtype}; round and convert it.')
     if image.ndim not in (2, 3) or image.ndim == 3 and image.shape[2] not in (1, 3, 4) or not image.size:
-        raise BadImageError(
-            f'The array of a photograph has the shape (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), got {image.shape}.'
-        )
+        shapes = '(H, W), (H, W, 1), (H, W, 3) or (H, W, 4)'
+        raise BadImageError(f'A photograph as array has the shape {shapes}, got {image.shape}.')
     pixels = image[..., None] if image.ndim == 2 else image
     alpha = pixels[..., 3] if pixels.shape[2] == 4 else None
     pixels = pixels[..., :3][..., ::-1] if order == 'bgr' else pixels[..., :3]

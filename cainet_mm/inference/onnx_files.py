@@ -26,9 +26,7 @@ def open_session(path: str | Path, device: str = 'cpu'):
         ValueError: It cannot be read, or this ONNX Runtime does not have the device.
     """
     if importlib.util.find_spec('onnxruntime') is None:
-        raise ModuleNotFoundError(
-            'ONNX files need ONNX Runtime: pip install onnxruntime (accepted versions: requirements/export.txt).'
-        )
+        raise ModuleNotFoundError('For ONNX files: pip install onnxruntime (accepted versions: requirements/export.txt).')
     import onnxruntime
 
     if not Path(path).is_file():
@@ -71,10 +69,8 @@ class OnnxInpaintor:
             raise ValueError(f'The ONNX file {str(path)!r} is none of tools/export.py: it has other inputs or outputs.')
         self.count, _, height, width = inputs[0].shape
         if isinstance(height, int) and height != width:
-            raise ValueError(
-                f'The ONNX file {str(path)!r} takes {height}x{width} alone, and windows are square; export it with '
-                'another --size.'
-            )
+            size = f'{height}x{width} alone, and windows are square'
+            raise ValueError(f'The ONNX file {str(path)!r} takes {size}; export it with another --size.')
         trained = re.match(r'\d+', self.session.get_modelmeta().custom_metadata_map.get('trained_at', ''))
         size = height if isinstance(height, int) else trained and int(trained[0])
         self.cfg = Config(dict(image_size=size)) if size else None

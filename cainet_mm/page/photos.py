@@ -81,13 +81,10 @@ def read_layer(path: Path, size: tuple[int, int]) -> np.ndarray:
     if w > width or h > height or not alike:
         raise BadImageError(
             f'What was painted has {w}x{h} pixels (width x height); accepted are {width}x{height}, as the photograph '
-            'has, or fewer in the same shape. Open the page anew and paint again.'
+            'has, or fewer in the same shape. Paint again.'
         )
     if 'A' not in image.getbands():
-        raise BadImageError(
-            f'What was painted has the mode {image.mode}, without transparency; accepted are RGBA and LA. Open the '
-            'page anew and paint again.'
-        )
+        raise BadImageError(f'What was painted has the mode {image.mode}, without transparency. Paint again.')
     with reading('What was painted'):
         paint = image.getchannel('A').point(lambda alpha: 255 * (alpha > 127), '1')
     return np.asarray(paint.resize(size, Image.Resampling.NEAREST))
@@ -110,10 +107,7 @@ def hole_of(
     cannot be used, there are too many, or nothing or everything is painted.
     """
     if len(layers) > LAYERS:
-        raise BadImageError(
-            f'What was painted has {len(layers)} layers; up to {LAYERS} are accepted. Open the page anew and paint '
-            'again.'
-        )
+        raise BadImageError(f'What was painted has {len(layers)} layers; up to {LAYERS} are accepted. Paint again.')
     height, width = photo.pixels.shape[:2]
     painted = np.zeros((height, width), bool)
     for layer in layers:
@@ -134,10 +128,8 @@ def read_mask(content: bytes, size: tuple[int, int], invert: bool = False) -> np
     image = open_upload(content, 'The mask')
     # EXIF data may say that it is rotated
     if image.size not in (size, size[::-1]):
-        raise BadImageError(
-            f'The mask has {image.size[0]}x{image.size[1]} pixels (width x height), the photograph '
-            f'{size[0]}x{size[1]}; give one of its size.'
-        )
+        found, wanted = ('x'.join(map(str, sides)) for sides in (image.size, size))
+        raise BadImageError(f'The mask has {found} pixels (width x height), the photograph {wanted}; they have to match.')
     hole = read_hole(image, invert=invert)
     if hole.shape != size[::-1]:
         raise BadImageError(f'The mask has the shape {hole.shape}, the photograph {size[::-1]}, height first.')
