@@ -26,7 +26,7 @@ def open_session(path: str | Path, device: str = 'cpu'):
         ValueError: It cannot be read, or this ONNX Runtime does not have the device.
     """
     if importlib.util.find_spec('onnxruntime') is None:
-        raise ModuleNotFoundError('For ONNX files: pip install onnxruntime (accepted versions: requirements/export.txt).')
+        raise ModuleNotFoundError('For ONNX files: pip install onnxruntime (versions: requirements/export.txt).')
     import onnxruntime
 
     if not Path(path).is_file():

@@ -129,7 +129,7 @@ def read_mask(content: bytes, size: tuple[int, int], invert: bool = False) -> np
     # EXIF data may say that it is rotated
     if image.size not in (size, size[::-1]):
         found, wanted = ('x'.join(map(str, sides)) for sides in (image.size, size))
-        raise BadImageError(f'The mask has {found} pixels (width x height), the photograph {wanted}; they have to match.')
+        raise BadImageError(f'The mask has {found} pixels (width x height), the photograph {wanted}; give another.')
     hole = read_hole(image, invert=invert)
     if hole.shape != size[::-1]:
         raise BadImageError(f'The mask has the shape {hole.shape}, the photograph {size[::-1]}, height first.')
