@@ -8,7 +8,7 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -59,7 +59,7 @@ class Guard:
     Args:
         app: The server.
         folder: The folder of uploads and results: its files are sent, and accepted as photographs and paintings.
-        room: How many bytes an upload may have.
+        room: Bytes that an upload may have.
         hosts: Names under which the page may be opened; ``None`` for any. A page on the loopback address needs them:
             other people's web sites could point other names to it.
         proxies: Names, with a port where it is an unusual one, under which a reverse proxy shows the page.
@@ -161,7 +161,7 @@ class Guard:
         except ClientDisconnect:
             return
         try:
-            own = all(self.holds(path) for path in paths_in(json.loads(body)))
+            own = all(map(self.holds, paths_in(body)))
         except (ValueError, RecursionError):
             own = False
         if not own:
@@ -179,17 +179,11 @@ class Guard:
         return isinstance(path, str) and self.folder in Path(path).resolve().parents
 
 
-def paths_in(value: Any) -> Iterator[Any]:
-    """What is called a path in JSON, however deep."""
-    rest = [value]
-    while rest:
-        value = rest.pop()
-        if isinstance(value, dict):
-            if 'path' in value:
-                yield value['path']
-            rest.extend(value.values())
-        elif isinstance(value, list):
-            rest.extend(value)
+def paths_in(body: bytes) -> list[Any]:
+    """What is called a path in JSON, however deep; an object there is ``None``."""
+    found = []
+    json.loads(body, object_pairs_hook=lambda pairs: found.extend(value for key, value in pairs if key == 'path'))
+    return found
 
 
 def hostname_in(host: str) -> str | None:
