@@ -71,7 +71,6 @@ class Outcome:
 
     task: Task
     problem: str | None = None  # why there is no result
-    share: float = 0.0  # of the photograph that was hole
     notes: list[str] = field(default_factory=list)  # on what is to know of the result
 
 
@@ -335,7 +334,6 @@ def write_outputs(outcome: Outcome, job: Job, pixels: np.ndarray | None, model: 
     elif task.scales:
         outcome.notes.append(f'{task.scales} was not written: without a hole the network saw nothing.')
     write_image(image_of(job.photo, pixels, alpha_of(job)), task.out)
-    outcome.share = float(job.hole.mean())
     if not job.hole.any():
         outcome.notes.append(f'{task.out} is unchanged: the mask has no hole.')
     if not IMAGE_FORMATS[task.out.suffix.lower()].lossless:
