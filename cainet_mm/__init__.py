@@ -9,7 +9,7 @@ from .version import __version__
 
 stack.check()
 
-from . import compat  # noqa: E402  (needs torch and numpy, whose absence the check above reports in a sentence)
+from . import compat  # noqa: E402  (needs torch and numpy, whose absence the check above reports)
 
 compat.apply()
 

@@ -6,6 +6,7 @@ import gc
 import importlib.util
 import os
 import re
+import signal
 import subprocess
 import sys
 import warnings
@@ -70,8 +71,8 @@ class Tool(argparse.ArgumentParser):
         self.exit(1, f'{self.prog}: stopped: {self.rename_tools(str(message))}\n')
 
     def require_file(self, path, name):
-        """Refuses a local path at which there is no file; URLs and other storage schemes are left to MMEngine."""
-        if '://' not in path and not Path(path).is_file():
+        """Refuses a local path at which there is no file; URLs, other storage schemes and None pass."""
+        if path is not None and '://' not in path and not Path(path).is_file():
             self.refuse(f'{name} {path} is not a file (looked in {os.getcwd()}); give the path of an existing one.')
 
     def add_mask_arguments(self):
@@ -171,6 +172,12 @@ class Command(Tool):
         config.launcher = args.launcher
         config.work_dir = args.work_dir or config.get('work_dir') or str(Path('work_dirs') / Path(args.config).stem)
         return config
+
+
+def interrupt(number, frame):
+    """Handles a signal as Ctrl-C, once: a second one would interrupt the clean-up. The error has its number."""
+    signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt(number)
 
 
 def make_package_importable():

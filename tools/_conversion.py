@@ -4,25 +4,29 @@ import argparse
 import re
 from pathlib import Path
 
-from _command import Tool, make_package_importable
+from _command import CONFIGS, Tool, make_package_importable
 
-CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
+
+def rename(weights, new_names):
+    """Gives weights new names, by their old ones; ValueError where two would have the same."""
+    old_names = {}
+    for old, new in new_names.items():
+        if old_names.setdefault(new, old) != old:
+            raise ValueError(f'{new} is there twice, as {old_names[new]} and as {old}; leave one of them out.')
+    return {new: weights[old] for new, old in old_names.items()}
 
 
 def take_marked(weights, pattern):
-    """Takes out of a file the weights whose names match, under the first group of the match.
-
-    Raises:
-        ValueError: Two names have one group.
-    """
+    """Takes out of a file the weights whose names match, under the first group of the match."""
     matches = {name: re.fullmatch(pattern, name) for name in weights}
-    full_names = {}
-    for name, match in matches.items():
-        if match and full_names.setdefault(match[1], name) != name:
-            raise ValueError(
-                f'{match[1]} is there twice, as {full_names[match[1]]} and as {name}; leave one of them out.'
-            )
-    return {short: weights[name] for short, name in full_names.items()}
+    return rename(weights, {name: match[1] for name, match in matches.items() if match})
+
+
+def names_of_weights(generator, layers):
+    """The public names of a generator's weights, each with our own; layers have our layers by their public names."""
+    public = {ours: public for public, ours in layers.items()}
+    weights = (name.rsplit('.', 1) for name in generator.state_dict())
+    return {f'{public[layer]}.{kind}': f'{layer}.{kind}' for layer, kind in weights}
 
 
 def run_converter(
@@ -66,17 +70,18 @@ def run_converter(
     from mmengine.config import Config
     from mmengine.registry import init_default_scope
 
-    from cainet_mm.deploy.conversion import read_weights, rename_strictly, write_checkpoint
+    from cainet_mm.deploy.conversion import rename_strictly, write_checkpoint
     from cainet_mm.deploy.public_files import read_public_weights
     from cainet_mm.deploy.publishing import plain_config
     from cainet_mm.inference.published import CONFIG_KEY
+    from cainet_mm.utils.checkpoint_io import read_weights
 
     init_default_scope('mmagic')
     chosen = Config.fromfile(args.config)
     encdec = chosen.get('model', {}).get('encdec', {})
     if not fits(encdec):
         tool.refuse(f'--config {args.config} is not one of {method}; take {config.name} or one that inherits from it.')
-    # within a UnitRangeGenerator, or by itself
+    # within a UnitRangeGenerator, or not
     wrapped = 'generator' in encdec
     generator = MODELS.build(encdec.generator if wrapped else encdec)
     prefix = 'generator.generator.' if wrapped else 'generator.'

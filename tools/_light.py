@@ -1,4 +1,4 @@
-"""Importing the package for no more than a fill by the network that comes along, which most of its time was."""
+"""Imports only what a fill by the network that comes with the package needs: most of its time was imports."""
 
 import importlib
 import sys
@@ -24,7 +24,7 @@ NEEDLESS = (
 
 
 class Placeholder(ModuleType):
-    """Stands for a module: any name is there, as an empty class to inherit from."""
+    """Replaces a module: any name is there, as an empty class to inherit from."""
 
     __path__ = ()
 
@@ -57,10 +57,10 @@ class Needless(MetaPathFinder, Loader):
 
 
 def import_for_filling():
-    """Imports the package with placeholders for what a fill needs not; once it is imported, this does nothing.
+    """Imports the package with placeholders for what a fill does not need; once it is imported, this does nothing.
 
-    Whoever imports one of the needless modules afterwards gets it. The network that comes along needs none; for another
-    one, or a training, import the package as usual.
+    Whoever imports one of the needless modules afterwards gets it. The network that comes with the package needs none;
+    for another one, or a training, import the package as usual.
     """
     if 'cainet_mm' in sys.modules:
         return

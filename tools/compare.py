@@ -151,7 +151,6 @@ def run_methods(args, config, metrics, kinds):
     from tqdm import tqdm
 
     from cainet_mm.apis import evaluate_method, load_model, loader_from_config, measure_cost
-    from cainet_mm.inference.devices import missing_operators_explained
 
     loaders = {kind: loader_from_config(config, kind, args.batch_size, args.workers) for kind in kinds}
     results, costs, failures = {kind: {} for kind in kinds}, {}, dict(args.failed)
@@ -160,10 +159,7 @@ def run_methods(args, config, metrics, kinds):
         try:
             model = load_model(*files, device=args.device)
             for kind, loader in loaders.items():
-                with (
-                    tqdm(total=len(loader.dataset), desc=f'{name}, {kind} masks', unit='image') as progress,
-                    missing_operators_explained(),
-                ):
+                with tqdm(total=len(loader.dataset), desc=f'{name}, {kind} masks', unit='image') as progress:
                     done[kind] = evaluate_method(
                         model,
                         loader,

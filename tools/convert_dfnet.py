@@ -9,7 +9,7 @@ and every place its weights.
 
 import re
 
-from _conversion import CONFIGS, run_converter
+from _conversion import CONFIGS, names_of_weights, rename, run_converter
 
 CONFIG = CONFIGS / 'baselines' / 'dfnet_4xb8-500k_places2-256x256.py'
 # where the authors' modules hold a convolution: itself, or behind a layer that pads
@@ -17,18 +17,8 @@ NESTED_CONV = re.compile(r'\.(\d+)\.conv(?:\.1)?\.(weight|bias)$')
 
 
 def plain_names(weights):
-    """Takes out of the authors' names whether a convolution is padded by a layer before it.
-
-    Raises:
-        ValueError: A convolution is there under two of its names.
-    """
-    full_names = {}
-    for name in weights:
-        plain = NESTED_CONV.sub(r'.\1.\2', name)
-        if plain in full_names:
-            raise ValueError(f'{plain} is there twice, as {full_names[plain]} and as {name}; leave one of them out.')
-        full_names[plain] = name
-    return {plain: weights[name] for plain, name in full_names.items()}
+    """Takes out of the authors' names whether a convolution is padded by a layer before it."""
+    return rename(weights, {name: NESTED_CONV.sub(r'.\1.\2', name) for name in weights})
 
 
 def public_names(generator):
@@ -45,11 +35,7 @@ def public_names(generator):
         places[f'{public}.map2img.0'] = f'{ours}.to_image'
         for index, name in ((0, '0.conv'), (1, '0.bn'), (3, '1.conv'), (4, '1.bn'), (6, '2')):
             places[f'{public}.blend.blend.{index}'] = f'{ours}.attend.{name}'
-    ours = {name: public for public, name in places.items()}
-    return {
-        f'{ours[place]}.{kind}': f'{place}.{kind}'
-        for place, kind in (name.rsplit('.', 1) for name in generator.state_dict())
-    }
+    return names_of_weights(generator, places)
 
 
 def is_dfnet(encdec):

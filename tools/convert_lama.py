@@ -11,7 +11,7 @@ checkpoint holds, such as the critic and the networks of its losses, is left out
 
 import re
 
-from _conversion import CONFIGS, run_converter, take_marked
+from _conversion import CONFIGS, names_of_weights, run_converter, take_marked
 
 CONFIG = CONFIGS / 'baselines' / 'lama_4xb8-500k_places2-256x256.py'
 # parts of a layer: the authors' names, and ours
@@ -51,19 +51,11 @@ def public_names(generator):
         layers[f'model.{first + 3 * index}'] = f'ups.{index}.conv'
         layers[f'model.{first + 3 * index + 1}'] = f'ups.{index}.bn'
     layers[f'model.{first + 3 * ups + 1}'] = 'to_image'
-    ours = {name: public for public, name in layers.items()}
-    return {
-        f'{ours[place]}.{kind}': f'{place}.{kind}'
-        for place, kind in (name.rsplit('.', 1) for name in generator.state_dict())
-    }
+    return names_of_weights(generator, layers)
 
 
 def refuse_variant(weights, generator):
-    """Refuses the weights of a LaMa of another number of blocks.
-
-    Raises:
-        ValueError: They are.
-    """
+    """Raises ValueError for the weights of a LaMa of another number of blocks, or with local Fourier units."""
     blocks = len({name.split('.')[1] for name in weights if re.match(r'model\.\d+\.conv1\.', name)})
     ours = len(generator.blocks)
     if blocks != ours:

@@ -61,11 +61,7 @@ def public_name(name, size):
 
 
 def refuse_variant(weights, generator):
-    """Refuses the weights for images of another size.
-
-    Raises:
-        ValueError: They are.
-    """
+    """Raises ValueError for the weights for images of another size."""
     sides = [int(match[1]) for match in (re.match(r'(?:.*\.)?encoder\.b(\d+)\.', name) for name in weights) if match]
     if sides and max(sides) != generator.size:
         fitting = f'configs/baselines/migan_{max(sides)}.py' if max(sides) in (256, 512) else 'a config of that size'

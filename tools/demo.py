@@ -32,7 +32,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from _command import Tool, make_package_importable
+from _command import Tool, interrupt, make_package_importable
 
 DEFAULT_FOLDER = 'work_dirs'
 
@@ -64,12 +64,6 @@ def make_tool():
     return tool
 
 
-def stop(number, frame):
-    # once: a second signal would interrupt the closing
-    signal.signal(number, signal.SIG_IGN)
-    raise KeyboardInterrupt
-
-
 def main():
     tool = make_tool()
     args = tool.parse_args()
@@ -77,8 +71,7 @@ def main():
     # first: MMagic imports only after it
     import cainet_mm  # noqa: F401  isort: skip
 
-    # as Ctrl-C, so that everything is closed
-    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGTERM, interrupt)
     with contextlib.suppress(KeyboardInterrupt), tempfile.TemporaryDirectory(prefix='cainet_mm-') as folder:
         folder = str(Path(folder).resolve())
         os.environ.update(GRADIO_ANALYTICS_ENABLED='False', GRADIO_TEMP_DIR=folder)

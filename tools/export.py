@@ -43,7 +43,7 @@ def make_tool():
     tool.add_argument('--no-check', action='store_true', help='do not compare with PyTorch')
     tool.add_argument('--tolerance', type=float, default=1e-4, help='what may differ in [-1, 1] (default: 0.0001)')
     tool.add_argument(
-        '--dtype', choices=['float32', 'float16', 'int8'], default='float32', help='of the numbers in an ONNX file'
+        '--dtype', choices=['float32', 'float16', 'int8'], default='float32', help='precision of an ONNX file'
     )
     tool.add_argument(
         '--photos', metavar='FOLDER', help='photographs for float16 and int8 (default: the sample photographs)'
@@ -64,8 +64,7 @@ def parse(tool):
     if args.config not in (None, '-'):
         args.config = find_config(args.config)
         tool.require_file(args.config, 'config')
-    if args.checkpoint is not None:
-        tool.require_file(args.checkpoint, 'checkpoint')
+    tool.require_file(args.checkpoint, 'checkpoint')
     if args.photos is not None and args.dtype == 'float32':
         tool.refuse('--photos is for --dtype float16 or int8, which are measured on photographs.')
     return args
@@ -112,7 +111,7 @@ def main():
 
 
 def describe(dtype, measured):
-    """Says what smaller numbers save and cost."""
+    """Describes size, time and accuracy in lower precision."""
     lines = [f'{measured.images} images of {measured.size[0]}x{measured.size[1]}, in the same run:']
     for name, size, time in zip(('float32', dtype), measured.megabytes, measured.milliseconds, strict=True):
         lines.append(f'{name:>8} {size:7.1f} MB {time:8.1f} ms per image')

@@ -29,7 +29,7 @@ import sys
 import time
 from pathlib import Path
 
-from _command import Tool, make_package_importable
+from _command import Tool, interrupt, make_package_importable
 from _light import import_for_filling
 
 
@@ -64,32 +64,29 @@ def make_tool():
     return tool
 
 
-def is_onnx(args):
-    """Whether the network is a file of tools/export.py."""
-    return args.config is None and str(args.checkpoint).endswith('.onnx')
-
-
 def load(tool, args):
-    """Loads the model and says which; nothing in the checkpoint is run, and random weights are refused."""
+    """Loads the network and says which; random weights are refused."""
     from cainet_mm.inference.loading import load_inpaintor
+    from cainet_mm.inference.onnx_files import is_onnx
     from cainet_mm.inference.zoo import DEFAULT_MODEL, find_model
 
-    if is_onnx(args):
+    if is_onnx(args.config, args.checkpoint):
+        if args.raw:
+            tool.refuse("--raw shows the network's own image, which an ONNX file does not give; leave it out.")
         device = 'cpu' if args.device == 'auto' else args.device
         model = load_inpaintor(None, args.checkpoint, device)
-        print(f'Network: {args.checkpoint}, by ONNX Runtime on {device}')
-        return model
-    args.device = tool.choose_device(args.device)
-    if args.config is None and args.checkpoint is None:
+        network = f'{args.checkpoint}, by ONNX Runtime on {device}'
+    elif args.config is None and args.checkpoint is None:
         name = args.model or DEFAULT_MODEL
         path = find_model(name)
-        model = load_inpaintor(None, path, args.device)
-        print(f'Network: {name} ({path})')
-        return model
-    model = load_inpaintor(args.config, args.checkpoint, args.device)
-    if args.checkpoint is None and any(True for _ in model.parameters()):
-        tool.refuse(f'the model of {args.config} has weights, which --checkpoint has to name.')
-    print(f'Network: {type(model).__name__} of {" and ".join(filter(None, (args.config, args.checkpoint)))}')
+        model = load_inpaintor(None, path, tool.choose_device(args.device))
+        network = f'{name} ({path})'
+    else:
+        model = load_inpaintor(args.config, args.checkpoint, tool.choose_device(args.device))
+        network = f'{type(model).__name__} of {" and ".join(filter(None, (args.config, args.checkpoint)))}'
+        if args.checkpoint is None and any(True for _ in model.parameters()):
+            tool.refuse(f'the model of {args.config} has weights, which --checkpoint has to name.')
+    print(f'Network: {network}')
     return model
 
 
@@ -104,19 +101,12 @@ def describe_effort(seconds):
     return f'{text}.'
 
 
-def stop(number, frame):
-    """Ends the work as Ctrl-C does, and tells which signal it was."""
-    # once: a second one would interrupt the summary
-    signal.signal(number, signal.SIG_IGN)
-    raise KeyboardInterrupt(number)
-
-
 def summarise(args, tasks, outcomes, seconds, unused, others):
     """Says what was done, and what was not."""
     from cainet_mm.utils.photo_paths import say_left_alone
 
-    failed = [outcome for outcome in outcomes if outcome.problem is not None]
-    print(f'{len(outcomes) - len(failed)} of {len(tasks)} photographs have their result in {args.out}.')
+    problems = [outcome.problem for outcome in outcomes if outcome.problem is not None]
+    print(f'{len(outcomes) - len(problems)} of {len(tasks)} photographs have their result in {args.out}.')
     print(describe_effort(seconds))
     for outcome in outcomes:
         for note in outcome.notes:
@@ -125,12 +115,12 @@ def summarise(args, tasks, outcomes, seconds, unused, others):
         print(f'{len(unused)} masks belong to no photograph, such as {unused[0]}.')
     if others:
         print(say_left_alone(others))
-    for outcome in failed:
-        print(outcome.problem, file=sys.stderr)
+    for problem in problems:
+        print(problem, file=sys.stderr)
     left = len(tasks) - len(outcomes)
     if left:
         print(f'Stopped: {left} of {len(tasks)} photographs were not begun, or not finished.', file=sys.stderr)
-    return 1 if failed or left else 0
+    return 1 if problems or left else 0
 
 
 def fill(tool, args):
@@ -164,13 +154,10 @@ def main():
     args = tool.parse_args()
     if args.model is not None and (args.config or args.checkpoint):
         tool.refuse('--model names a network by itself; give it, or --config and --checkpoint.')
-    if args.config is not None and '::' not in args.config:
+    if '::' not in str(args.config):
         tool.require_file(args.config, '--config')
-    if args.checkpoint is not None:
-        tool.require_file(args.checkpoint, '--checkpoint')
-    if is_onnx(args) and args.raw:
-        tool.refuse("--raw shows the network's own image, which an ONNX file does not give; leave it out.")
-    before = signal.signal(signal.SIGTERM, stop)
+    tool.require_file(args.checkpoint, '--checkpoint')
+    before = signal.signal(signal.SIGTERM, interrupt)
     try:
         make_package_importable()
         if args.config is None and args.checkpoint is None and args.model in (None, 'cainet-photos'):

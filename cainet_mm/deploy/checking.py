@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 import torch
@@ -22,15 +23,16 @@ class UnfitFileError(ValueError):
 
 
 class Case(NamedTuple):
-    """An input, and what PyTorch makes of it."""
+    """An input, and PyTorch's outputs."""
 
     image: Tensor
     mask: Tensor
     outputs: tuple[Tensor, ...]
 
 
-def as_tuple(outputs: Tensor | Sequence[Tensor]) -> tuple[Tensor, ...]:
-    """One output or several, as several."""
+def run_on(run: Run, image: Tensor, mask: Tensor) -> tuple[Tensor, ...]:
+    """Run on an input; one output comes as a tuple, too."""
+    outputs = run(image, mask)
     return (outputs,) if isinstance(outputs, Tensor) else tuple(outputs)
 
 
@@ -49,13 +51,9 @@ def round_up(side: int, multiple: int) -> int:
 
 
 def make_case(module: ExportableInpaintor, batch: int, height: int, width: int) -> Case:
-    """Run PyTorch on random images.
-
-    Raises:
-        ValueError: The network returns another size.
-    """
+    """Run PyTorch on random images; ``ValueError`` where the network returns another size."""
     image, mask = make_inputs(batch, height, width)
-    outputs = as_tuple(module(image, mask))
+    outputs = run_on(module, image, mask)
     if outputs[0].shape != image.shape:
         raise ValueError(f'the network makes {tuple(outputs[0].shape[-2:])} of {height}x{width}')
     return Case(image, mask, outputs)
@@ -85,65 +83,49 @@ def find_multiple(module: ExportableInpaintor, size: tuple[int, int], fixed: boo
 
 
 def make_cases(module: ExportableInpaintor, size: tuple[int, int], multiple: int, smallest: int = 1) -> list[Case]:
-    """Run PyTorch at several multiples and batches, odd ones included, but for those too small for the network.
+    """Run PyTorch at several multiples from a smallest side up, odd ones and the traced size included.
 
-    Args:
-        module: The inpaintor.
-        size: Height and width that it is traced with.
-        multiple: What heights and widths have to be multiples of.
-        smallest: The smallest height and width.
+    Sizes that are too small for the network are left out.
     """
     height, width = size
     wanted = [(1, height, width), (1, height + multiple, width + 2 * multiple), (3, 64, 64), (1, 67, 101), (2, 2, 3)]
-    cases = {}
-    for batch, *sides in wanted:
-        shape = (batch, *(round_up(max(side, smallest), multiple) for side in sides))
-        if shape not in cases:
-            try:
-                cases[shape] = make_case(module, *shape)
-            except (RuntimeError, ValueError):
-                continue
-    return list(cases.values())
+    shapes = {(batch, *(round_up(max(side, smallest), multiple) for side in sides)): None for batch, *sides in wanted}
+    cases = []
+    for shape in shapes:
+        with suppress(RuntimeError, ValueError):
+            cases.append(make_case(module, *shape))
+    return cases
 
 
 def largest_difference(given: Sequence[Tensor], wanted: Sequence[Tensor]) -> float:
     """The largest difference between outputs; infinite where shapes differ or a number is not finite."""
     if [output.shape for output in given] != [output.shape for output in wanted]:
         return float('inf')
-    differences = [(one - other).abs().max().item() for one, other in zip(given, wanted, strict=True)]
-    return max(difference if difference == difference else float('inf') for difference in differences)
+    infinity = float('inf')
+    differences = [(one - other).abs().nan_to_num(infinity, infinity) for one, other in zip(given, wanted, strict=True)]
+    return max(difference.max().item() for difference in differences)
 
 
 def rounding_of(module: ExportableInpaintor, cases: Sequence[Case]) -> float:
     """How far PyTorch's own outputs lie apart where its convolutions add up in another order."""
     with torch.backends.mkldnn.flags(enabled=False):
-        answers = [as_tuple(module(case.image, case.mask)) for case in cases]
-    return max(largest_difference(answer, case.outputs) for answer, case in zip(answers, cases, strict=True))
+        return max(largest_difference(run_on(module, case.image, case.mask), case.outputs) for case in cases)
 
 
 def compare(run: Run, module: ExportableInpaintor, cases: Sequence[Case], tolerance: float) -> tuple[float, float]:
-    """Compare a file with PyTorch.
+    """Compare a file with PyTorch; returns the largest difference, and what is allowed.
 
     A network may blow up the rounding of single precision, as AOT-GAN's does: its file may differ from PyTorch by
     twice as much as PyTorch from itself, up to a fortieth of the range.
 
-    Args:
-        run: The file.
-        module: The inpaintor.
-        cases: Inputs and PyTorch's outputs.
-        tolerance: What outputs may differ by.
-
-    Returns:
-        The largest difference and what it may be.
-
     Raises:
-        UnfitFileError: It is larger, or the file does not run.
+        UnfitFileError: Outputs differ by more, or the file does not run.
     """
     difference, allowed, rounding = 0.0, tolerance, None
     for case in cases:
         size = 'x'.join(map(str, case.image.shape))
         try:
-            outputs = as_tuple(run(case.image, case.mask))
+            outputs = run_on(run, case.image, case.mask)
         except Exception as error:  # of ONNX Runtime's own classes
             raise UnfitFileError(f'what it writes does not run for {size} ({reason_of(error)})') from error
         here = largest_difference(outputs, case.outputs)
@@ -159,7 +141,7 @@ def compare(run: Run, module: ExportableInpaintor, cases: Sequence[Case], tolera
 
 
 def reason_of(error: BaseException) -> str:
-    """What an error comes from, in a line cut to the length of a sentence."""
+    """The root cause of an error, in one short line."""
     while error.__cause__ is not None and not isinstance(error, UnfitFileError):
         error = error.__cause__
     # without colours

@@ -5,11 +5,9 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from ..utils.checkpoint_io import find_misfits, read_weights
+from ..utils.checkpoint_io import find_misfits, shapes_of
 from ..utils.files import write_file
 from .publishing import checkpoint_bytes
-
-__all__ = ['read_weights', 'rename_strictly', 'write_checkpoint']
 
 # buffers of batch norm that checkpoints of PyTorch before 0.4.1 do not have; nothing at inference reads them
 OPTIONAL_SUFFIX = 'num_batches_tracked'
@@ -18,15 +16,13 @@ OPTIONAL_SUFFIX = 'num_batches_tracked'
 def rename_strictly(
     weights: Mapping[str, Tensor], mapping: Mapping[str, str], module: nn.Module, source: str
 ) -> dict[str, Tensor]:
-    """Give weights the names of a module; every one of the weights and every one of the module has to be accounted for.
+    """Give weights the names of a module, key for key.
 
     Args:
-        weights: The weights under their old names.
-        mapping: From the old name to the module's, for everything that the module's ``state_dict`` has. A counter
-            ``num_batches_tracked`` that ``weights`` lacks is left out of the mapping's demands: the module's own value
-            stands in.
+        weights: The weights under their old names; a counter ``num_batches_tracked`` may be missing.
+        mapping: From the old name to the module's, for everything that the module's ``state_dict`` has.
         module: What the weights are for.
-        source: What the weights are called in sentences, such as the path of their file.
+        source: What errors call the weights.
 
     Returns:
         A state dict that ``module.load_state_dict`` takes, in the module's order.
@@ -38,33 +34,19 @@ def rename_strictly(
     old_names = {new: old for old, new in mapping.items()}
     if len(old_names) != len(mapping) or old_names.keys() != wanted.keys():
         differing = sorted(old_names.keys() ^ wanted.keys()) or 'two old names for one new one'
-        raise ValueError(
-            f'The mapping of names does not fit the {type(module).__name__} that the weights are for: {differing}.'
-        )
-    problems = find_misfits(
-        {old: tuple(value.shape) for old, value in weights.items()},
-        {
-            old: tuple(wanted[new].shape)
-            for old, new in mapping.items()
-            if old in weights or not old.endswith(OPTIONAL_SUFFIX)
-        },
-    )
+        raise ValueError(f'The mapping of names does not fit the {type(module).__name__}: {differing}.')
+    needed = {old: new for old, new in mapping.items() if old in weights or not old.endswith(OPTIONAL_SUFFIX)}
+    problems = find_misfits(shapes_of(weights), shapes_of({old: wanted[new] for old, new in needed.items()}))
     if problems:
         raise ValueError(f'{source} does not fit the {type(module).__name__}. Keys {"; keys ".join(problems)}.')
     return {new: weights.get(old_names[new], value).detach().clone() for new, value in wanted.items()}
 
 
 def write_checkpoint(weights: Mapping[str, Tensor], path: str | Path, meta: dict, force: bool = False) -> None:
-    """Write weights and notes beside their place and move the file there, so no half file is ever in place.
-
-    Args:
-        weights: The state dict.
-        path: Where it goes, ``NAME.pth`` or ``NAME.safetensors``; folders are made.
-        meta: What is noted beside it.
-        force: Whether an existing file is replaced.
+    """Write weights and notes (``meta``) to ``NAME.pth`` or ``NAME.safetensors``; folders are made.
 
     Raises:
-        FileExistsError: There is a file already and ``force`` is false.
+        FileExistsError: There is a file already, and ``force`` is false.
     """
     path = Path(path)
     if path.exists() and not force:

@@ -1,11 +1,11 @@
-"""What inpaintors are exported as: ONNX, TorchScript, torch.export; how each is written and opened again."""
+"""The formats of exported inpaintors, ONNX, TorchScript and torch.export: how each is written and opened again."""
 
 import importlib
 import importlib.util
 import inspect
 import json
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,7 +27,7 @@ LOWEST_OPSET_OF_TORCH_EXPORT = 18
 
 
 class Plan(NamedTuple):
-    """What an exporter is to write: a trace of ``inputs``, for their sizes alone where ``fixed``."""
+    """What an exporter is to write: a trace of ``inputs``, for only their sizes where ``fixed``."""
 
     inputs: tuple[Tensor, Tensor]
     fixed: bool
@@ -42,11 +42,7 @@ class Plan(NamedTuple):
 
 
 def free_sizes(fixed: bool) -> tuple[dict, dict] | None:
-    """The axes of image and mask that torch.export leaves open; ``None`` for none.
-
-    Raises:
-        UnfitFileError: This torch has no such axes.
-    """
+    """The axes of image and mask that torch.export leaves open; ``UnfitFileError`` where this torch cannot."""
     dynamic = getattr(getattr(torch.export, 'Dim', None), 'DYNAMIC', None)
     if dynamic is None:
         raise UnfitFileError(f'it needs torch 2.6 or later, and this is {torch.__version__}')
@@ -100,16 +96,15 @@ def onnx_by_torch_export(module: ExportableInpaintor, plan: Plan, path: Path) ->
 
 def fold_constants(path: Path) -> None:
     """Compute once what no input changes, if ONNX Runtime is there; OpenCV's ``cv2.dnn`` reads no file without that."""
-    if importlib.util.find_spec('onnxruntime') is None:
-        return
-    import onnxruntime
+    with suppress(ModuleNotFoundError):
+        import onnxruntime
 
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    # the higher levels write operators of its own
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
-    options.optimized_model_filepath = str(path)
-    onnxruntime.InferenceSession(path.read_bytes(), options, providers=['CPUExecutionProvider'])
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 4
+        # the higher levels write operators that only ONNX Runtime has
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+        options.optimized_model_filepath = str(path)
+        onnxruntime.InferenceSession(path.read_bytes(), options, providers=['CPUExecutionProvider'])
 
 
 def finish_onnx(path: Path, plan: Plan) -> None:
@@ -162,7 +157,7 @@ def open_onnx(path: Path) -> Run:
     )
 
 
-class Format(NamedTuple):
+class ExportFormat(NamedTuple):
     """A kind of file: what it is called, what writes it (tried one after the other) and what opens it."""
 
     title: str
@@ -172,21 +167,21 @@ class Format(NamedTuple):
     smallest: int = 1  # height and width from which on it is checked and works
 
 
-FORMATS = {
-    'onnx': Format(
+EXPORT_FORMATS = {
+    'onnx': ExportFormat(
         'ONNX',
         '.onnx',
         {'torch.onnx over torch.jit.trace': onnx_by_tracing, 'torch.onnx over torch.export': onnx_by_torch_export},
         open_onnx,
     ),
-    'torchscript': Format(
+    'torchscript': ExportFormat(
         'TorchScript',
         '.pt',
         {'torch.jit.trace': torchscript_by_tracing},
         lambda path: torch.jit.load(str(path), map_location='cpu'),
     ),
     # it sets apart a pooling to a single pixel, which happens to the coarsest of six scales at 32 pixels
-    'torch_export': Format(
+    'torch_export': ExportFormat(
         'torch.export',
         '.pt2',
         {'torch.export': program_by_torch_export},
@@ -196,16 +191,11 @@ FORMATS = {
 }
 
 
-def check_request(out: Path, kind: str, opset: int | None, check: bool, dtype: str = 'float32') -> Format:
-    """Refuse what cannot be before anything slow; returns the format.
-
-    Raises:
-        ModuleNotFoundError: A package is missing.
-        ValueError: The format or the kind of numbers is unknown, the ending is another one's, or the opset is none.
-    """
-    if kind not in FORMATS:
-        raise ValueError(f'The formats are {", ".join(FORMATS)}, got {kind!r}.')
-    wanted = FORMATS[kind]
+def check_request(out: Path, kind: str, opset: int | None, check: bool, dtype: str = 'float32') -> ExportFormat:
+    """Refuse what cannot be done before anything slow, as :func:`export` says; returns the format."""
+    if kind not in EXPORT_FORMATS:
+        raise ValueError(f'The formats are {", ".join(EXPORT_FORMATS)}, got {kind!r}.')
+    wanted = EXPORT_FORMATS[kind]
     if out.suffix != wanted.suffix:
         raise ValueError(f'The name of a file of {wanted.title} ends in {wanted.suffix}, got {out.name}.')
     if opset is not None and kind != 'onnx':

@@ -13,38 +13,27 @@ from tempfile import TemporaryDirectory
 import torch
 from mmengine.model import BaseModel
 
-from ..inference.configs import training_size
+from ..inference.configs import require_eval_mode, trained_size
 from ..inference.inpainting import SMALLEST_SIZE
 from ..utils.files import write_file
 from ..version import __version__
 from .checking import Case, compare, find_multiple, make_case, make_cases, make_inputs, reason_of, round_up
-from .export_formats import FORMATS, Format, Plan, check_request
+from .export_formats import EXPORT_FORMATS, ExportFormat, Plan, check_request
 from .smaller_files import Measured, make_smaller
 from .traceable import ExportableInpaintor, fold_batch_norms, make_traceable
 
 
 @dataclass
 class Exported:
-    """What was written.
-
-    Attributes:
-        path: The file.
-        way: How it came about, such as ``'torch.jit.trace'``.
-        metadata: What the file says of itself.
-        difference: Largest difference of its outputs from PyTorch's, in the range [-1, 1], before its numbers were
-            made smaller; ``None`` where it was not checked.
-        allowed: What it was allowed to be.
-        checked: The inputs that were compared, (N, H, W).
-        measured: What smaller numbers cost and save; ``None`` for float32.
-    """
+    """What was written."""
 
     path: Path
-    way: str
-    metadata: dict[str, str]
-    difference: float | None = None
+    way: str  # such as 'torch.jit.trace'
+    metadata: dict[str, str]  # what the file says of itself
+    difference: float | None = None  # the largest of its outputs in float32 from PyTorch's, in [-1, 1], if checked
     allowed: float | None = None
-    checked: list[tuple[int, int, int]] = field(default_factory=list)
-    measured: Measured | None = None
+    checked: list[tuple[int, int, int]] = field(default_factory=list)  # the inputs that were compared, (N, H, W)
+    measured: Measured | None = None  # size, time and accuracy in lower precision; None for float32
 
 
 @torch.no_grad()
@@ -77,7 +66,7 @@ def export(
         out: The file; its folders are made.
         kind: ``'onnx'``, ``'torchscript'`` or ``'torch_export'``.
         size: Height and width to trace with; by default that of the training, where the config tells, else 256x256.
-        fixed: Whether the file takes one image of that size alone, for networks that cannot be written otherwise.
+        fixed: Whether the file takes only one image of that size, for networks that cannot be written otherwise.
         scales: Whether ``scale_1``, ``scale_2``, ... are returned as well, the network's own images, finest first.
         opset: Version of ONNX's operators; by default the lowest that is needed.
         check: Whether the file is compared with PyTorch.
@@ -89,17 +78,17 @@ def export(
 
     Raises:
         ModuleNotFoundError: A package is missing.
-        ValueError: The arguments do not fit, the model cannot be written (the message says what was tried), or smaller
-            numbers cost too much.
+        ValueError: The arguments do not fit, the model cannot be written (the message says what was tried), or lower
+            precision costs too much.
     """
     out = Path(out)
     wanted = check_request(out, kind, opset, check, dtype)
-    module, size = prepare(model, size, scales)
+    module, size = wrap(model, size, scales)
     multiple = find_multiple(module, size, fixed)
     cases = [make_case(module, 1, *size)] if fixed else make_cases(module, size, multiple, wanted.smallest)
     names = ('filled', *(f'scale_{number}' for number in range(1, module.num_scales + 1)))
     sizes = describe_sizes(size, None if fixed else multiple, wanted.smallest)
-    metadata = describe(model, names) | dict(sizes=sizes, dtype=dtype) | (notes or {})
+    metadata = dict(**metadata_of(model, names), sizes=sizes, dtype=dtype) | (notes or {})
     height, width = (round_up(side, multiple) for side in size)
     # torch.export takes axes of one size for one, and those of size 1 for fixed
     inputs = make_inputs(1, *size) if fixed else make_inputs(2, height, width + multiple)
@@ -107,22 +96,17 @@ def export(
         path = Path(folder) / out.name
         exported = write(module, Plan(inputs, fixed, names, opset, metadata), wanted, path, cases, check, tolerance)
         if dtype != 'float32':
-            exported.measured = make_smaller(path, dtype, (height, width), photos)
+            with quiet():
+                exported.measured = make_smaller(path, dtype, (height, width), photos)
         write_file(out, path.read_bytes())
     exported.path = out
     return exported
 
 
-def prepare(model: BaseModel, size: Sequence[int] | None, scales: bool) -> tuple[ExportableInpaintor, tuple[int, int]]:
-    """Copy a model as a function of image and mask, and choose the size to trace with.
-
-    Raises:
-        ValueError: The model is in training mode, or no such inpaintor; or the size is too small.
-    """
-    if model.training:
-        raise ValueError('The model is in training mode, in which it changes with what it sees; call model.eval().')
-    trained = training_size(model.cfg) if getattr(model, 'cfg', None) is not None else None
-    size = (trained or 256,) * 2 if size is None else (int(size[0]), int(size[1]))
+def wrap(model: BaseModel, size: Sequence[int] | None, scales: bool) -> tuple[ExportableInpaintor, tuple[int, int]]:
+    """Copy a model as a function of image and mask, and choose the size to trace with; refuses as :func:`export`."""
+    require_eval_mode(model)
+    size = (trained_size(model) or 256,) * 2 if size is None else (int(size[0]), int(size[1]))
     if min(size) < SMALLEST_SIZE:
         raise ValueError(f'The size to trace with has {SMALLEST_SIZE} pixels and more, got {size[0]}x{size[1]}.')
     num_scales = getattr(getattr(model, 'generator', None), 'num_scales', 1)
@@ -133,17 +117,13 @@ def prepare(model: BaseModel, size: Sequence[int] | None, scales: bool) -> tuple
 def write(
     module: ExportableInpaintor,
     plan: Plan,
-    wanted: Format,
+    wanted: ExportFormat,
     path: Path,
     cases: Sequence[Case],
     check: bool,
     tolerance: float,
 ) -> Exported:
-    """Write a file in one of its format's ways, the first that returns what PyTorch does.
-
-    Raises:
-        ValueError: None does; the message says what was tried.
-    """
+    """Write a file in the first of its format's ways that returns what PyTorch does; ``ValueError`` where none does."""
     simplified = deepcopy(module).requires_grad_(False)
     fold_batch_norms(simplified)
     make_traceable(simplified)
@@ -158,7 +138,7 @@ def write(
             continue
         checked = [(case.image.shape[0], *case.image.shape[2:]) for case in cases] if check else []
         return Exported(path, way, plan.metadata, *compared, checked)
-    advice = f'another format ({", ".join(name for name, other in FORMATS.items() if other is not wanted)})'
+    advice = f'another format ({", ".join(name for name, other in EXPORT_FORMATS.items() if other is not wanted)})'
     advice = advice if plan.fixed else f'one fixed size (fixed=True, --fixed), or {advice}'
     advice = advice if plan.opset is None else f'no opset, {advice}'
     model = module.inpaint.model
@@ -169,7 +149,7 @@ def write(
 
 
 def describe_sizes(size: tuple[int, int], multiple: int | None, smallest: int) -> str:
-    """What images a file takes; ``multiple`` is ``None`` where it takes those of ``size`` alone."""
+    """What images a file takes; ``multiple`` is ``None`` where it takes only those of ``size``."""
     if multiple is None:
         return f'1 image of {size[0]}x{size[1]} (height x width) alone'
     sizes = 'any number of images of any height and width'
@@ -177,11 +157,9 @@ def describe_sizes(size: tuple[int, int], multiple: int | None, smallest: int) -
     return sizes + (f' that are multiples of {multiple}' if multiple > 1 else '')
 
 
-def describe(model: BaseModel, names: Sequence[str]) -> dict[str, str]:
+def metadata_of(model: BaseModel, names: Sequence[str]) -> dict[str, str]:
     """What a file says of itself, besides its sizes; ``names`` are those of its outputs."""
-    config = getattr(model, 'cfg', None)
-    source = getattr(config, 'filename', None)
-    trained = None if config is None else training_size(config)
+    source, trained = getattr(getattr(model, 'cfg', None), 'filename', None), trained_size(model)
     return {
         'made_by': f'cainet_mm {__version__}, torch {torch.__version__}',
         'model': f'{type(model).__name__}, {type(model.generator).__name__}',
@@ -196,13 +174,12 @@ def describe(model: BaseModel, names: Sequence[str]) -> dict[str, str]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep back what exporters print of their own working; what they raise is passed on."""
-    logger = logging.getLogger('torch.onnx')
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    """Hide warnings and output of exporters."""
+    disabled = logging.root.manager.disable
+    logging.disable(logging.WARNING)
     try:
         with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
             warnings.simplefilter('ignore')
             yield
     finally:
-        logger.setLevel(level)
+        logging.disable(disabled)

@@ -2,7 +2,6 @@
 
 import io
 import pickle
-import struct
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ..utils.checkpoint_io import read_weights
+from ..utils.errors import describe_error
 
 STORAGES = dict(
     FloatStorage=torch.float32,
@@ -25,31 +25,17 @@ STORAGES = dict(
     ByteStorage=torch.uint8,
     BoolStorage=torch.bool,
 )
-# what reading a damaged or crafted file can bring about
-DAMAGE = (
-    ArithmeticError,
-    AttributeError,
-    EOFError,
-    LookupError,
-    NotImplementedError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    pickle.UnpicklingError,
-    struct.error,
-    zipfile.BadZipFile,
-)
 
 
 class Stored(NamedTuple):
-    """Numbers in a file: their type and bytes."""
+    """The data of a tensor in a file."""
 
     dtype: torch.dtype
     data: bytes
 
 
 class Placeholder:
-    """Stands for an object of any foreign type: it has the state that the file gives it, and does nothing."""
+    """Replaces an object of any foreign type: it has the state that the file gives it, and does nothing."""
 
     def __init__(self, *args) -> None:
         self.state: object = None
@@ -65,13 +51,6 @@ class Placeholder:
 
     def extend(self, values: object) -> None:
         """Leave them."""
-
-
-class PlaceholderDict(dict):
-    """Stands for an ``OrderedDict``."""
-
-    def __setstate__(self, state: object) -> None:
-        pass
 
 
 class WeightsUnpickler(pickle.Unpickler):
@@ -90,7 +69,7 @@ class WeightsUnpickler(pickle.Unpickler):
         self.folder = folder
 
     def find_class(self, module: str, name: str) -> object:
-        """Give what stands for a name."""
+        """Return the replacement of a name."""
         if module == 'torch' and name in STORAGES:
             # a string can be given no state
             return name
@@ -99,34 +78,29 @@ class WeightsUnpickler(pickle.Unpickler):
         if (module, name) == ('torch._utils', '_rebuild_parameter'):
             return lambda tensor, *rest: tensor
         if (module, name) == ('collections', 'OrderedDict'):
-            return type(name, (PlaceholderDict,), {})
+            # a new class, so that a state that the file gives it changes nothing else
+            return type(name, (dict,), {'__setstate__': lambda self, state: None})
         return type(name, (Placeholder,), {})
 
     def persistent_load(self, pid: tuple) -> Stored:
-        """Get the numbers of tensors, which the file keeps apart."""
+        """Read the data of a tensor, which lies beside the pickle."""
         _, kind, key, *_ = pid
         return Stored(STORAGES[kind], self.archive.read(f'{self.folder}data/{key}'))
 
 
 def make_tensor(stored: Stored, offset: int, size: tuple[int, ...], stride: tuple[int, ...]) -> Tensor:
-    """Make a tensor over stored numbers; torch checks that it has no more of them than there are."""
+    """Make a tensor of stored data; torch checks that it does not reach beyond them."""
     if not isinstance(stored, Stored):
-        raise pickle.UnpicklingError('a tensor without numbers')
+        raise pickle.UnpicklingError('a tensor without data')
     flat = torch.frombuffer(bytearray(stored.data), dtype=stored.dtype) if stored.data else torch.empty(0)
     return flat.as_strided(tuple(size), tuple(stride), offset)
 
 
 def read_public_weights(path: str | Path) -> dict[str, Tensor]:
-    """Read the weights of a public file: weights alone, a training checkpoint of any framework, or TorchScript.
+    """Read the weights of a local file: weights alone, a training checkpoint of any framework, or TorchScript.
 
-    Only tensors are taken. Objects of other types, such as what PyTorch Lightning notes in its checkpoints, are passed
-    over, and the code in a TorchScript file is not loaded.
-
-    Args:
-        path: A local file.
-
-    Returns:
-        The weights by their names; those of TorchScript by the names of its modules.
+    Only tensors are taken, by their names (of TorchScript, those of its modules). Objects of other types, such as those
+    in checkpoints of PyTorch Lightning, are passed over, and the code in a TorchScript file is not loaded.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -139,34 +113,28 @@ def read_public_weights(path: str | Path) -> dict[str, Tensor]:
         with zipfile.ZipFile(path) as archive:
             # archives have all in one folder; of TorchScript's two pickles the other one holds its code's constants
             folder = next(name for name in archive.namelist() if name.split('/')[1:] == ['data.pkl'])
-            loaded = WeightsUnpickler(archive, folder.removesuffix('data.pkl')).load()
+            weights = WeightsUnpickler(archive, folder.removesuffix('data.pkl')).load()
+            weights = dict(tensors_in(weights)) if isinstance(weights, Placeholder) else weights
     except StopIteration:
         raise ValueError(f'{str(path)!r} cannot be read as a checkpoint: it is another kind of archive.') from None
-    except DAMAGE as error:
-        raise ValueError(f'{str(path)!r} cannot be read as a checkpoint ({type(error).__name__}: {error}).') from error
-    if isinstance(loaded, Placeholder):
-        weights = dict(tensors_in(loaded))
-    else:
-        weights = loaded.get('state_dict', loaded) if isinstance(loaded, Mapping) else {}
-        weights = dict(weights) if isinstance(weights, Mapping) else {}
-    if not weights or not all(isinstance(key, str) and isinstance(value, Tensor) for key, value in weights.items()):
+    except Exception as error:  # a damaged or crafted file can bring about anything
+        reason = describe_error(error, kind=True)
+        raise ValueError(f'{str(path)!r} cannot be read as a checkpoint ({reason}).') from error
+    if isinstance(weights, Mapping):
+        weights = weights.get('state_dict', weights)
+    entries = weights.items() if isinstance(weights, Mapping) else ()
+    if not entries or not all(isinstance(key, str) and isinstance(value, Tensor) for key, value in entries):
         raise ValueError(
             f"{str(path)!r} holds no weights. It has to be a state dict, a dict that has one as 'state_dict', or "
             'TorchScript whose modules have kept their weights.'
         )
-    return weights
+    return dict(weights)
 
 
-def tensors_in(module: Placeholder, prefix: str = '', depth: int = 0) -> Iterator[tuple[str, Tensor]]:
-    """Walk over a TorchScript module and those in it.
-
-    Raises:
-        ValueError: Modules are nested without end.
-    """
-    if depth > 64:
-        raise ValueError('The modules of a TorchScript file are nested without end.')
+def tensors_in(module: Placeholder, prefix: str = '') -> Iterator[tuple[str, Tensor]]:
+    """Walk over a TorchScript module and those in it."""
     for name, value in module.state.items() if isinstance(module.state, dict) else ():
         if isinstance(value, Tensor):
             yield f'{prefix}{name}', value
         elif isinstance(value, Placeholder):
-            yield from tensors_in(value, f'{prefix}{name}.', depth + 1)
+            yield from tensors_in(value, f'{prefix}{name}.')

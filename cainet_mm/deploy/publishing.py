@@ -31,7 +31,7 @@ def publish(
 
     What only training needs stays behind: optimisers, the log, a critic unless it is asked for, losses and data. Where
     an ``EMAHook`` kept averaged weights, these are taken: it has put them into the checkpoint's ``state_dict``. The
-    file holds tensors, strings and numbers alone, so it is read without running anything; :func:`load_model` needs no
+    file holds only tensors, strings and numbers, so it is read without running anything; :func:`load_model` needs no
     config beside it.
 
     Args:
@@ -49,7 +49,7 @@ def publish(
     Raises:
         FileNotFoundError: There is no such checkpoint or config.
         ValueError: The checkpoint or the config cannot be read, the model fills no holes, float16 cannot hold a
-            weight, a critic is asked for where there is none, or a note has the name of what is in the file by itself.
+            weight, a critic is asked for where there is none, or a note has a reserved name.
     """
     notes = dict(notes or {})
     if CONFIG_KEY in notes:
@@ -57,11 +57,9 @@ def publish(
     if not isinstance(config, Config):
         config = read_config(config)
     weights = read_weights(checkpoint)
-    without = {key: value for key, value in weights.items() if not key.startswith('disc.')}
-    if not critic:
-        weights = without
-    elif len(without) == len(weights):
+    if critic and not any(key.startswith('disc.') for key in weights):
         raise ValueError(f'The checkpoint {str(checkpoint)!r} has no critic (disc.*); publish it without one.')
+    weights = {key: value for key, value in weights.items() if critic or not key.startswith('disc.')}
     kind = model_class(config, 'The config')
     if kind is not None:
         require_inpaintor(kind, f'The checkpoint {str(checkpoint)!r}')
@@ -84,12 +82,9 @@ def plain_config(config: Config) -> str:
 
 
 def checkpoint_bytes(weights: Mapping[str, Tensor], meta: Mapping[str, str], ending: str) -> bytes:
-    """The content of a file with weights and texts, the same for the same weights and texts.
+    """The content of a file with weights and texts (``meta``), always the same for the same ones.
 
-    Args:
-        weights: The state dict.
-        meta: Texts by their names.
-        ending: Of the file; ``.safetensors``, or any other for one that ``torch.load`` reads.
+    The ending says which: ``.safetensors``, or any other for a file that ``torch.load`` reads.
     """
     if ending != SAFETENSORS:
         content = io.BytesIO()
@@ -108,11 +103,7 @@ def checkpoint_bytes(weights: Mapping[str, Tensor], meta: Mapping[str, str], end
 
 
 def halve(key: str, weight: Tensor) -> Tensor:
-    """Turn a weight of 32 bits to 16.
-
-    Raises:
-        ValueError: A number is too large for that.
-    """
+    """Turn a weight of 32 bits to 16; ``ValueError`` where a number is too large for that."""
     if weight.dtype != torch.float32:
         return weight
     half = weight.half()

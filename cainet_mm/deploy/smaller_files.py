@@ -1,6 +1,5 @@
-"""ONNX files with smaller numbers: float16, or convolutions in int8; what that saves and costs is measured."""
+"""ONNX files in lower precision, float16 or convolutions in int8, with a measurement of the gain and the loss."""
 
-import logging
 import statistics
 import time
 from collections.abc import Iterator
@@ -23,30 +22,22 @@ PHOTOS = 32
 
 
 class Measured(NamedTuple):
-    """What smaller numbers save and cost, beside float32 in the same run.
+    """Size, time and accuracy in lower precision, beside float32 in the same run."""
 
-    Attributes:
-        megabytes: Sizes of the float32 file and the smaller one.
-        milliseconds: Median times for an image, of the same two.
-        psnr: PSNR of the smaller file's output against the float32 one's, in the holes of all images, in dB.
-        images: How many there were.
-        size: Their height and width.
-    """
-
-    megabytes: tuple[float, float]
-    milliseconds: tuple[float, float]
-    psnr: float
+    megabytes: tuple[float, float]  # of the float32 file and the smaller one
+    milliseconds: tuple[float, float]  # median times for an image, of the same two
+    psnr: float  # of the smaller file's output against the float32 one's, in the holes of all images, in dB
     images: int
-    size: tuple[int, int]
+    size: tuple[int, int]  # their height and width
 
 
 def make_smaller(path: Path, dtype: str, size: tuple[int, int], photos: str | Path | None = None) -> Measured:
-    """Put smaller numbers into an ONNX file of :func:`export`, and measure what that costs.
+    """Reduce the precision of an ONNX file of :func:`export`, and measure what that costs.
 
     Args:
         path: The file, in float32; it is replaced.
         dtype: ``'float16'`` computes in half precision; sizes, resize matrices and known pixels stay exact. ``'int8'``
-            computes convolutions in 8 bits (static quantisation by ONNX Runtime, each output channel by itself).
+            computes convolutions in 8 bits (static quantisation by ONNX Runtime, per output channel).
         size: Height and width of the images on which it is calibrated and measured.
         photos: Folder of photographs; by default the sample photographs. They get rectangular and irregular holes.
 
@@ -115,7 +106,7 @@ def to_float16(path: Path, out: Path, cases: list[dict[str, np.ndarray]]) -> Non
     raw = compose.input[1]
     if raw not in names:
         model.graph.output.append(onnx.helper.make_tensor_value_info(raw, onnx.TensorProto.FLOAT, None))
-    # what is computed of sizes alone has numbers above the range of float16
+    # what is computed only of sizes goes beyond the range of float16
     of_images, exact = {value.name for value in model.graph.input}, []
     for node in model.graph.node:
         if node.op_type != 'Shape' and of_images.intersection(node.input):
@@ -141,18 +132,13 @@ def to_int8(path: Path, out: Path, cases: list[dict[str, np.ndarray]]) -> None:
         def get_next(self) -> dict[str, np.ndarray] | None:
             return next(self.remaining, None)
 
-    # it advises to optimise the file before, which export has done
-    logging.getLogger().addFilter(is_no_advice := lambda record: 'pre-processing' not in record.getMessage())
-    try:
-        quantize_static(
-            str(path),
-            str(out),
-            Reader(),
-            quant_format=QuantFormat.QDQ,
-            op_types_to_quantize=['Conv', 'ConvTranspose'],
-            per_channel=True,
-            # processors without VNNI add two products of 8 bits in 16, which 7-bit weights do not overflow
-            reduce_range=True,
-        )
-    finally:
-        logging.getLogger().removeFilter(is_no_advice)
+    quantize_static(
+        str(path),
+        str(out),
+        Reader(),
+        quant_format=QuantFormat.QDQ,
+        op_types_to_quantize=['Conv', 'ConvTranspose'],
+        per_channel=True,
+        # processors without VNNI add two products of 8 bits in 16, which 7-bit weights do not overflow
+        reduce_range=True,
+    )

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 
 import torch
 import torch.nn.functional as F
@@ -22,16 +23,14 @@ PLAIN_TRANSPOSED_CONVOLUTIONS = (nn.ConvTranspose2d, wrappers.ConvTranspose2d)
 
 
 class ExportableInpaintor(nn.Module):
-    """An inpaintor as a function of image and mask alone, for those who know neither its pipeline nor its conventions.
+    """An inpaintor as a function of image and mask, without its data pipeline.
 
     What an image has in its hole is not looked at, and its known pixels come back bit for bit.
 
-    Args:
-        model: An inpaintor whose images have the range [-1, 1].
-        num_scales: How many of the generator's own images are put out as well, finest first.
+    Of the generator's own images, ``num_scales`` are returned as well, finest first.
 
     Raises:
-        ValueError: The model has no generator, its data preprocessor has another range, or there are fewer scales.
+        ValueError: The model has no generator, or fewer scales, or its data preprocessor another range than [-1, 1].
     """
 
     def __init__(self, model: BaseModel, num_scales: int = 0) -> None:
@@ -40,8 +39,8 @@ class ExportableInpaintor(nn.Module):
         if getattr(model, 'generator', None) is None:
             raise ValueError(f'{kind} has no generator that could be exported; give the config of an inpaintor.')
         preprocessor = model.data_preprocessor
-        numbers = [getattr(preprocessor, name, None) for name in ('mean', 'std')]
-        if any(number is None or (number != 127.5).any() for number in numbers):
+        scales = [getattr(preprocessor, name, None) for name in ('mean', 'std')]
+        if any(scale is None or (scale != 127.5).any() for scale in scales):
             raise ValueError(
                 f'The data preprocessor of {kind} has to bring images to [-1, 1] with mean=[127.5] * 3 and '
                 'std=[127.5] * 3; others cannot be exported.'
@@ -55,15 +54,9 @@ class ExportableInpaintor(nn.Module):
         self.num_scales = num_scales
 
     def forward(self, image: Tensor, mask: Tensor) -> Tensor | tuple[Tensor, ...]:
-        """Fill.
+        """Fill an RGB image in [-1, 1], (N, 3, H, W), where the mask, (N, 1, H, W), is above 0.5.
 
-        Args:
-            image: RGB in [-1, 1], (N, 3, H, W).
-            mask: Above 0.5 in the hole, (N, 1, H, W).
-
-        Returns:
-            The filled image, (N, 3, H, W); with ``num_scales`` also the generator's own ones, finest first,
-            (N, 3, h, w). All are in [-1, 1].
+        Returns it, with ``num_scales`` also the generator's own images, finest first, (N, 3, h, w), all in [-1, 1].
         """
         hole = mask > 0.5
         masked = image.masked_fill(hole, 0.0)
@@ -72,12 +65,8 @@ class ExportableInpaintor(nn.Module):
         def keep(module: nn.Module, arguments: tuple, outputs: Sequence[Tensor]) -> None:
             scales.extend(outputs[: self.num_scales])
 
-        handle = self.inpaint.model.generator.register_forward_hook(keep) if self.num_scales else None
-        try:
+        with self.inpaint.model.generator.register_forward_hook(keep) if self.num_scales else nullcontext():
             raw, _ = self.inpaint(self.in_order(masked), hole.to(image.dtype))
-        finally:
-            if handle is not None:
-                handle.remove()
         raw, *scales = (self.in_order(output).clamp(-1, 1) for output in (raw, *scales))
         filled = torch.where(hole, raw, image)
         return (filled, *scales) if scales else filled
@@ -120,7 +109,7 @@ class ResizeByMatrices(TorchFunctionMode):
     """
 
     def __torch_function__(self, func: Callable, types: tuple, args: tuple = (), kwargs: dict | None = None) -> object:
-        """Stand in for ``F.interpolate``."""
+        """Replace ``F.interpolate``."""
         kwargs = kwargs or {}
         if func is not F.interpolate:
             return func(*args, **kwargs)
@@ -150,8 +139,8 @@ def resize_matrix(before: int, after: int, mode: str) -> Tensor:
 def fold_batch_norms(module: nn.Module) -> None:
     """Fold every batch norm of a ``ConvModule`` in eval mode into its convolution, in place.
 
-    Left alone are those before their convolution, and those behind one that computes something else, such as a partial
-    convolution, whose masked outputs stay 0 and then get the norm's shift.
+    Not those before their convolution, or behind one that computes something else, such as a partial convolution, whose
+    masked outputs stay 0 and then get the norm's shift.
     """
     for part in list(module.modules()):
         if not isinstance(part, ConvModule) or not isinstance(part.norm, _BatchNorm) or part.with_spectral_norm:

@@ -19,8 +19,8 @@ def to_float(values: np.ndarray) -> np.ndarray:
 def match_border(filled: np.ndarray, image: np.ndarray, known: np.ndarray, own: np.ndarray) -> np.ndarray:
     """How the colours in a hole have to be shifted so that they meet the known ones around it.
 
-    What the hole's border lacks to the known pixels is averaged along the border, so that a cast of the answer is taken
-    away and the texture of single pixels is not copied into the hole, and spread smoothly over the whole hole.
+    What the hole's border lacks to the known pixels is averaged along the border, so that a colour cast is removed but
+    the texture of single pixels is not copied into the hole, and spread smoothly over the whole hole.
 
     Args:
         filled: One channel of what the hole is filled with, (h, w), float32, in [0, 255].
@@ -45,24 +45,15 @@ def match_border(filled: np.ndarray, image: np.ndarray, known: np.ndarray, own: 
 def compare_border(
     filled: np.ndarray, image: np.ndarray, known: np.ndarray, own: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    r"""What the pixels at a hole's border lack to the known ones.
+    r"""What the pixels at a hole's border lack to the known ones, and where that border is; all are (h, w).
 
     On a ramp that rises by :math:`g` from pixel to pixel outwards, and that the hole continues, a pixel at the border
     lacks :math:`d_3 = g` to the mean of its known neighbours, and the mean of what is filled in a window of side
-    :math:`k` around it lacks :math:`d_k = g k / 2` to the mean of the known pixels there. That is taken out:
+    :math:`k` around it lacks :math:`d_k = g k / 2` to the mean of the known pixels there. That is subtracted:
 
     .. math:: d = d_3 - \frac{d_k - d_3}{k / 2 - 1}
 
     which is 0 for ramps, and :math:`c` for what differs by :math:`c` everywhere.
-
-    Args:
-        filled: (h, w), float32.
-        image: (h, w), float32.
-        known: (h, w), bool.
-        own: (h, w), bool.
-
-    Returns:
-        :math:`d`, (h, w), float32, 0 off the border, and (h, w), true at the border.
     """
     border = own & (cv2.dilate(known.astype(np.uint8), np.ones((3, 3))) > 0)
     near = window_means(image, known, 3, border) - filled[border]
@@ -73,17 +64,7 @@ def compare_border(
 
 
 def window_means(values: np.ndarray, mask: np.ndarray, side: int, where: np.ndarray) -> np.ndarray:
-    """Means of the values that a mask has in the windows around pixels.
-
-    Args:
-        values: (h, w), float32.
-        mask: (h, w), bool; each window has some of it.
-        side: Side of the windows, odd.
-        where: (h, w), bool, the pixels.
-
-    Returns:
-        (n,), float32.
-    """
+    """Means, (n,), of the values in a mask over the windows of an odd side around n pixels; inputs are (h, w)."""
     sums, counts = (
         cv2.boxFilter(one, cv2.CV_32F, (side, side), normalize=False, borderType=cv2.BORDER_CONSTANT)[where]
         for one in (np.where(mask, values, np.float32(0)), mask.astype(np.float32))
@@ -97,7 +78,7 @@ def spread(values: np.ndarray, weights: np.ndarray, smoothing: int = 0) -> np.nd
     Args:
         values: (h, w), float32.
         weights: (h, w), float32 in [0, 1].
-        smoothing: Number of finest scales whose values count in the means of coarser ones alone.
+        smoothing: Number of finest scales whose values only count in the means of coarser ones.
     """
     if max(weights.shape) <= 2:
         pushed = np.full_like(values, (values * weights).sum() / max(weights.sum(), np.float32(1e-6)))
@@ -109,13 +90,9 @@ def spread(values: np.ndarray, weights: np.ndarray, smoothing: int = 0) -> np.nd
 
 
 def paste(canvas: np.ndarray, known: np.ndarray, own: np.ndarray, filled: np.ndarray) -> None:
-    """Write a filled image into the pixels of a hole.
+    """Write a filled image, (h, w, 3), float32 in [0, 255], enlarged to (H, W), into the pixels of a hole.
 
-    Args:
-        canvas: (H, W, C), uint8 or uint16; changed in place.
-        known: (H, W), true where the image is known.
-        own: (H, W), true in the hole.
-        filled: (h, w, 3), float32, in [0, 255]; enlarged to the canvas.
+    The canvas, (H, W, C), uint8 or uint16, is changed; ``known`` and ``own``, (H, W), are true outside and in the hole.
     """
     highest = np.iinfo(canvas.dtype).max
     if canvas.shape[2] == 1:

@@ -24,7 +24,7 @@ def read_config(path: str | Path) -> Config:
         FileNotFoundError: There is no such config.
         ValueError: It cannot be read.
     """
-    # MMEngine looks into packages for what is inherited alone
+    # MMEngine finds configs of packages only as base configs
     inherited = '::' in str(path)
     if not inherited and not Path(path).is_file():
         raise FileNotFoundError(f'The config {str(path)!r} does not exist.')
@@ -35,35 +35,17 @@ def read_config(path: str | Path) -> Config:
 
 
 def require_model(config: Config, name: str) -> None:
-    """Refuse a config without a model.
-
-    Args:
-        config: The config.
-        name: What errors call it.
-
-    Raises:
-        ValueError: There is none.
-    """
+    """Raise ``ValueError`` for a config, which it calls ``name``, without a model."""
     model = config.get('model')
     if not isinstance(model, dict) or 'type' not in model:
         raise ValueError(f'{name} has no model, a dict with a type; give the config of an inpaintor.')
 
 
 def require_inpaintor(kind: type, name: str) -> None:
-    """Refuse a kind of model that fills no holes.
-
-    Args:
-        kind: The model's class.
-        name: What errors call the source of the model.
-
-    Raises:
-        ValueError: It is no inpaintor.
-    """
+    """Raise ``ValueError`` for a class of models that fills no holes; ``name`` is the source of the model."""
     if not (isinstance(kind, type) and issubclass(kind, Inpaintor)):
-        raise ValueError(
-            f'{name} is of a {getattr(kind, "__name__", kind)}, which fills no holes; give an inpaintor, such as a '
-            'CAINetInpaintor of stage 2.'
-        )
+        kind = getattr(kind, '__name__', kind)
+        raise ValueError(f'{name} is of a {kind}, which fills no holes; give an inpaintor, such as that of stage 2.')
 
 
 def for_inference(model: dict) -> dict:
@@ -79,24 +61,17 @@ def for_inference(model: dict) -> dict:
 def without_pretrained(model: ConfigDict) -> ConfigDict:
     """Copy a model config without the ``Pretrained`` init configs: the weights to come replace those anyway."""
     if isinstance(model, dict):
-        return type(model)(
-            {
-                key: None if key == 'init_cfg' and is_pretrained(value) else without_pretrained(value)
-                for key, value in model.items()
-            }
-        )
+        model = type(model)({key: without_pretrained(value) for key, value in model.items()})
+        if isinstance(model.get('init_cfg'), dict) and model['init_cfg'].get('type') == 'Pretrained':
+            model['init_cfg'] = None
+        return model
     if isinstance(model, list | tuple):
         return type(model)(without_pretrained(part) for part in model)
     return model
 
 
-def is_pretrained(init_cfg: object) -> bool:
-    """Whether an init config loads a checkpoint."""
-    return isinstance(init_cfg, dict) and init_cfg.get('type') == 'Pretrained'
-
-
 def model_class(config: Config, name: str) -> type | None:
-    """The class of a config's model, by its name; ``None`` for a name that is not known."""
+    """The class of a config's model; ``None`` for one that is not known."""
     require_model(config, name)
     kind = config.model['type']
     try:
@@ -120,25 +95,24 @@ def require_data(config: object, name: str) -> None:
     """
     # what registers itself is looked for by MMagic when it is first asked
     MODELS.import_from_location()
-    for key, value in find_names(config):
-        good = is_scope(value) if key in ('_scope_', 'default_scope') else is_part(value)
-        if not good:
+    checks = dict(type=is_part, _scope_=is_scope, default_scope=is_scope)
+    for key, value in entries_in(config):
+        if key in checks and isinstance(value, str) and not checks[key](value):
             raise ValueError(
                 f'{name} asks for {value!r}, which is no part of a network here and could run code. If you '
                 'trust it, give the config itself.'
             )
 
 
-def find_names(config: object) -> Iterator[tuple[str, str]]:
-    """Find the names in a config by which MMEngine looks things up, and their keys."""
+def entries_in(config: object) -> Iterator[tuple[object, object]]:
+    """The keys and values of a nested config, in its order."""
     if isinstance(config, dict):
         for key, value in config.items():
-            if key in ('type', '_scope_', 'default_scope') and isinstance(value, str):
-                yield key, value
-            yield from find_names(value)
+            yield key, value
+            yield from entries_in(value)
     elif isinstance(config, list | tuple):
         for value in config:
-            yield from find_names(value)
+            yield from entries_in(value)
 
 
 def is_scope(name: str) -> bool:
@@ -150,19 +124,13 @@ def is_part(name: str) -> bool:
     """Whether a type is that of a network or of its initial weights. Nothing is imported for it."""
     scope, _, short = name.rpartition('.')
     if scope and not is_scope(scope):
-        found = [find_loaded(name)]
+        found = [getattr(sys.modules.get(scope), short, None)]
     else:
         registries = [ROOT_MODELS, *ROOT_MODELS.children.values()]
         found = [registry.module_dict[short] for registry in registries if short in registry.module_dict]
         if not found:
             return short in WEIGHT_INITIALIZERS.module_dict
     return all(isinstance(one, type) and issubclass(one, nn.Module) for one in found)
-
-
-def find_loaded(name: str) -> object:
-    """What has a dotted name, in the modules that have been imported; ``None`` where nothing has."""
-    module, _, member = name.rpartition('.')
-    return getattr(sys.modules.get(module), member, None)
 
 
 def training_size(config: Config) -> int | None:
@@ -175,28 +143,27 @@ def training_size(config: Config) -> int | None:
     if config.get('image_size') is not None:
         return side_of(config.image_size)
     pipeline = config.get('train_dataloader', {}).get('dataset', {}).get('pipeline') or config.get('train_pipeline', [])
-    for key in ('crop_size', 'scale'):
-        sizes = [size for size in find_values(pipeline, key) if side_of(size) is not None]
-        if sizes:
-            return side_of(sizes[-1])
+    for wanted in ('crop_size', 'scale'):
+        sides = [side for key, size in entries_in(pipeline) if key == wanted and (side := side_of(size))]
+        if sides:
+            return sides[-1]
     return None
+
+
+def trained_size(model: object) -> int | None:
+    """The training size of a model, by its config, ``cfg``, as ``load_model`` keeps it; ``None`` if unknown."""
+    config = getattr(model, 'cfg', None)
+    return None if config is None else training_size(config)
+
+
+def require_eval_mode(model: nn.Module) -> None:
+    """Raise ``ValueError`` for a model in training mode."""
+    if model.training:
+        raise ValueError('The model is in training mode, in which it changes with what it sees; call model.eval().')
 
 
 def side_of(size: object) -> int | None:
     """The shorter side of a size, a number or a pair; ``None`` for what leaves a side open."""
-    sides = list(size) if isinstance(size, list | tuple) else [size]
-    whole = all(isinstance(side, int) and not isinstance(side, bool) and side > 0 for side in sides)
-    return min(sides) if sides and whole else None
-
-
-def find_values(config: object, key: str) -> Iterator[object]:
-    """Find what stands under a key anywhere in a nested config, in its order."""
-    if isinstance(config, dict):
-        for name, value in config.items():
-            if name == key:
-                yield value
-            else:
-                yield from find_values(value, key)
-    elif isinstance(config, list | tuple):
-        for value in config:
-            yield from find_values(value, key)
+    sides = size if isinstance(size, list | tuple) else [size]
+    is_whole = all(isinstance(side, int) and not isinstance(side, bool) and side > 0 for side in sides)
+    return min(sides) if sides and is_whole else None

@@ -1,8 +1,4 @@
-"""Which device a network runs on, and what to do where the device lacks an operator."""
-
-import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+"""Which device a network runs on."""
 
 import torch
 
@@ -10,18 +6,13 @@ from ..utils.errors import describe_error
 
 # fastest first, as far as one can say
 ACCELERATORS = ('cuda', 'xpu', 'mps')
-CHOICES = ('auto', 'cpu', *ACCELERATORS)
 
 
 def usable_device(device: str | torch.device) -> torch.device:
-    """Take a device, where this machine has it.
-
-    Raises:
-        ValueError: It has not, or there is no such kind.
-    """
+    """Take a device; ``ValueError`` where this machine does not have it, or there is no such kind."""
     try:
         tensor = torch.zeros(1, device=device)
-        # there are devices that hold no numbers
+        # a device such as meta holds no values
         tensor.item()
         return tensor.device
     except (RuntimeError, AssertionError, NotImplementedError) as error:  # by the kind of device
@@ -35,13 +26,7 @@ def has_accelerator(kind: str) -> bool:
 
 
 def choose_device(wanted: str = 'auto') -> tuple[str, str]:
-    """Choose a device.
-
-    Args:
-        wanted: ``'auto'`` takes the first accelerator that works, else the CPU; anything else is that device.
-
-    Returns:
-        The device, and why, to print.
+    """Choose a device, and say why: of ``'auto'`` the first accelerator that works, else the CPU; else what is wanted.
 
     Raises:
         ValueError: The device that is wanted cannot be used.
@@ -55,24 +40,3 @@ def choose_device(wanted: str = 'auto') -> tuple[str, str]:
         except ValueError as error:
             problems.append(str(error))
     return 'cpu', ' '.join(problems) or f'torch finds no {", ".join(ACCELERATORS[:-1])} or {ACCELERATORS[-1]} here'
-
-
-@contextmanager
-def missing_operators_explained() -> Iterator[None]:
-    """Say what to do where a device lacks an operator.
-
-    Raises:
-        RuntimeError: Instead of torch's ``NotImplementedError``.
-    """
-    try:
-        yield
-    except NotImplementedError as error:
-        operator = re.search(r'aten::[\w.]+', str(error))
-        if operator is None:
-            raise
-        device = re.search(r"for the (\w+) device|from the '(\w+)' backend", str(error))
-        name = next(filter(None, device.groups())).lower() if device else 'this device'
-        advice = ', or set PYTORCH_ENABLE_MPS_FALLBACK=1, which computes it on the CPU' if name == 'mps' else ''
-        raise RuntimeError(
-            f'{name} lacks the operator {operator[0]}, which this network needs: use --device cpu{advice}.'
-        ) from error

@@ -2,7 +2,10 @@
 
 import math
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -11,7 +14,6 @@ from mmagic.structures import DataSample
 from mmengine.model import BaseModel
 
 from .blending import match_border, paste, to_float
-from .devices import missing_operators_explained
 
 # A window is this many times as long as the box of the hole in it: the largest rectangles of the training masks take
 # half of the image's side.
@@ -23,32 +25,19 @@ SHELL = 8
 HOLE_VALUE = 127.5
 
 
-@dataclass
-class Window:
-    """A square that the network fills at once.
+class Window(NamedTuple):
+    """A square that the network fills at once."""
 
-    Attributes:
-        image: (S, S, 3), float32, RGB in [0, 255].
-        unknown: (S, S), true where the network has to fill.
-    """
-
-    image: np.ndarray
-    unknown: np.ndarray
+    image: np.ndarray  # (S, S, 3), float32, RGB in [0, 255]
+    unknown: np.ndarray  # (S, S), true where the network has to fill
 
 
-@dataclass
-class Group:
-    """Holes that are close to each other and filled together.
+class Group(NamedTuple):
+    """Holes that are close to each other and filled together."""
 
-    Attributes:
-        box: Top, left, bottom and right of the holes' bounding box; the last two are exclusive.
-        own: (bottom - top, right - left), true in these holes.
-        depth: The largest distance of a pixel in the holes to the known ones.
-    """
-
-    box: tuple[int, int, int, int]
-    own: np.ndarray
-    depth: float
+    box: tuple[int, int, int, int]  # top, left, bottom and right around them; the last two are exclusive
+    own: np.ndarray  # (bottom - top, right - left), true in these holes
+    depth: float  # the largest distance of a pixel in them to the known ones
 
 
 # yields windows and is sent what the network made of them, (S, S, 3), RGB in [0, 255]
@@ -57,14 +46,9 @@ Steps = Generator[list[Window], list[np.ndarray], None]
 
 @torch.no_grad()
 def run_model(model: BaseModel, windows: Sequence[Window]) -> list[np.ndarray]:
-    """Run an inpaintor on a batch of windows the way it is tested: through its own data preprocessor.
+    """Run an inpaintor on a batch of windows of one size the way it is tested: through its own data preprocessor.
 
-    Args:
-        model: Any inpaintor that predicts ``fake_res`` as MMagic's do, in eval mode.
-        windows: Windows of one size.
-
-    Returns:
-        The network's images before the known pixels are put back, (S, S, 3), float32, RGB in [0, 255].
+    Returns its ``fake_res``, before the known pixels are put back: (S, S, 3), float32, RGB in [0, 255].
     """
     inputs, samples = [], []
     for window in windows:
@@ -73,26 +57,19 @@ def run_model(model: BaseModel, windows: Sequence[Window]) -> list[np.ndarray]:
         mask = torch.from_numpy(window.unknown.astype(np.float32))[None]
         metainfo = dict(gt_channel_order='BGR', img_channel_order='BGR')
         samples.append(DataSample(gt_img=inputs[-1], mask=mask, metainfo=metainfo))
-    with missing_operators_explained():
-        predictions = model.test_step(dict(inputs=inputs, data_samples=samples))
+    predictions = model.test_step(dict(inputs=inputs, data_samples=samples))
     return [sample.output.fake_res.flip(0).permute(1, 2, 0).float().cpu().numpy() for sample in predictions]
 
 
 @dataclass(frozen=True)
 class Options:
-    """How holes are filled.
+    """How holes are filled."""
 
-    Attributes:
-        work_size: Side of the squares that the network works on.
-        batch_size: Number of windows that go through the network at once.
-        refine: Whether large holes are filled coarse to fine.
-        on_raw: Called with the place of what was seen around holes, and with the network's image there before known
-            pixels are put back, float32, RGB in [0, 255].
-    """
-
-    work_size: int
-    batch_size: int = 8
-    refine: bool = False
+    work_size: int  # side of the squares that the network works on
+    batch_size: int = 8  # windows that go through the network at once
+    refine: bool = False  # whether large holes are filled coarse to fine
+    # called with the place of what was seen around holes, and with the network's image there before known pixels are
+    # put back, float32, RGB in [0, 255]
     on_raw: Callable[[tuple[slice, slice], np.ndarray], None] | None = None
 
 
@@ -101,18 +78,17 @@ def fill_holes(
 ) -> list[np.ndarray]:
     """Fill the holes of images; windows of all of them go through the network together.
 
-    The network sees squares of ``work_size`` alone. Holes that are close to each other form a group. A group is seen
-    at once, in a window around it that is reduced to ``work_size`` where it is larger; a group of thin holes that is
-    long is covered with overlapping windows instead, which keep its resolution. With ``refine``, a hole that was seen
-    reduced is filled again at finer and finer scales, a shell at its border at a time. Small images are reflected at
-    their borders. The colours of what is pasted are shifted smoothly to meet those around it; the known pixels are not
-    touched.
+    The network only sees squares of ``work_size``. Holes that are close to each other form a group. A group is seen
+    at once, in a window around it that is reduced to ``work_size`` where it is larger; a long group of thin holes is
+    covered with overlapping windows instead, which keep its resolution. With ``refine``, a hole that was seen reduced
+    is filled again at finer and finer scales, a shell at its border at a time. Small images are reflected at their
+    borders. The colours of what is pasted are shifted smoothly to meet those around it; known pixels are not changed.
 
     Args:
         images: (H, W, 1) or (H, W, 3), RGB, uint8 or uint16, of any sizes.
         holes: (H, W), true in the hole; at least one pixel of each has to be known.
         model: An inpaintor, in eval mode.
-        options: How.
+        options: Sizes of windows and batches.
 
     Returns:
         New images of the same sizes and types.
@@ -137,13 +113,9 @@ def plan_image(canvas: np.ndarray, hole: np.ndarray, options: Options) -> Iterat
 
 
 def run_together(plans: Iterable[tuple[int, Steps]], model: BaseModel, batch_size: int, max_area: int) -> None:
-    """Step through plans side by side, so that their windows share batches.
+    """Step through plans (areas and steps) side by side, so that their windows share batches.
 
-    Args:
-        plans: Areas and steps.
-        model: The network.
-        batch_size: Number of windows in a batch.
-        max_area: Sum of the areas of the plans that are under way, unless there is one alone.
+    Plans run at the same time up to a sum of areas of ``max_area``, and at least one.
     """
     plans = iter(plans)
     waiting = next(plans, None)
@@ -156,29 +128,17 @@ def run_together(plans: Iterable[tuple[int, Steps]], model: BaseModel, batch_siz
             active.append((area, steps, next(steps)))
             waiting = next(plans, None)
         windows = [window for _, _, wanted in active for window in wanted]
-        outputs: list[np.ndarray] = []
-        for first in range(0, len(windows), batch_size):
-            outputs += run_model(model, windows[first : first + batch_size])
+        batches = [windows[first : first + batch_size] for first in range(0, len(windows), batch_size)]
+        outputs = iter([output for batch in batches for output in run_model(model, batch)])
         remaining = []
         for area, steps, wanted in active:
-            answers, outputs = outputs[: len(wanted)], outputs[len(wanted) :]
-            try:
-                remaining.append((area, steps, steps.send(answers)))
-            except StopIteration:
-                continue
+            with suppress(StopIteration):
+                remaining.append((area, steps, steps.send(list(islice(outputs, len(wanted))))))
         active = remaining
 
 
 def find_groups(hole: np.ndarray, size: int) -> Iterator[Group]:
-    """Find the holes of an image, those that are close to each other (a quarter of the window) together.
-
-    Args:
-        hole: (H, W), bool.
-        size: Side of the network's windows.
-
-    Yields:
-        The groups, the largest one first.
-    """
+    """Find the holes of an image, (H, W), those within a quarter of the window's side together; the largest first."""
     pixels = hole.astype(np.uint8)
     gap = max(1, size // 8)
     # a rectangle is dilated along one axis after the other, so its size costs nothing
@@ -193,16 +153,10 @@ def find_groups(hole: np.ndarray, size: int) -> Iterator[Group]:
 
 
 def depths_in(hole: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
-    """Distances of a group's pixels to the known ones, in its box.
+    """Distances of a group's pixels to the known ones, in its box: (bottom - top, right - left), float32.
 
-    A pixel of the box's rim suffices: between a pixel and the nearest known one there are pixels of its group alone.
-
-    Args:
-        hole: (H, W), all holes of the image.
-        box: The group's.
-
-    Returns:
-        (bottom - top, right - left), float32.
+    Of all holes of the image, (H, W), one pixel around the box suffices: between a pixel and the nearest known one
+    there are only pixels of its group.
     """
     top, left, bottom, right = box
     first_row, first_column = max(0, top - 1), max(0, left - 1)
@@ -229,7 +183,7 @@ def surroundings(group: Group, shape: tuple[int, int], size: int, scale: float) 
     side = math.ceil(size * scale)
     spans = []
     for first, last, limit in zip(group.box[:2], group.box[2:], shape, strict=True):
-        # a group that fits into the inner half of a window needs that one alone
+        # a group that fits into the inner half of a window needs only that one
         margin = 0 if CONTEXT * (last - first) <= side else side // (2 * CONTEXT)
         length = max(last - first + 2 * margin, side)
         start = max(0, min((first + last - length) // 2, limit - length))
@@ -238,14 +192,7 @@ def surroundings(group: Group, shape: tuple[int, int], size: int, scale: float) 
 
 
 def fill_group(canvas: np.ndarray, hole: np.ndarray, group: Group, options: Options) -> Steps:
-    """Fill a group of holes in an image.
-
-    Args:
-        canvas: The image, (H, W, C); the group's pixels in it are replaced.
-        hole: (H, W), all holes of the image.
-        group: The group.
-        options: How.
-    """
+    """Fill a group of an image's holes, (H, W): its pixels in the canvas, (H, W, C), are replaced."""
     scale = choose_scale(group, hole.shape, options.work_size)
     yield from fill_at_scale(canvas, hole, group, group.own, scale, options)
     if not options.refine or scale == 1:
@@ -260,23 +207,14 @@ def fill_group(canvas: np.ndarray, hole: np.ndarray, group: Group, options: Opti
 def fill_at_scale(
     canvas: np.ndarray, hole: np.ndarray, group: Group, part: np.ndarray, scale: float, options: Options
 ) -> Steps:
-    """Fill a group of holes, or a part of it, at one scale.
-
-    Args:
-        canvas: The image, (H, W, C); the part's pixels in it are replaced.
-        hole: (H, W), all holes of the image.
-        group: The group.
-        part: Of the shape of ``group.own``, true in what is filled; what else the group has counts as known.
-        scale: How far the surroundings are reduced.
-        options: How.
-    """
+    """Fill a group of holes at one scale, or the part of it that is true in ``part``: the rest counts as known."""
     size = options.work_size
     top, left, bottom, right = surroundings(group, hole.shape, size, scale)
     place = slice(top, bottom), slice(left, right)
     box = np.s_[group.box[0] - top : group.box[2] - top, group.box[1] - left : group.box[3] - left]
     own = np.zeros((bottom - top, right - left), bool)
     own[box] = part
-    # of the surroundings alone: many plans hold theirs at the same time
+    # of the surroundings only: many plans hold theirs at the same time
     known = ~hole[place]
     known[box] |= group.own & ~part
     if scale == 1:
@@ -315,13 +253,7 @@ def fill_at_scale(
 
 
 def cut_window(image: np.ndarray, unknown: np.ndarray, size: int) -> Window:
-    """Make a window of a part of an image, reflected where the part is smaller.
-
-    Args:
-        image: (h, w, 1) or (h, w, 3), uint8, uint16, or float32 in [0, 255].
-        unknown: (h, w), bool.
-        size: Side of the window.
-    """
+    """Make a window of a part of an image, (h, w, 1) or (h, w, 3), reflected where the part is smaller."""
     padding = [(0, size - length) for length in unknown.shape]
     image = np.repeat(to_float(image), 3 // image.shape[2], axis=2)
     image = np.pad(image, (*padding, (0, 0)), 'symmetric')
@@ -329,15 +261,9 @@ def cut_window(image: np.ndarray, unknown: np.ndarray, size: int) -> Window:
 
 
 def reduce_known(image: np.ndarray, known: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:
-    """Reduce the known pixels of an image: each new pixel is the mean of those in its place.
+    """Reduce an image, (H, W, 1) or (H, W, 3), by a scale above 1: new pixels are means of the known ones there.
 
-    Args:
-        image: (H, W, 1) or (H, W, 3), uint8 or uint16.
-        known: (H, W), bool.
-        scale: Above 1.
-
-    Returns:
-        The image, (h, w, 3), float32, in [0, 255], and (h, w), true where more than half is unknown.
+    Returns the image, (h, w, 3), float32, in [0, 255], and (h, w), true where more than half is unknown.
     """
     unit = np.float32(255 / np.iinfo(image.dtype).max)
     size = max(1, round(image.shape[1] / scale)), max(1, round(image.shape[0] / scale))
@@ -356,13 +282,8 @@ def reduce_known(image: np.ndarray, known: np.ndarray, scale: float) -> tuple[np
 def choose_windows(wanted: np.ndarray, shape: tuple[int, int], size: int) -> list[tuple[int, int]]:
     """Place windows so that each wanted pixel lies in the inner part of one, where the network sees all around it.
 
-    Args:
-        wanted: (h, w), bool; at the top left of what the windows lie in.
-        shape: Height and width of that, each at least ``size``.
-        size: Side of the windows.
-
-    Returns:
-        Top and left of the windows.
+    Windows lie in an area of ``shape``, each side at least ``size``; ``wanted``, (h, w), is its top left part. Returns
+    their tops and lefts.
     """
     grids = []
     for length in shape:

@@ -2,14 +2,15 @@
 
 import io
 import struct
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageCms
+from PIL.Image import Transpose
 
 from ..datasets.errors import BadImageError
 from ..utils.errors import describe_error
@@ -17,117 +18,84 @@ from ..utils.files import write_file
 from ..utils.photo_paths import open_image_file
 
 
-@dataclass(frozen=True)
-class Format:
-    """A kind of file that photographs are written to.
+class ImageFormat(NamedTuple):
+    """A kind of file that photographs are written to."""
 
-    Attributes:
-        options: Of Pillow's ``save``.
-        modes: Pillow's modes that the file can hold.
-        info: What it can hold beside the pixels.
-        lossless: Whether it keeps every pixel.
-    """
-
-    options: dict
-    modes: tuple[str, ...]
-    info: tuple[str, ...]
+    options: dict  # of Pillow's save
+    modes: tuple[str, ...]  # Pillow's modes that the file can hold
+    info: tuple[str, ...]  # what it can hold beside the pixels
     lossless: bool = True
 
 
 GREY_AND_COLOUR = ('L', 'LA', 'RGB', 'RGBA', 'I;16')
-TIFF = Format(dict(format='TIFF', compression='tiff_adobe_deflate'), GREY_AND_COLOUR, ('exif', 'icc_profile', 'dpi'))
-JPEG = Format(
-    dict(format='JPEG', quality=95, subsampling=0), ('L', 'RGB'), ('exif', 'icc_profile', 'dpi'), lossless=False
-)
-FORMATS = {
-    '.png': Format(dict(format='PNG'), GREY_AND_COLOUR, ('exif', 'icc_profile', 'dpi')),
+INFO = ('exif', 'icc_profile', 'dpi')
+TIFF = ImageFormat(dict(format='TIFF', compression='tiff_adobe_deflate'), GREY_AND_COLOUR, INFO)
+JPEG = ImageFormat(dict(format='JPEG', quality=95, subsampling=0), ('L', 'RGB'), INFO, lossless=False)
+IMAGE_FORMATS = {
+    '.png': ImageFormat(dict(format='PNG'), GREY_AND_COLOUR, INFO),
     '.tif': TIFF,
     '.tiff': TIFF,
-    '.webp': Format(dict(format='WEBP', lossless=True, exact=True), ('RGB', 'RGBA'), ('exif', 'icc_profile')),
-    '.bmp': Format(dict(format='BMP'), ('L', 'RGB'), ('dpi',)),
+    '.webp': ImageFormat(dict(format='WEBP', lossless=True, exact=True), ('RGB', 'RGBA'), ('exif', 'icc_profile')),
+    '.bmp': ImageFormat(dict(format='BMP'), ('L', 'RGB'), ('dpi',)),
     '.jpg': JPEG,
     '.jpeg': JPEG,
 }
 ORIENTATION = 0x0112
 # EXIF's tags that a TIFF has among those of its own: orientation, and who took the photograph, with what and when
 TIFF_EXIF = (0x010E, 0x010F, 0x0110, ORIENTATION, 0x0131, 0x0132, 0x013B, 0x8298)
-
-
-def transverse(pixels: np.ndarray) -> np.ndarray:
-    """Mirror at the diagonal from the top right to the bottom left."""
-    return np.rot90(pixels, 2).swapaxes(0, 1)
-
-
-def transpose(pixels: np.ndarray) -> np.ndarray:
-    """Mirror at the diagonal from the top left to the bottom right."""
-    return pixels.swapaxes(0, 1)
-
-
-# how pixels get upright, by EXIF's orientation, and back
-TURNS: dict[int, tuple[Callable[[np.ndarray], np.ndarray], Callable[[np.ndarray], np.ndarray]]] = {
-    2: (np.fliplr, np.fliplr),
-    3: (partial(np.rot90, k=2), partial(np.rot90, k=2)),
-    4: (np.flipud, np.flipud),
-    5: (transpose, transpose),
-    6: (partial(np.rot90, k=3), partial(np.rot90, k=1)),
-    7: (transverse, transverse),
-    8: (partial(np.rot90, k=1), partial(np.rot90, k=3)),
+# how an image gets upright, by EXIF's orientation, and back: the two rotations are each other's inverse
+TURNS = {
+    2: Transpose.FLIP_LEFT_RIGHT,
+    3: Transpose.ROTATE_180,
+    4: Transpose.FLIP_TOP_BOTTOM,
+    5: Transpose.TRANSPOSE,
+    6: Transpose.ROTATE_270,
+    7: Transpose.TRANSVERSE,
+    8: Transpose.ROTATE_90,
 }
+TURNS_BACK = {**TURNS, 6: TURNS[8], 8: TURNS[6]}
 
 
 @dataclass
 class Photo:
-    """A photograph, upright.
+    """A photograph, upright."""
 
-    Attributes:
-        pixels: (H, W, 1) or (H, W, 3), RGB, uint8 or uint16, as one looks at the photograph.
-        alpha: (H, W), uint8, or ``None``.
-        orientation: EXIF's number of how the pixels lie in the file; 1 for upright.
-        info: What stands beside the pixels: ``exif``, ``icc_profile``, ``dpi``.
-        notes: Sentences on what is not as in the file.
-    """
-
-    pixels: np.ndarray
-    alpha: np.ndarray | None = None
-    orientation: int = 1
-    info: dict = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
+    pixels: np.ndarray  # (H, W, 1) or (H, W, 3), RGB, uint8 or uint16, as one looks at the photograph
+    alpha: np.ndarray | None = None  # (H, W), uint8
+    orientation: int = 1  # EXIF's number of how the pixels lie in the file; 1 for upright
+    info: dict = field(default_factory=dict)  # beside the pixels: exif, icc_profile, dpi
+    notes: list[str] = field(default_factory=list)  # on what is not as in the file
 
 
-def read_photo(path: Path) -> Photo:
-    """Read a photograph.
-
-    Args:
-        path: The file.
-
-    Raises:
-        BadImageError: It cannot be read, or is of a kind whose pixels would not survive.
-    """
-    name = f'The photograph {path}'
+@contextmanager
+def reading(name: str) -> Iterator[None]:
+    """Raise ``BadImageError`` on an image, which it calls ``name``, that cannot be read."""
     try:
-        with open_image_file(path) as image:
-            check_frames(image, name)
-            return photo_of(image, name, unread=True)
+        yield
     except BadImageError:
         raise
     except Exception as error:  # Pillow's decoders raise their own kinds on damaged bytes
         raise BadImageError(f'{name} cannot be read ({describe_error(error)}).') from error
 
 
-def load_pixels(image: Image.Image, name: str) -> None:
-    """Read the pixels of a PIL image that may only have been opened: Pillow turns a TIFF upright when it does.
-
-    Args:
-        image: The image.
-        name: What errors call it.
+def read_photo(path: Path) -> Photo:
+    """Read a photograph.
 
     Raises:
-        BadImageError: They cannot be read.
+        BadImageError: It cannot be read, or is of a kind whose pixels would not survive.
     """
-    try:
-        image.load()
-    except Exception as error:  # as above
-        raise BadImageError(f'{name} cannot be read ({describe_error(error)}).') from error
+    name = f'The photograph {path}'
+    with reading(name), open_image_file(path) as image:
+        return photo_in(image, name)
+
+
+def photo_in(image: Image.Image, name: str = 'The photograph') -> Photo:
+    """Read a photograph that has been opened, as :func:`read_photo` does; one of several frames is refused."""
+    with reading(name):
+        # a phone's MPO is a JPEG with a second view behind it
+        if getattr(image, 'n_frames', 1) > 1 and image.format != 'MPO':
+            raise BadImageError(f'{name} has {image.n_frames} frames; give each as an image of its own.')
+        return photo_of(image, name, unread=True)
 
 
 def photo_of(image: Image.Image, name: str = 'The photograph', unread: bool = False) -> Photo:
@@ -136,7 +104,7 @@ def photo_of(image: Image.Image, name: str = 'The photograph', unread: bool = Fa
     Args:
         image: Modes L, LA, RGB, RGBA, I;16 and P; the last one becomes RGB or RGBA. CMYK becomes RGB, of colours of
             16 bits the upper 8 are taken, and 1-bit images become grey, all with a note. Of an image with several
-            frames, the one that it is at.
+            frames, the current one.
         name: What errors call it.
         unread: Whether it has only been opened, so that its orientation is that of the file. Pillow turns a TIFF
             upright when it reads the pixels, and leaves other images as they are.
@@ -147,8 +115,9 @@ def photo_of(image: Image.Image, name: str = 'The photograph', unread: bool = Fa
     # before the pixels are read, which asking a PNG for its EXIF data does
     notes = [f'{name} has 16 bits for each colour, of which 8 are read: its result has 8.'] if is_deep(image) else []
     stored = image.getexif().get(ORIENTATION, 1) if unread else 1
-    load_pixels(image, name)
-    info = {key: image.info[key] for key in ('exif', 'icc_profile', 'dpi') if image.info.get(key)}
+    with reading(name):
+        image.load()
+    info = {key: image.info[key] for key in INFO if image.info.get(key)}
     orientation = image.getexif().get(ORIENTATION, 1)
     if image.format == 'TIFF':
         exif = Image.Exif()
@@ -170,22 +139,16 @@ def photo_of(image: Image.Image, name: str = 'The photograph', unread: bool = Fa
         image = image.convert('LA' if 'transparency' in image.info else 'L')
     if image.mode == 'P' or 'transparency' in image.info and image.mode in ('L', 'RGB'):
         image = image.convert('RGBA' if 'transparency' in image.info else 'RGB')
-    if image.mode == 'I' and image.getextrema()[0] >= 0 and image.getextrema()[1] < 2**16:
-        # how older versions of Pillow read 16-bit grey files
-        pixels = np.asarray(image).astype(np.uint16)
-    elif image.mode in ('L', 'LA', 'RGB', 'RGBA') or image.mode.startswith('I;16'):
-        pixels = np.asarray(image)
-    else:
-        raise BadImageError(
-            f'{name} has the mode {image.mode}; grey (1, 8 or 16 bits), RGB, RGBA, CMYK and palettes are accepted. '
-            'Convert it to one of them.'
-        )
-    pixels = pixels.astype(pixels.dtype.newbyteorder('='))
+    # how older versions of Pillow read 16-bit grey files
+    is_old_grey = image.mode == 'I' and image.getextrema()[0] >= 0 and image.getextrema()[1] < 2**16
+    if not (is_old_grey or image.mode in ('L', 'LA', 'RGB', 'RGBA') or image.mode.startswith('I;16')):
+        raise BadImageError(f'{name} has the mode {image.mode}; convert it to grey, RGB, RGBA, CMYK or a palette.')
+    if orientation in TURNS:
+        image = image.transpose(TURNS[orientation])
+    pixels, alpha = np.asarray(image), None
+    pixels = pixels.astype(np.uint8 if pixels.dtype == np.uint8 else np.uint16)
     if pixels.ndim == 2:
         pixels = pixels[..., None]
-    if orientation in TURNS:
-        pixels = TURNS[orientation][0](pixels)
-    alpha = None
     if pixels.shape[2] in (2, 4):
         pixels, alpha = pixels[..., :-1], pixels[..., -1]
     return Photo(np.ascontiguousarray(pixels), alpha, stored if orientation == 1 else orientation, info, notes)
@@ -202,11 +165,9 @@ def without_thumbnail(exif: bytes) -> bytes:
     """Take the thumbnail out of EXIF data, on which what was removed is still seen; the rest stays byte for byte.
 
     EXIF data are a TIFF file: a directory of 12-byte entries with the photograph's tags, followed by the place of the
-    next directory, which is the thumbnail's. Pillow would write all of them anew, at other places, where the
-    notes of a camera's maker no longer find what they point to.
-
-    Args:
-        exif: As Pillow gives it. What cannot be followed, in which no program finds a thumbnail, comes back as it is.
+    next directory, which is the thumbnail's. Pillow would write all of them anew, at other places, and break the
+    offsets in the notes of a camera's maker. What cannot be followed, where no program finds a thumbnail, comes back as
+    it is.
     """
     start = 6 if exif.startswith(b'Exif\0\0') else 0
     data = bytearray(exif)
@@ -220,7 +181,7 @@ def without_thumbnail(exif: bytes) -> bytes:
     def end_of(directory: int) -> int:
         return directory + 2 + ENTRY * number('H', directory)
 
-    def numbers(entry: int) -> tuple[int, ...]:
+    def values(entry: int) -> tuple[int, ...]:
         kind = 'H' if number('H', entry + 2) == SHORT else 'I'
         layout = f'{order}{number("I", entry + 4)}{kind}'
         inside = struct.calcsize(layout) <= 4
@@ -238,7 +199,7 @@ def without_thumbnail(exif: bytes) -> bytes:
         entries = {number('H', entry): entry for entry in range(thumbnail + 2, end_of(thumbnail), ENTRY)}
         for key, size in THUMBNAIL.items():
             if key in entries and size in entries:
-                for place, length in zip(numbers(entries[key]), numbers(entries[size]), strict=False):
+                for place, length in zip(values(entries[key]), values(entries[size]), strict=False):
                     begin, end = min(start + place, len(data)), min(start + place + length, len(data))
                     data[begin:end] = bytes(end - begin)
     except struct.error:  # the directory points outside
@@ -249,17 +210,6 @@ def without_thumbnail(exif: bytes) -> bytes:
     return bytes(data)
 
 
-def check_frames(image: Image.Image, name: str) -> None:
-    """Refuse an image file with several frames, of which only one would be read.
-
-    Raises:
-        BadImageError: It has them.
-    """
-    # a phone's MPO is a JPEG with a second view behind it
-    if getattr(image, 'n_frames', 1) > 1 and image.format != 'MPO':
-        raise BadImageError(f'{name} has {image.n_frames} frames; give each as an image of its own.')
-
-
 def is_deep(image: Image.Image) -> bool:
     """Whether an image that was opened, and not read yet, has colours of 16 bits, of which Pillow reads 8."""
     # a raw mode such as RGB;16B, or the largest value of a PPM
@@ -268,11 +218,7 @@ def is_deep(image: Image.Image) -> bool:
 
 
 def colours_of(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, str]:
-    """Convert CMYK to RGB: by its colour profile to sRGB where it has one, else by Pillow's formula.
-
-    Returns:
-        The image, and how it was converted.
-    """
+    """Convert CMYK to RGB, by its colour profile to sRGB where it has one, and say how it was done."""
     if profile:
         with suppress(ImageCms.PyCMSError, OSError):
             own, srgb = ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile('sRGB')
@@ -281,44 +227,39 @@ def colours_of(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, 
 
 
 def image_of(photo: Photo, pixels: np.ndarray, alpha: np.ndarray | None) -> Image.Image:
-    """Put a PIL image together from new pixels, as the photograph's lay, with what stood beside them.
-
-    Args:
-        photo: The photograph.
-        pixels: (H, W, 1) or (H, W, 3), of its size and type, upright.
-        alpha: (H, W), uint8, or ``None``.
-    """
+    """Make a PIL image of a photograph's new pixels and alpha channel, with the orientation and info of its file."""
     if alpha is not None:
         pixels = np.concatenate((pixels, alpha[..., None]), axis=2)
-    if photo.orientation in TURNS:
-        pixels = TURNS[photo.orientation][1](pixels)
     image = Image.fromarray(np.ascontiguousarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels))
+    if photo.orientation in TURNS:
+        image = image.transpose(TURNS_BACK[photo.orientation])
     image.info.update(photo.info)
     return image
 
 
-def write_image(image: Image.Image, path: Path) -> None:
-    """Write a PIL image and what stands beside its pixels, whole or not at all: beside its place, then moved there.
+def image_bytes(image: Image.Image, kind: ImageFormat, **options) -> bytes:
+    """The content of a file with a PIL image and what the format can hold beside its pixels."""
+    content = io.BytesIO()
+    info = {key: image.info[key] for key in kind.info if image.info.get(key)}
+    image.save(content, **kind.options, **options, **info)
+    return content.getvalue()
 
-    Args:
-        image: The image.
-        path: Where to; the ending says the format.
+
+def write_image(image: Image.Image, path: Path) -> None:
+    """Write a PIL image and what stands beside its pixels, whole or not at all; the ending of the path is the format.
 
     Raises:
         BadImageError: The format is unknown, or cannot hold the image.
     """
-    kind = FORMATS.get(path.suffix.lower())
+    kind = IMAGE_FORMATS.get(path.suffix.lower())
     if kind is None:
-        raise BadImageError(f'{path} has an unknown ending; photographs are written as {", ".join(FORMATS)}.')
-    kept = {key: image.info[key] for key in ('exif', 'icc_profile', 'dpi') if image.info.get(key)}
-    lost = [name for key, name in (('exif', 'EXIF data'), ('icc_profile', 'colour profile')) if key in kept]
-    lost = [] if 'icc_profile' in kind.info else lost
+        raise BadImageError(f'{path} has an unknown ending; photographs are written as {", ".join(IMAGE_FORMATS)}.')
+    kept = (('exif', 'EXIF data'), ('icc_profile', 'colour profile'))
+    lost = [name for key, name in kept if key not in kind.info and image.info.get(key)]
     if image.mode not in kind.modes or lost:
         what = f'its {" and ".join(lost)}' if lost else f'an image of the mode {image.mode}'
         raise BadImageError(f'{path} cannot hold {what}; write to a file that ends in .png.')
-    content = io.BytesIO()
-    image.save(content, **kind.options, **{key: value for key, value in kept.items() if key in kind.info})
-    write_file(path, content.getvalue())
+    write_file(path, image_bytes(image, kind))
 
 
 def transparent_in(photo: Photo) -> np.ndarray:

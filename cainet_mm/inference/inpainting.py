@@ -1,4 +1,4 @@
-"""A photograph, a hole, an answer."""
+"""Filling photographs: arrays, images and files; one, several or a folder."""
 
 import io
 import warnings
@@ -17,9 +17,9 @@ from ..evaluation import make_montage
 from ..utils.errors import describe_error
 from ..utils.files import write_file
 from ..utils.photo_paths import say_left_alone
-from .configs import training_size
+from .configs import require_eval_mode, trained_size
 from .filling import Options, fill_holes
-from .image_io import FORMATS, image_of, write_image
+from .image_io import IMAGE_FORMATS, image_of, write_image
 from .jobs import (
     Job,
     MaskReader,
@@ -48,7 +48,7 @@ class BadImagesError(BadImageError):
     """Some of several photographs cannot be used; the others have been filled.
 
     Attributes:
-        results: What :func:`inpaint` returns of the others: a list in which ``None`` stands for a bad photograph, or a
+        results: What :func:`inpaint` returns of the others: a list with ``None`` for a bad photograph, or a
             dict without it.
         problems: What is wrong, by the photograph's position in the list or its name in the folder.
     """
@@ -67,19 +67,11 @@ class BadImagesError(BadImageError):
 
 @dataclass
 class Outcome:
-    """What became of a photograph.
-
-    Attributes:
-        task: Its files.
-        problem: Why there is no result; ``None`` where there is one.
-        share: The share of the photograph that was hole.
-        notes: Sentences on what is to know of the result.
-    """
+    """What became of a photograph."""
 
     task: Task
-    problem: str | None = None
-    share: float = 0.0
-    notes: list[str] = field(default_factory=list)
+    problem: str | None = None  # why there is no result
+    notes: list[str] = field(default_factory=list)  # on what is to know of the result
 
 
 def inpaint(
@@ -119,14 +111,13 @@ def inpaint(
         hole_value: The hole's value in masks of several values: a number, or a colour, (red, green, blue).
         invert: Whether masks mark what is known instead of the hole.
         fit_mask: Whether a mask of another size than its photograph is scaled to it, by the nearest pixel and each side
-            by itself; without it, that is an error.
+            separately; without it, that is an error.
 
     Returns:
         As it was given: an array of the same shape, type and channel order; a PIL image, for paths too, with EXIF
         data and colour profile; a list; or a dict by the photographs' names in their folder, or by those of a
-        photograph's masks where it has several. A photograph without a
-        hole comes back unchanged. Of a folder, files with other endings than images' and masks that belong to no
-        photograph are left alone, with a warning.
+        photograph's masks where it has several. A photograph without a hole comes back unchanged. Of a folder, files
+        with other endings than images' and masks that belong to no photograph are left alone, with a warning.
 
     Raises:
         BadImageError: A photograph or a mask cannot be used, sizes differ, or a mask leaves nothing known. Of several
@@ -144,16 +135,14 @@ def inpaint(
     if isinstance(image, str | Path) and Path(image).is_dir():
         if not isinstance(mask, str | Path | None):
             raise TypeError(
-                f'The photographs of a folder take a folder of masks, or the path of one mask for all, as mask; got '
-                f'{describe_type(mask)}.'
+                f'The mask of a folder is a folder of masks, or the path of one for all; got {describe_type(mask)}.'
             )
         return inpaint_folder(Path(image), None if mask is None else Path(mask), model, options, read)
-    if isinstance(image, np.ndarray) and image.ndim == 4:
-        images = list(image)
-        results = inpaint_several(images, spread_masks(mask, len(images)), model, options, channel_order, read)
-        return np.stack(results) if results else image.copy()
-    if isinstance(image, list | tuple):
-        return inpaint_several(image, spread_masks(mask, len(image)), model, options, channel_order, read)
+    is_stack = isinstance(image, np.ndarray) and image.ndim == 4
+    if is_stack or isinstance(image, list | tuple):
+        sources = list(zip(image, spread_masks(mask, len(image)), strict=True))
+        results = inpaint_list(sources, model, options, read, channel_order)
+        return (np.stack(results) if results else image.copy()) if is_stack else results
     ((result, error),) = inpaint_all([(image, mask)], model, options, read, channel_order)
     if error is not None:
         raise error
@@ -169,68 +158,48 @@ def inpaint_folder(
         warnings.warn(f'{len(unused)} masks belong to no photograph, such as {unused[0]}.', stacklevel=3)
     if others:
         warnings.warn(say_left_alone(others), stacklevel=3)
-    names = [task.name.as_posix() for task in tasks]
-    problems = {task.name.as_posix(): task.problem for task in tasks if task.problem is not None}
     good = [task for task in tasks if task.problem is None]
-    results = {}
     filled = inpaint_all([(task.photo, task.mask) for task in good], model, options, read)
+    results, problems = {}, {task.name: task.problem for task in tasks}
     for task, (result, error) in zip(good, filled, strict=True):
         if error is None:
             results[task.name.as_posix()] = result
         else:
-            problems[task.name.as_posix()] = describe_problem(f'The photograph {task.photo}', error)
+            problems[task.name] = describe_problem(f'The photograph {task.photo}', error)
+    problems = {name.as_posix(): problem for name, problem in problems.items() if problem is not None}
     if problems:
-        raise BadImagesError(results, {name: problems[name] for name in names if name in problems})
+        raise BadImagesError(results, problems)
     return results
 
 
-def inpaint_several(
-    images: Sequence[Source],
-    masks: Sequence[Source | None],
-    model: BaseModel,
-    options: Options,
-    order: str,
-    read: MaskReader,
+def inpaint_list(
+    sources: Sequence[tuple[Source, Source | None]], model: BaseModel, options: Options, read: MaskReader, order: str
 ) -> list:
-    """Fill the photographs of a list, as :func:`inpaint` says."""
-    filled = list(inpaint_all(list(zip(images, masks, strict=True)), model, options, read, order))
-    problems = {}
-    for position, (image, (_, error)) in enumerate(zip(images, filled, strict=True)):
+    """Fill photographs by their masks, as :func:`inpaint` says."""
+    results, problems = [], {}
+    filled = inpaint_all(sources, model, options, read, order)
+    for position, ((image, _), (result, error)) in enumerate(zip(sources, filled, strict=True)):
+        results.append(result)
         if error is not None:
-            name = (
-                f'The photograph {image}' if isinstance(image, str | Path) else f'Photograph [{position}] of the list'
-            )
+            is_path = isinstance(image, str | Path)
+            name = f'The photograph {image}' if is_path else f'Photograph [{position}] of the list'
             problems[position] = describe_problem(name, error)
-    results = [result for result, _ in filled]
     if problems:
         raise BadImagesError(results, problems)
     return results
 
 
 def make_options(model: BaseModel, work_size: int | None, batch_size: int, refine: bool) -> Options:
-    """Check how the network is to be used.
-
-    Raises:
-        ValueError: The model is in training mode, or a number is missing or too small.
-        TypeError: The model is none.
-    """
+    """Check how the network is to be used; the errors are those of :func:`inpaint`."""
     if not hasattr(model, 'test_step'):
         raise TypeError(f'A model is what load_model() gives, or another inpaintor; got {describe_type(model)}.')
-    if model.training:
-        raise ValueError('The model is in training mode, in which it changes with what it sees; call model.eval().')
+    require_eval_mode(model)
+    work_size = trained_size(model) if work_size is None else work_size
     if work_size is None:
-        config = getattr(model, 'cfg', None)
-        work_size = None if config is None else training_size(config)
-    if work_size is None:
-        raise ValueError(
-            'The size that the network was trained with is unknown; give it as work_size, or a model of load_model() '
-            'whose config has image_size or a training pipeline that crops.'
-        )
+        raise ValueError('The size that the network was trained with is unknown; give it as work_size.')
     if work_size < SMALLEST_SIZE or batch_size < 1:
-        raise ValueError(
-            f'work_size takes {SMALLEST_SIZE} pixels and more and batch_size 1 and more, got {work_size} and '
-            f'{batch_size}.'
-        )
+        given = f'{work_size} and {batch_size}'
+        raise ValueError(f'work_size takes {SMALLEST_SIZE} pixels and more, batch_size 1 and more, got {given}.')
     return Options(int(work_size), int(batch_size), refine)
 
 
@@ -241,17 +210,7 @@ def inpaint_all(
     read: MaskReader,
     order: str = 'rgb',
 ) -> Iterator[tuple[np.ndarray | Image.Image | None, BadImageError | None]]:
-    """Fill photographs of any kind, a few at a time.
-
-    Args:
-        sources: Photographs and their masks.
-        model: The inpaintor.
-        options: How it fills.
-        read: What reads masks.
-        order: Channel order of arrays.
-
-    Yields:
-        Each photograph's result, or why there is none.
+    """Fill photographs of any kind by their masks, a few at a time; yields each one's result, or why there is none.
 
     Raises:
         TypeError: A photograph or a mask is of another type.
@@ -279,9 +238,10 @@ def results_of_group(
         yield (None, source) if job is None else (result_of(job, next(filled), source, order), None)
 
 
-def describe_problem(name: str, error: BadImageError) -> str:
-    """Say what is wrong with one of several photographs, with its name."""
-    return str(error) if str(error).startswith(f'{name} ') else f'{name} cannot be filled: {error}'
+def describe_problem(name: str, error: Exception) -> str:
+    """Say why a photograph has no result, with its name."""
+    reason = describe_error(error, kind=not isinstance(error, ValueError | RuntimeError | OSError))
+    return reason if reason.startswith(f'{name} ') else f'{name} was not filled: {reason}'
 
 
 def fill_jobs(jobs: Sequence[Job], model: BaseModel, options: Options) -> list[np.ndarray]:
@@ -303,13 +263,7 @@ def inpaint_files(
 
     Args:
         tasks: The files, as :func:`pair_files` gives them.
-        model: Any inpaintor, in eval mode.
-        work_size: As in :func:`inpaint`.
-        batch_size: As in :func:`inpaint`. Small photographs are filled together.
-        refine: As in :func:`inpaint`.
-        hole_value: As in :func:`inpaint`.
-        invert: As in :func:`inpaint`.
-        fit_mask: As in :func:`inpaint`.
+        model: Any inpaintor, in eval mode; it and the options behind it are those of :func:`inpaint`.
 
     Returns:
         What became of each photograph, in their order; each is filled when its outcome is asked for.
@@ -320,9 +274,9 @@ def inpaint_files(
     options = make_options(model, work_size, batch_size, refine)
     if any(task.scales for task in tasks) and getattr(getattr(model, 'generator', None), 'num_scales', 1) < 2:
         raise ValueError(f'{type(model).__name__} has no generator with several scales; take a CAINetInpaintor.')
-    alone = any(task.raw or task.scales for task in tasks)
+    one_by_one = any(task.raw or task.scales for task in tasks)
     read = MaskReader(hole_value, invert, fit_mask)
-    groups = in_groups(read_tasks(tasks, read), 1 if alone else batch_size)
+    groups = in_groups(read_tasks(tasks, read), 1 if one_by_one else batch_size)
     return (outcome for group in groups for outcome in fill_files(group, model, options))
 
 
@@ -334,7 +288,7 @@ def read_tasks(tasks: Iterable[Task], read: MaskReader) -> Iterator[tuple[Outcom
             job = None if task.problem else make_job(task.photo, task.mask, 'rgb', read)
             outcome.notes += job.photo.notes if job else []
         except Exception as error:  # whatever is wrong with one, the others go on
-            outcome.problem = sentence(task, error)
+            outcome.problem = describe_problem(f'The photograph {task.photo}', error)
         yield outcome, job
 
 
@@ -343,24 +297,21 @@ def fill_files(group: list[tuple[Outcome, Job | None]], model: BaseModel, option
     jobs = [job for _, job in group if job is not None]
     filled = [None] * len(jobs)
     if len(jobs) > 1:
-        # what fails at one of them is found by itself
+        # where that fails, each is filled separately below
         with suppress(Exception):
             filled = fill_jobs(jobs, model, options)
     filled = iter(filled)
     for outcome, job in group:
         if job is not None:
             try:
-                write_answer(outcome, job, next(filled), model, options)
+                write_outputs(outcome, job, next(filled), model, options)
             except Exception as error:  # as above
-                outcome.problem = sentence(outcome.task, error)
+                outcome.problem = describe_problem(f'The photograph {outcome.task.photo}', error)
         yield outcome
 
 
-def write_answer(outcome: Outcome, job: Job, pixels: np.ndarray | None, model: BaseModel, options: Options) -> None:
-    """Fill a photograph unless that has been done, and write what is wanted of it: the result last.
-
-    Whether the result is there thus says whether all is.
-    """
+def write_outputs(outcome: Outcome, job: Job, pixels: np.ndarray | None, model: BaseModel, options: Options) -> None:
+    """Fill a photograph unless that has been done, and write its outputs: the result last, when all others exist."""
     task = outcome.task
     raw = job.photo.pixels.copy() if task.raw else None
 
@@ -383,18 +334,9 @@ def write_answer(outcome: Outcome, job: Job, pixels: np.ndarray | None, model: B
     elif task.scales:
         outcome.notes.append(f'{task.scales} was not written: without a hole the network saw nothing.')
     write_image(image_of(job.photo, pixels, alpha_of(job)), task.out)
-    outcome.share = float(job.hole.mean())
-    kind = FORMATS[task.out.suffix.lower()]
     if not job.hole.any():
         outcome.notes.append(f'{task.out} is unchanged: the mask has no hole.')
-    if not kind.lossless:
+    if not IMAGE_FORMATS[task.out.suffix.lower()].lossless:
         outcome.notes.append(
             f'{task.out} is a JPEG, whose compression changes the known pixels a little; PNG keeps them.'
         )
-
-
-def sentence(task: Task, error: Exception) -> str:
-    """Say why a photograph has no result, with its name."""
-    reason = describe_error(error, kind=not isinstance(error, ValueError | RuntimeError | OSError))
-    named = reason.startswith(f'The photograph {task.photo} ')
-    return reason if named else f'The photograph {task.photo} was not filled: {reason}'

@@ -22,39 +22,23 @@ MAX_PIXELS = 2**22
 
 @dataclass
 class Job:
-    """A photograph to be filled.
-
-    Attributes:
-        photo: The photograph.
-        hole: (H, W), true in the hole, upright.
-        opaque: Whether the hole was the photograph's transparent part, which becomes opaque.
-    """
+    """A photograph to be filled."""
 
     photo: Photo
-    hole: np.ndarray
-    opaque: bool = False
+    hole: np.ndarray  # (H, W), true in the hole, upright
+    opaque: bool = False  # whether the hole was the photograph's transparent part, which becomes opaque
 
 
 @dataclass(frozen=True)
 class MaskReader:
-    """Reads the hole of a photograph from its mask.
-
-    Attributes:
-        hole_value: The hole's value in masks of several, and
-        invert: whether masks mark what is known instead, both as in :func:`~cainet_mm.datasets.masks.read_hole`.
-        fit: Whether masks of another size are scaled to the photograph, each side by itself.
-    """
+    """Reads the hole of a photograph from its mask, as :func:`~cainet_mm.datasets.masks.read_hole` does."""
 
     hole_value: Value | None = None
     invert: bool = False
-    fit: bool = False
+    fit: bool = False  # whether masks of another size are scaled to the photograph, each side separately
 
     def __call__(self, mask: Source, size: tuple[int, int]) -> np.ndarray:
-        """Read a mask for a photograph of a size: (H, W), true in the hole, of its own size where it is not scaled.
-
-        Raises:
-            BadImageError: It cannot be read, or does not say what is the hole.
-        """
+        """Read a mask for a photograph of a size: (H, W), true in the hole, of its own size where it is not scaled."""
         hole = read_hole(mask, self.hole_value, self.invert)
         if self.fit and hole.shape != size:
             scaled = cv2.resize(hole.astype(np.uint8), size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
@@ -63,17 +47,11 @@ class MaskReader:
 
 
 def make_job(image: Source, mask: Source | None, order: str = 'rgb', read: MaskReader = MaskReader()) -> Job:
-    """Read a photograph and its mask and check that they fit.
-
-    Args:
-        image: An array, a PIL image or a path.
-        mask: The same; ``None`` for the photograph's transparent part.
-        order: Channel order of arrays.
-        read: What reads the mask.
+    """Read a photograph and its mask, or its transparent part without one, and check that they fit.
 
     Raises:
         BadImageError: They cannot be used.
-        TypeError: They are nothing of this.
+        TypeError: They are neither arrays nor PIL images nor paths.
     """
     check_types(image, mask)
     name = f'The photograph {image}' if isinstance(image, str | Path) else 'The photograph'
@@ -102,11 +80,7 @@ def make_job(image: Source, mask: Source | None, order: str = 'rgb', read: MaskR
 
 
 def check_types(image: Source, mask: Source | None) -> None:
-    """Refuse what is neither an array nor a PIL image nor a path.
-
-    Raises:
-        TypeError: A photograph or a mask is something else.
-    """
+    """Raise ``TypeError`` where a photograph or a mask is neither an array nor a PIL image nor a path."""
     for kind, given in (('photograph', image), ('mask', mask)):
         if not isinstance(given, Source) and not (kind == 'mask' and given is None):
             raise TypeError(f'A {kind} is an array, a PIL image or a path; got {describe_type(given)}.')
@@ -119,19 +93,12 @@ def describe_type(given: object) -> str:
 
 
 def photo_of_array(image: np.ndarray, order: str) -> Photo:
-    """Take an array as a photograph.
-
-    Raises:
-        BadImageError: It has another shape or type.
-    """
+    """Take an array as a photograph; ``BadImageError`` where it has another shape or type."""
     if image.dtype not in (np.uint8, np.uint16):
-        raise BadImageError(
-            f'The array of a photograph has the type uint8 or uint16, got {image.dtype}; round and convert it.'
-        )
+        raise BadImageError(f'A photograph as array is of uint8 or uint16, got {image.dtype}; round and convert it.')
     if image.ndim not in (2, 3) or image.ndim == 3 and image.shape[2] not in (1, 3, 4) or not image.size:
-        raise BadImageError(
-            f'The array of a photograph has the shape (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), got {image.shape}.'
-        )
+        shapes = '(H, W), (H, W, 1), (H, W, 3) or (H, W, 4)'
+        raise BadImageError(f'A photograph as array has the shape {shapes}, got {image.shape}.')
     pixels = image[..., None] if image.ndim == 2 else image
     alpha = pixels[..., 3] if pixels.shape[2] == 4 else None
     pixels = pixels[..., :3][..., ::-1] if order == 'bgr' else pixels[..., :3]
@@ -145,14 +112,7 @@ def alpha_of(job: Job) -> np.ndarray | None:
 
 
 def result_of(job: Job, pixels: np.ndarray, source: Source, order: str) -> np.ndarray | Image.Image:
-    """Give a filled photograph the form in which it came.
-
-    Args:
-        job: The photograph.
-        pixels: Its new pixels, (H, W, 1) or (H, W, 3), upright, RGB.
-        source: What it was given as; a path becomes a PIL image.
-        order: Channel order of arrays.
-    """
+    """Give a photograph with new pixels, (H, W, 1) or (H, W, 3), the form in which it came; a PIL image for a path."""
     alpha = alpha_of(job)
     if not isinstance(source, np.ndarray):
         return image_of(job.photo, pixels, alpha)
@@ -164,34 +124,23 @@ def result_of(job: Job, pixels: np.ndarray, source: Source, order: str) -> np.nd
 def in_groups(read: Iterable[tuple[Given, Job | None]], most: int) -> Iterator[list[tuple[Given, Job | None]]]:
     """Put photographs together as they are read, so that their windows share batches and few are in memory at once.
 
-    Args:
-        read: The photographs, with anything beside each; ``None`` for one that cannot be filled.
-        most: Their largest number in a group. A group has one photograph alone where that is large.
+    Each comes with anything, and is ``None`` where it cannot be filled. A group has at most ``most``, or a large one.
     """
     group = []
     for one in read:
         group.append(one)
         # whoever has been given a group is done with it when the next one is read, and its photographs can go
         del one
-        if is_full(group, most):
+        sizes = [job.hole.size for _, job in group if job is not None]
+        if len(sizes) >= most or sum(sizes) >= MAX_PIXELS:
             yield group
             group.clear()
     if group:
         yield group
 
 
-def is_full(group: Sequence[tuple[Given, Job | None]], most: int) -> bool:
-    """Whether a group has enough photographs, or enough pixels."""
-    sizes = [job.hole.size for _, job in group if job is not None]
-    return len(sizes) >= most or sum(sizes) >= MAX_PIXELS
-
-
 def spread_masks(mask: Source | Sequence[Source] | None, count: int) -> list[Source | None]:
-    """Give each of several photographs its mask.
-
-    Raises:
-        ValueError: There are as many masks as neither one nor photographs.
-    """
+    """Give each of several photographs its mask; ``ValueError`` for a number that is neither 1 nor theirs."""
     stack = isinstance(mask, np.ndarray) and (mask.ndim == 4 or mask.ndim == 3 and mask.shape[2] not in (1, 3))
     several = stack or isinstance(mask, list | tuple)
     masks = list(mask) if several else [mask] * count

@@ -8,15 +8,15 @@ from mmengine.config import Config
 from mmengine.model import BaseModel
 from mmengine.registry import init_default_scope
 
-from ..inference.published import read_published_config
 from ..utils.checkpoint_io import load_strict, read_weights
 from ..utils.errors import describe_error
 from .configs import for_inference, read_config, require_inpaintor, require_model, without_pretrained
 from .devices import usable_device
-from .onnx_files import OnnxInpaintor
+from .onnx_files import OnnxInpaintor, is_onnx
+from .published import read_published_config
 from .zoo import DEFAULT_MODEL, find_model, is_name
 
-__all__ = ['load_inpaintor', 'load_model', 'read_config', 'usable_device', 'without_pretrained']
+__all__ = ['load_default', 'load_inpaintor', 'load_model', 'read_config', 'without_pretrained']
 
 
 def load_model(
@@ -79,7 +79,7 @@ def load_inpaintor(
         ModuleNotFoundError: ONNX Runtime is not installed.
         ValueError: As of :func:`load_model`; or the model is no inpaintor.
     """
-    if config is None and str(checkpoint).endswith('.onnx'):
+    if is_onnx(config, checkpoint):
         return OnnxInpaintor(checkpoint, device)
     model = load_model(config, checkpoint, device)
     require_inpaintor(type(model), f'The model of {config if checkpoint is None else checkpoint}')

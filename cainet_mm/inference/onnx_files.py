@@ -1,4 +1,4 @@
-"""Exported ONNX files in the place of networks: they fill photographs without PyTorch's networks."""
+"""Exported ONNX files behind the model interface."""
 
 import importlib.util
 import re
@@ -12,6 +12,11 @@ from mmengine.config import Config
 PROVIDERS = {'cpu': 'CPUExecutionProvider', 'cuda': 'CUDAExecutionProvider'}
 
 
+def is_onnx(config: object, checkpoint: str | Path | None) -> bool:
+    """Whether a network, as the arguments of :func:`load_inpaintor` name it, is an ONNX file."""
+    return config is None and str(checkpoint).endswith('.onnx')
+
+
 def open_session(path: str | Path, device: str = 'cpu'):
     """Open an ONNX file in ONNX Runtime.
 
@@ -21,9 +26,7 @@ def open_session(path: str | Path, device: str = 'cpu'):
         ValueError: It cannot be read, or this ONNX Runtime does not have the device.
     """
     if importlib.util.find_spec('onnxruntime') is None:
-        raise ModuleNotFoundError(
-            'ONNX files need ONNX Runtime: pip install onnxruntime (accepted versions: requirements/export.txt).'
-        )
+        raise ModuleNotFoundError('For ONNX files: pip install onnxruntime (versions: requirements/export.txt).')
     import onnxruntime
 
     if not Path(path).is_file():
@@ -42,7 +45,7 @@ def open_session(path: str | Path, device: str = 'cpu'):
 
 
 class OnnxInpaintor:
-    """An ONNX file of :func:`export` that is used as a model is: by :func:`inpaint`, ``tools/inpaint.py``, ...
+    """An ONNX file of :func:`export` as a model for :func:`inpaint` and :func:`inpaint_files`.
 
     Example:
         >>> inpaint(image, mask, model=load_inpaintor(None, 'photos.onnx'))
@@ -64,33 +67,24 @@ class OnnxInpaintor:
         inputs, outputs = self.session.get_inputs(), self.session.get_outputs()
         if [value.name for value in inputs] != ['image', 'mask'] or outputs[0].name != 'filled':
             raise ValueError(f'The ONNX file {str(path)!r} is none of tools/export.py: it has other inputs or outputs.')
-        count, _, height, width = inputs[0].shape
-        #: Whether it takes one image at a time.
-        self.one = count == 1
-        if isinstance(height, int):
-            if height != width:
-                raise ValueError(
-                    f'The ONNX file {str(path)!r} takes {height}x{width} alone, and windows are square; export it with '
-                    'another --size.'
-                )
-            self.cfg = Config(dict(image_size=height))
-        else:
-            trained = re.match(r'\d+', self.session.get_modelmeta().custom_metadata_map.get('trained_at', ''))
-            self.cfg = Config(dict(image_size=int(trained[0]))) if trained else None
+        self.count, _, height, width = inputs[0].shape
+        if isinstance(height, int) and height != width:
+            size = f'{height}x{width} alone, and windows are square'
+            raise ValueError(f'The ONNX file {str(path)!r} takes {size}; export it with another --size.')
+        trained = re.match(r'\d+', self.session.get_modelmeta().custom_metadata_map.get('trained_at', ''))
+        size = height if isinstance(height, int) else trained and int(trained[0])
+        self.cfg = Config(dict(image_size=size)) if size else None
 
     def test_step(self, data: dict) -> list[SimpleNamespace]:
-        """Fill windows.
+        """Fill windows, as the ``test_step`` of a model does, with known pixels put back.
 
-        Args:
-            data: ``inputs``, images of (3, S, S), BGR in [0, 255], and ``data_samples``, with a ``mask`` of (1, S, S)
-                each, as a data loader gives them.
-
-        Returns:
-            As a model's: ``output.fake_res``, (3, S, S), float32, BGR in [0, 255], known pixels put back.
+        ``data`` has ``inputs``, images of (3, S, S), BGR in [0, 255], and ``data_samples`` with a ``mask`` of (1, S, S)
+        each; what is returned has ``output.fake_res``, like the inputs, in float32.
         """
         images = torch.stack(data['inputs']).flip(1).float().numpy() / np.float32(127.5) - 1
         masks = torch.stack([sample.mask for sample in data['data_samples']]).float().numpy()
-        step = 1 if self.one else len(images)
+        # a file of one fixed size takes one image at a time
+        step = 1 if self.count == 1 else len(images)
         filled = [
             self.session.run(['filled'], dict(image=images[first : first + step], mask=masks[first : first + step]))[0]
             for first in range(0, len(images), step)

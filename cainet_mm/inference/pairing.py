@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..datasets.mask_names import masks_among, match_masks, name_of_case, names_of_masks, own_of, stem_of
-from ..utils.photo_paths import IMAGE_ENDINGS, Found, find_files, short_name
-from .image_io import FORMATS
+from ..utils.photo_paths import IMAGE_ENDINGS, find_files, short_name
+from .image_io import IMAGE_FORMATS
 
 # what is written beside a result on demand, and the ending of its name
 SIDES = dict(raw='.raw.png', scales='.scales.png')
@@ -15,25 +15,15 @@ SIDES = dict(raw='.raw.png', scales='.scales.png')
 
 @dataclass(frozen=True)
 class Task:
-    """A photograph's files, for one of its masks.
-
-    Attributes:
-        photo: The photograph.
-        mask: Its mask, or ``None`` for its transparent part.
-        out: Where the result goes; ``None`` where it is not written.
-        problem: Why there can be none.
-        raw: Where the network's own image goes; ``None`` where it is not wanted.
-        scales: Where the pictures of the network's scales go; ``None`` where they are not wanted.
-        name: In a folder, the photograph's name there or, where it has several masks, that of the mask.
-    """
+    """A photograph's files, for one of its masks; what is not wanted is ``None``."""
 
     photo: Path
-    mask: Path | None
-    out: Path | None
-    problem: str | None = None
-    raw: Path | None = None
-    scales: Path | None = None
-    name: Path | None = None
+    mask: Path | None  # None for the photograph's transparent part
+    out: Path | None  # where the result goes
+    problem: str | None = None  # why there can be none
+    raw: Path | None = None  # where the network's own image goes
+    scales: Path | None = None  # where the pictures of the network's scales go
+    name: Path | None = None  # in a folder, the photograph's name or, where it has several masks, that of the mask
 
     @property
     def outputs(self) -> list[Path]:
@@ -56,7 +46,7 @@ def pair_files(
         out: The file of the result, or a folder for results with the photographs' names. What is lossy becomes PNG
             there. ``None`` where nothing is written.
         save_raw: Whether the network's own image is written beside the result as ``NAME.raw.png``.
-        save_scales: Whether the outputs of the network's scales for the largest hole is written as
+        save_scales: Whether the outputs of the network's scales for the largest hole are written as
             ``NAME.scales.png``.
 
     Returns:
@@ -82,7 +72,7 @@ def pair_one(photo: Path, mask: Path | None, out: Path | None, sides: Sequence[s
     """The task of a single photograph, as :func:`pair_files` says."""
     if mask is not None and mask.is_dir():
         name = Path(photo.name)
-        found, _ = match_masks([name], [path.relative_to(mask) for path in find_own(mask, [photo]).images])
+        found, _ = match_masks([name], [path.relative_to(mask) for path in find_files(mask, [photo]).images])
         case, *others = cases_of(name, found.get(stem_of(name), {}), photo.parent, mask, mask)
         if case.problem or others:
             raise ValueError(case.problem or f'{photo} has several masks in {mask}; give the file of one of them.')
@@ -90,9 +80,9 @@ def pair_one(photo: Path, mask: Path | None, out: Path | None, sides: Sequence[s
     if out is None:
         return Task(photo, mask, None)
     if out.is_dir() or not out.suffix:
-        out = out / result_name(Path(photo.name))
-    if out.suffix.lower() not in FORMATS:
-        raise ValueError(f'{out} has an unknown ending; photographs are written as {", ".join(FORMATS)}.')
+        out = out / (photo.name if keeps_pixels(photo) else short_name(photo.stem, '.png'))
+    if out.suffix.lower() not in IMAGE_FORMATS:
+        raise ValueError(f'{out} has an unknown ending; photographs are written as {", ".join(IMAGE_FORMATS)}.')
     require_folder(out.parent)
     task = Task(photo, mask, out, **{side: out.with_name(short_name(out.stem, SIDES[side])) for side in sides})
     clash = find_clash(task, places_of([photo, mask]))
@@ -111,7 +101,7 @@ def pair_folder(
         raise ValueError(f'Photographs, masks and results need folders of their own, got {", ".join(map(str, given))}.')
     if out is not None:
         require_folder(out)
-    files = find_own(photos, [None if beside else masks, out])
+    files = find_files(photos, given)
     images = [path.relative_to(photos) for path in files.images]
     among = masks_among(images)
     names = [name for name in images if name not in among]
@@ -120,8 +110,7 @@ def pair_folder(
     if beside:
         folder, candidates = photos, sorted(among)
     elif masks.is_dir():
-        folder = masks
-        candidates = [path.relative_to(masks) for path in find_own(masks, [photos, out]).images]
+        folder, candidates = masks, [path.relative_to(masks) for path in find_files(masks, given).images]
     else:
         folder, candidates = None, []
     found, unused = match_masks(names, candidates)
@@ -142,14 +131,9 @@ def pair_folder(
 def cases_of(
     name: Path, found: dict[Path, list[Path]], photos: Path, masks: Path | None, folder: Path | None
 ) -> Iterator[Task]:
-    """The tasks of one photograph of a folder: one for each of its masks.
+    """The tasks of one photograph of a folder: one for each of its masks, as :func:`match_masks` found them.
 
-    Args:
-        name: The photograph's name.
-        found: Its masks, as :func:`match_masks` gives them.
-        photos: The folder of photographs.
-        masks: What was given as masks.
-        folder: The folder in which masks were looked for; ``None`` where there is one mask for all.
+    ``masks`` is what was given as masks, and ``folder`` where they were looked for; ``None`` for one mask for all.
     """
     photo = photos / name
     if folder is None or not found and masks is None:
@@ -167,34 +151,20 @@ def cases_of(
         yield Task(photo, mask and folder / mask, None, problem, name=name_of_case(name, stem, len(found)))
 
 
-def find_own(folder: Path, others: Sequence[Path | None]) -> Found:
-    """Find the files in a folder and those below it, but for those of the other folders, or files, that lie in it."""
-    return find_files(folder, [path for path in others if path is not None])
-
-
 def places_of(paths: Sequence[Path | None]) -> dict[Path, Path]:
     """Where paths lead to, links followed, and the paths themselves."""
     return {path.resolve(): path for path in paths if path is not None}
 
 
 def require_folder(folder: Path) -> None:
-    """Refuse a folder that cannot be made, since it, or one above it, is a file.
-
-    Raises:
-        ValueError: It is.
-    """
+    """Raise ``ValueError`` for a folder that cannot be made, since it, or one above it, is a file."""
     nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not nearest.is_dir():
         raise ValueError(f'{nearest} is a file; results need the name of a folder, or of a file in one.')
 
 
 def find_clash(task: Task, read: dict[Path, Path]) -> str | None:
-    """Say which file that is read would be overwritten by a task; ``None`` where there is none.
-
-    Args:
-        task: The task.
-        read: All photographs and masks, by where they lie.
-    """
+    """Say which of the files that are read (by their places) would be overwritten by a task; ``None`` for none."""
     for path in task.outputs:
         if path.resolve() in read:
             return f'{path} would be written over what is read, {read[path.resolve()]}; give another place for results.'
@@ -202,31 +172,22 @@ def find_clash(task: Task, read: dict[Path, Path]) -> str | None:
 
 
 def name_outputs(names: Sequence[Path], sides: Sequence[str]) -> list[dict[str, Path]]:
-    """Name what is written of photographs: the result, ``out``, and what is wanted beside it. No two names are equal.
+    """Name what is written of photographs, whose own names are all different: the result, ``out``, and its ``sides``.
 
-    Args:
-        names: The photographs' own names, all different.
-        sides: Keys of ``SIDES``.
+    No two names are equal.
     """
-    results = [name if is_kept(name) else None for name in names]
-    taken = {name for name in results if name is not None}
-    others = iter(choose_names([name for name in names if not is_kept(name)], '.png', taken))
-    outputs = [dict(out=next(others) if name is None else name) for name in results]
+    taken = {name for name in names if keeps_pixels(name)}
+    others = iter(choose_names([name for name in names if not keeps_pixels(name)], '.png', taken))
+    columns = dict(out=[name if keeps_pixels(name) else next(others) for name in names])
     for side in sides:
-        for output, name in zip(
-            outputs, choose_names([one['out'] for one in outputs], SIDES[side], taken), strict=True
-        ):
-            output[side] = name
-    return outputs
+        columns[side] = choose_names(columns['out'], SIDES[side], taken)
+    return [dict(zip(columns, output, strict=True)) for output in zip(*columns.values(), strict=True)]
 
 
 def choose_names(names: Sequence[Path], ending: str, taken: set[Path]) -> list[Path]:
     """Give names another ending: in place of their own or, where two would be equal, behind it.
 
-    Args:
-        names: The names.
-        ending: The ending.
-        taken: Names that are not free; those that are chosen are added.
+    Names in ``taken`` are not free; those that are chosen are added.
     """
     counts = Counter(name.with_name(short_name(name.stem, ending)) for name in names)
     free = {name for name, count in counts.items() if count == 1} - taken
@@ -243,12 +204,7 @@ def choose_names(names: Sequence[Path], ending: str, taken: set[Path]) -> list[P
     return chosen
 
 
-def is_kept(name: Path) -> bool:
-    """Whether a photograph's result has its name: its format is known and loses nothing."""
-    kind = FORMATS.get(name.suffix.lower())
+def keeps_pixels(name: Path) -> bool:
+    """Whether a file's format is known and lossless; a photograph's result then has its name, else that of a PNG."""
+    kind = IMAGE_FORMATS.get(name.suffix.lower())
     return kind is not None and kind.lossless
-
-
-def result_name(name: Path) -> Path:
-    """The name of a photograph's result: its own, or, for a format that is lossy or unknown, that of a PNG."""
-    return name if is_kept(name) else name.with_name(short_name(name.stem, '.png'))

@@ -30,9 +30,8 @@ def read_metadata(path: str | Path) -> dict[str, str]:
         with safe_open(path, framework='np') as file:
             return dict(file.metadata() or {})
     except (OSError, SafetensorError) as error:
-        raise ValueError(
-            f'The checkpoint {str(path)!r} cannot be read ({describe_error(error, kind=True)}).'
-        ) from error
+        reason = describe_error(error, kind=True)
+        raise ValueError(f'The checkpoint {str(path)!r} cannot be read ({reason}).') from error
 
 
 def read_published_config(path: str | Path) -> Config:
@@ -48,10 +47,8 @@ def read_published_config(path: str | Path) -> Config:
         loaded = read_checkpoint(path)
         meta = loaded.get('meta') if isinstance(loaded, Mapping) else None
     if not isinstance(meta, Mapping) or CONFIG_KEY not in meta:
-        raise ValueError(
-            f'{str(path)!r} holds no config; give the one that it was trained with, or publish it with '
-            'tools/publish_model.py.'
-        )
+        advice = 'give the one that it was trained with, or publish it with tools/publish_model.py'
+        raise ValueError(f'{str(path)!r} holds no config; {advice}.')
     try:
         config = {key: value for key, value in json.loads(meta[CONFIG_KEY]).items() if value is not None}
     except (AttributeError, TypeError, ValueError) as error:

@@ -7,15 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..inference.published import CONFIG_KEY, read_metadata
-
-__all__ = ['DEFAULT_MODEL', 'ModelInfo', 'find_model', 'is_name', 'list_models', 'user_folder']
+from .published import CONFIG_KEY, read_metadata
 
 # what fills a photograph where no network is named
 DEFAULT_MODEL = 'cainet-photos'
 PACKAGE_FOLDER = Path(__file__).resolve().parents[1] / 'weights'
 FOLDER_VARIABLE = 'CAINET_MM_WEIGHTS'
-ENDINGS = ('.safetensors', '.pth')
+WEIGHT_ENDINGS = ('.safetensors', '.pth')
 DESCRIPTIONS = {
     DEFAULT_MODEL: 'a compact CAINet for photographs; comes with the package',
     'lama': 'LaMa (Suvorov et al., WACV 2022), public weights',
@@ -27,19 +25,12 @@ DESCRIPTIONS = {
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What is known of a network that has a name.
+    """What is known of a network that has a name."""
 
-    Attributes:
-        name: What :func:`load_model` takes.
-        description: What it is, in a line.
-        path: Its file; ``None`` where it is not there.
-        notes: What its publisher noted (``licence``, ``data``, ...); empty for files that are no safetensors.
-    """
-
-    name: str
+    name: str  # what load_model takes
     description: str
-    path: Path | None = None
-    notes: dict[str, str] = field(default_factory=dict)
+    path: Path | None = None  # its file, where it is there
+    notes: dict[str, str] = field(default_factory=dict)  # of its publisher (licence, data, ...) in a safetensors file
 
     @property
     def megabytes(self) -> float | None:
@@ -60,7 +51,7 @@ def list_models() -> list[ModelInfo]:
 
 def describe_model(name: str) -> ModelInfo:
     """Put together what is known of a network, without loading its weights."""
-    path = next(find_files(name), None)
+    path = next(find_model_files(name), None)
     try:
         metadata = {} if path is None else read_metadata(path)
     except ValueError:  # what is wrong is said when it is loaded
@@ -79,7 +70,8 @@ def find_model(name: str) -> Path:
     if name not in DESCRIPTIONS:
         near = difflib.get_close_matches(name, DESCRIPTIONS, n=3, cutoff=0.0)
         raise ValueError(f'There is no network named {name!r}; the nearest names are {", ".join(near)}.')
-    for path in find_files(name):
+    path = next(find_model_files(name), None)
+    if path is not None:
         return path
     if name == DEFAULT_MODEL:
         advice = 'It comes with the package; install that again, or put a copy there.'
@@ -89,16 +81,16 @@ def find_model(name: str) -> Path:
             f'{user_folder() / name}.pth'
         )
     places = ' and '.join(map(str, folders()))
-    files = ' or '.join(name + ending for ending in ENDINGS)
+    files = ' or '.join(name + ending for ending in WEIGHT_ENDINGS)
     raise FileNotFoundError(
         f'The network {name!r} has no file here: {files} was looked for in {places} (${FOLDER_VARIABLE} names another '
         f'folder than the first). {advice}'
     )
 
 
-def find_files(name: str) -> Iterator[Path]:
+def find_model_files(name: str) -> Iterator[Path]:
     """Find the files of a network, with or without a hash in their names; of a folder the newest first."""
-    pattern = re.compile(rf'{re.escape(name)}(-[0-9a-f]{{8}})?({"|".join(map(re.escape, ENDINGS))})')
+    pattern = re.compile(rf'{re.escape(name)}(-[0-9a-f]{{8}})?({"|".join(map(re.escape, WEIGHT_ENDINGS))})')
     for folder in folders():
         files = [path for path in folder.glob(f'{name}*') if pattern.fullmatch(path.name) and path.is_file()]
         yield from sorted(files, key=lambda path: path.stat().st_mtime, reverse=True)

@@ -3,10 +3,9 @@
 import asyncio
 import difflib
 import threading
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
 from typing import Annotated
 
+from anyio import CapacityLimiter
 from fastapi import APIRouter, File, Form, HTTPException, Request, UploadFile
 from fastapi.responses import Response
 from starlette.concurrency import run_in_threadpool
@@ -20,43 +19,24 @@ from .work import StoppedError
 
 FILL = '/fill'
 PATHS = (FILL, '/models', '/openapi.json')
-# requests that wait while one is filled; more get status 503
-WAITING = 8
+# requests that may wait while one is filled; more get status 503
+MAX_WAITING = 8
 PROBLEMS = {
     400: 'The photograph, the mask or the name of the model cannot be used; detail says why.',
     413: 'The request is larger than the page takes.',
-    503: f'More than {WAITING} requests wait already; try again in some seconds.',
+    503: f'More than {MAX_WAITING} requests wait already; try again in some seconds.',
 }
-
-
-class Queue:
-    """Lets one request work at a time, and a bounded number wait."""
-
-    def __init__(self) -> None:
-        self._turn = asyncio.Lock()
-        self._waiting = 0
-
-    @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
-        """Wait for the requests before; ``HTTPException`` 503 where too many wait."""
-        if self._waiting > WAITING:
-            raise HTTPException(503, PROBLEMS[503], headers={'Retry-After': '5'})
-        self._waiting += 1
-        try:
-            async with self._turn:
-                yield
-        finally:
-            self._waiting -= 1
 
 
 def make_router(page: Page) -> APIRouter:
     """The routes of the interface, which use the page's models, limits and workbench."""
-    router, queue = APIRouter(), Queue()
+    # one request is filled at a time
+    router, turn = APIRouter(), CapacityLimiter(1)
 
     @router.get('/models')
     def models() -> list[dict[str, str]]:
         """What ``model`` of a request can be, and what each is."""
-        return [dict(name=name_of(choice), description=choice.source) for choice in page.choices.values()]
+        return [dict(name=name_of_choice(choice), description=choice.source) for choice in page.choices.values()]
 
     @router.post(
         FILL,
@@ -79,20 +59,22 @@ def make_router(page: Page) -> APIRouter:
     ) -> Response:
         """Fill the hole in a photograph; known pixels come back bit for bit, as a PNG."""
         contents = await photo.read(), None if mask is None else await mask.read()
+        if turn.statistics().tasks_waiting >= MAX_WAITING:
+            raise HTTPException(503, PROBLEMS[503], headers={'Retry-After': '5'})
         stop = threading.Event()
-        async with queue.turn():
-            watcher = asyncio.create_task(stop_if_gone(request, stop))
-            # the page stops these when it is closed
-            page.stops[f'request {id(stop)}'] = stop
-            try:
+        watcher = asyncio.create_task(stop_if_gone(request, stop))
+        # the page stops these when it is closed
+        page.stops[f'request {id(stop)}'] = stop
+        try:
+            async with turn:
                 png = await run_in_threadpool(fill_upload, page, *contents, model, invert, refine, stop)
-            except BadImageError as error:
-                raise HTTPException(400, str(error)) from error
-            except StoppedError as error:
-                raise HTTPException(503, 'Stopped.') from error
-            finally:
-                watcher.cancel()
-                del page.stops[f'request {id(stop)}']
+        except BadImageError as error:
+            raise HTTPException(400, str(error)) from error
+        except StoppedError as error:
+            raise HTTPException(503, 'Stopped.') from error
+        finally:
+            watcher.cancel()
+            del page.stops[f'request {id(stop)}']
         return Response(png, media_type='image/png')
 
     return router
@@ -100,20 +82,19 @@ def make_router(page: Page) -> APIRouter:
 
 async def stop_if_gone(request: Request, stop: threading.Event) -> None:
     """Set an event when the client has gone."""
-    with suppress(asyncio.CancelledError):
-        while not await request.is_disconnected():
-            await asyncio.sleep(0.5)
-        stop.set()
+    while not await request.is_disconnected():
+        await asyncio.sleep(0.5)
+    stop.set()
 
 
-def name_of(choice: Choice) -> str:
+def name_of_choice(choice: Choice) -> str:
     """What a program calls a model: a network's name, or the key of another one."""
     return choice.key.removeprefix('name:')
 
 
 def choose(page: Page, name: str) -> Choice:
     """The model of a name; ``BadImageError`` where there is none."""
-    named = {name_of(choice): choice for choice in page.choices.values()}
+    named = {name_of_choice(choice): choice for choice in page.choices.values()}
     if name not in named:
         near = difflib.get_close_matches(name, named, n=3, cutoff=0.3) or list(named)
         raise BadImageError(f'There is no model {name!r}; near it are {", ".join(near)}, and GET /models lists all.')
@@ -121,18 +102,10 @@ def choose(page: Page, name: str) -> Choice:
 
 
 def fill_upload(
-    page: Page,
-    photo: bytes,
-    mask: bytes | None,
-    model: str,
-    invert: bool,
-    refine: bool,
-    stop: threading.Event,
+    page: Page, photo: bytes, mask: bytes | None, model: str, invert: bool, refine: bool, stop: threading.Event
 ) -> bytes:
     """Fill a photograph by the bytes of its file and of a mask, unless it is transparent in the hole; returns a PNG."""
-    choice = choose(page, model)
-    opened = read_upload(photo, page.limits)
+    choice, opened = choose(page, model), read_upload(photo, page.limits)
     height, width = opened.pixels.shape[:2]
-    hole = None if mask is None else read_mask(mask, (width, height), invert)
-    hole = check_hole(opened, hole)
+    hole = check_hole(opened, None if mask is None else read_mask(mask, (width, height), invert))
     return filled_file(opened, page.workbench.fill(opened, hole, choice, refine, stop, lambda windows: None).pixels)

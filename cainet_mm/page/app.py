@@ -15,7 +15,7 @@ from ..datasets.errors import BadImageError
 from ..inference.image_io import Photo
 from ..utils.errors import describe_error
 from .models import Choice, find_models
-from .photos import GROWTH, Limits, filled_file, hole_of, mask_file, read_upload, view_of, with_hole
+from .photos import GROWTH, Limits, filled_file, hole_of, mask_file, read_again, read_upload, view_of, with_hole
 from .work import StoppedError, Workbench
 
 TITLE = 'Fill a photograph'
@@ -23,7 +23,7 @@ ABOUT = (
     f'# {TITLE}\nPaint over what shall go, and see what each model puts in its place. What is transparent is filled, '
     'too; all else comes back bit for bit. Everything stays on the computer that runs this page.'
 )
-ENDINGS = ['.png', '.jpg', '.jpeg', '.webp', '.tif', '.tiff', '.bmp']
+PHOTO_ENDINGS = ['.png', '.jpg', '.jpeg', '.webp', '.tif', '.tiff', '.bmp']
 # its colour, and how opaque it is
 PAINT = ('#e6007a', 0.6)
 # photographs that wait while one is filled
@@ -31,14 +31,9 @@ WAITING = 4
 
 
 class Page:
-    """What the page offers, and what it does.
+    """What the page offers, and what it does; bad input gets a clear error in its status line.
 
-    Bad input gets a clear error in the page's status line.
-
-    Args:
-        workbench: Where photographs are filled.
-        sources: Where models are searched, each time that the page is opened, as :func:`find_models` takes them.
-        limits: How large photographs may be.
+    Models are searched in ``sources``, as :func:`find_models` takes them, each time that the page is opened.
     """
 
     def __init__(self, workbench: Workbench, sources: Sequence[str] = (), limits: Limits | None = None) -> None:
@@ -69,7 +64,7 @@ class Page:
         """Lay out the photograph's file and the editor in which the hole is painted."""
         bounds = f'up to {self.limits.megapixels:g} megapixels and {self.limits.megabytes:g} MB'
         self.photo = gr.File(
-            label=f'Photograph: PNG, JPEG, WebP, TIFF or BMP, {bounds}', file_types=ENDINGS, elem_id='photo'
+            label=f'Photograph: PNG, JPEG, WebP, TIFF or BMP, {bounds}', file_types=PHOTO_ENDINGS, elem_id='photo'
         )
         # there from the start, not seen: the editor is not ready for a photograph that comes with it
         with gr.Column(visible='hidden') as self.editor:
@@ -95,7 +90,7 @@ class Page:
             self.mask = gr.File(
                 label='Mask from a file, white in the hole, of the size of the photograph; it is added to what is '
                 'painted',
-                file_types=ENDINGS,
+                file_types=PHOTO_ENDINGS,
                 height=120,
                 elem_id='mask',
             )
@@ -161,10 +156,7 @@ class Page:
         """Read a photograph that was uploaded; :class:`BadImageError` where it cannot be used, or there is none."""
         if file is None:
             raise BadImageError('Choose a photograph first.')
-        try:
-            return read_upload(Path(file['path']).read_bytes(), self.limits)
-        except FileNotFoundError as error:
-            raise BadImageError('The photograph has been here too long and was deleted; choose it again.') from error
+        return read_upload(read_again(Path(file['path']), 'The photograph', 'choose it again'), self.limits)
 
     def begin(self, request: gr.Request) -> str:
         """Note that a photograph is to be filled, so that this can be stopped from now on."""
@@ -199,7 +191,9 @@ class Page:
         try:
             photo = self.read(file)
             hole = self.read_hole(photo, painting, mask, invert, grown)
-            choices = self.chosen(keys)
+            choices = [self.choices[key] for key in keys if key in self.choices]
+            if not choices or len(choices) < len(keys):
+                raise BadImageError('Choose one or more of the models; open the page anew if the list has changed.')
             pictures.append((view_of(photo, with_hole(photo, hole)), 'Input; what is grey is filled'))
             for number, choice in enumerate(choices):
 
@@ -225,13 +219,6 @@ class Page:
             yield now(str(error) or 'Stopped.')
         finally:
             self.stops.pop(request.session_hash, None)
-
-    def chosen(self, keys: Sequence[str]) -> list[Choice]:
-        """The models of some keys; :class:`BadImageError` where there are none, or one is not in the list."""
-        choices = [self.choices[key] for key in keys if key in self.choices]
-        if not choices or len(choices) < len(keys):
-            raise BadImageError('Choose one or more of the models; open the page anew if the list has changed.')
-        return choices
 
     def read_hole(
         self, photo: Photo, painting: dict[str, Any] | None, mask: dict[str, Any] | None, invert: bool, grown: int

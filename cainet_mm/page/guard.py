@@ -1,14 +1,14 @@
 """Who may ask the page's server for what, and how much.
 
 Gradio bounds single uploads and deletes old results, but not the uploads in total nor those that broke off; Starlette's
-``TrustedHostMiddleware`` sees neither what a proxy forwards nor the ``Origin``, and both answer to far more paths.
+``TrustedHostMiddleware`` sees neither what a proxy forwards nor the ``Origin``, and both serve far more paths.
 """
 
 import asyncio
 import json
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from urllib.parse import quote, urlsplit
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .api import FILL, PATHS
@@ -59,7 +59,7 @@ class Guard:
     Args:
         app: The server.
         folder: The folder of uploads and results: its files are sent, and accepted as photographs and paintings.
-        room: How many bytes an upload may have.
+        room: Bytes that an upload may have.
         hosts: Names under which the page may be opened; ``None`` for any. A page on the loopback address needs them:
             other people's web sites could point other names to it.
         proxies: Names, with a port where it is an unusual one, under which a reverse proxy shows the page.
@@ -84,7 +84,7 @@ class Guard:
         # bytes of the uploads that are under way
         self.coming = 0
         self.proxies = {proxy.lower() for proxy in proxies}
-        self.hosts = None if hosts is None else {host.lower() for host in hosts} | {*map(name_in, self.proxies)}
+        self.hosts = None if hosts is None else {host.lower() for host in hosts} | {*map(hostname_in, self.proxies)}
         self.root_path = root_path
         self.api = PATHS if api else ()
 
@@ -100,17 +100,13 @@ class Guard:
         at_root, scope = scope['path'] == self.root_path, self.without_root(scope)
         refusal, answer = self.refusal(scope), self.app
         if refusal is not None:
-            answer = self.answer_of(scope['path'], *refusal)
+            answer = JSONResponse(dict(detail=refusal[1]), refusal[0])
         elif at_root:
             # relative addresses in the page need the slash
             answer = RedirectResponse(f'{self.root_path}/')
         elif scope.get('method') == 'POST':
             answer = self.receive_upload if scope['path'] in (UPLOAD, FILL) else self.receive_order
         await answer(scope, receive, send_with_headers)
-
-    def answer_of(self, path: str, status: int, text: str) -> Response:
-        """A refusal: JSON for programs, text for the page."""
-        return JSONResponse(dict(detail=text), status) if path in self.api else PlainTextResponse(text, status)
 
     def without_root(self, scope: Scope) -> Scope:
         """A request without the path under which a proxy shows the page."""
@@ -127,7 +123,7 @@ class Guard:
         # a proxy has a name of its own, which no page can make a browser send
         hosts = [headers.get('host', ''), *headers.getlist('x-forwarded-host')]
         for host in hosts:
-            if self.hosts is not None and name_in(host) not in self.hosts:
+            if self.hosts is not None and hostname_in(host) not in self.hosts:
                 return 403, f'This page answers under {", ".join(sorted(self.hosts))}, not under {host!r}.'
         if origin is not None and origin.partition('://')[2] not in {*hosts, *self.proxies}:
             return 403, 'Only the page itself may ask for this.'
@@ -149,8 +145,8 @@ class Guard:
         length = int(Headers(scope=scope)['content-length'])
         left = KEPT * self.room - self.coming - length
         if left < 0:
-            refusal = self.answer_of(scope['path'], 503, 'Too many files are being uploaded; try again in a moment.')
-            return await refusal(scope, receive, send)
+            detail = 'Too many files are being uploaded; try again in a moment.'
+            return await JSONResponse(dict(detail=detail), 503)(scope, receive, send)
         self.coming += length
         try:
             await run_in_threadpool(delete_files, self.folder, CLEANING[1], left)
@@ -165,12 +161,12 @@ class Guard:
         except ClientDisconnect:
             return
         try:
-            own = all(self.holds(path) for path in paths_in(json.loads(body)))
+            own = all(map(self.holds, paths_in(body)))
         except (ValueError, RecursionError):
             own = False
         if not own:
-            refusal = PlainTextResponse('A request is JSON, and names no files but those that were uploaded.', 400)
-            return await refusal(scope, receive, send)
+            detail = 'A request is JSON, and names no files but those that were uploaded.'
+            return await JSONResponse(dict(detail=detail), 400)(scope, receive, send)
         messages = [dict(type='http.request', body=body, more_body=False)]
 
         async def receive_again() -> Message:
@@ -183,20 +179,14 @@ class Guard:
         return isinstance(path, str) and self.folder in Path(path).resolve().parents
 
 
-def paths_in(value: Any) -> Iterator[Any]:
-    """What is called a path in JSON, however deep."""
-    rest = [value]
-    while rest:
-        value = rest.pop()
-        if isinstance(value, dict):
-            if 'path' in value:
-                yield value['path']
-            rest.extend(value.values())
-        elif isinstance(value, list):
-            rest.extend(value)
+def paths_in(body: bytes) -> list[Any]:
+    """What is called a path in JSON, however deep; an object there is ``None``."""
+    found = []
+    json.loads(body, object_pairs_hook=lambda pairs: found.extend(value for key, value in pairs if key == 'path'))
+    return found
 
 
-def name_in(host: str) -> str | None:
+def hostname_in(host: str) -> str | None:
     """The name in a ``Host`` header, without the port."""
     try:
         return urlsplit(f'//{host}').hostname

@@ -17,7 +17,7 @@ from mmengine.model import BaseModel
 from ..inference.configs import Inpaintor, is_part
 from ..inference.loading import load_inpaintor, load_model
 from ..inference.published import CONFIG_KEY, SAFETENSORS, read_metadata
-from ..inference.zoo import ENDINGS, list_models
+from ..inference.zoo import WEIGHT_ENDINGS, list_models
 
 TRAINED = re.compile(r'(?:iter|epoch)_(\d+)\.pth')
 # as publish() names files
@@ -32,36 +32,22 @@ CLASSICAL_SIZE = 512
 
 @dataclass(frozen=True)
 class Choice:
-    """A model that can be chosen; it is loaded when it is first used.
+    """A model that can be chosen; it is loaded when it is first used."""
 
-    Attributes:
-        key: Its name in requests.
-        title: Its name on the page.
-        source: Its origin, shown on the page.
-        config: Path of its config; ``None`` where the checkpoint holds it, and for classical methods.
-        checkpoint: Path of its checkpoint; ``None`` for classical methods.
-        method: That of a ``ClassicalInpaintor``.
-    """
-
-    key: str
-    title: str
-    source: str
-    config: str | None = None
-    checkpoint: Path | None = None
-    method: str | None = None
+    key: str  # its name in requests
+    title: str  # its name on the page
+    source: str  # its origin, shown on the page
+    config: str | None = None  # path of its config; None where the checkpoint holds it, and for classical methods
+    checkpoint: Path | None = None  # None for classical methods
+    method: str | None = None  # of a ClassicalInpaintor
 
 
 def find_models(sources: Sequence[str]) -> dict[str, Choice]:
     """Find the named networks that have a file, the models of the command line, and those that need no weights.
 
-    Nothing is loaded and no config is run: configs are code, and only those of models that are used are read.
-
-    Args:
-        sources: Folders that are searched for published files and work directories; published files;
-            ``CONFIG,CHECKPOINT``.
-
-    Raises:
-        ValueError: A source is none of these.
+    Sources are folders, searched for published files and work directories; published files; or ``CONFIG,CHECKPOINT``;
+    others are a ``ValueError``. Nothing is loaded and no config is run: configs are code, and only those of models that
+    are used are read.
     """
     found = [
         Choice(f'name:{model.name}', model.name, model.description, checkpoint=model.path)
@@ -99,21 +85,20 @@ def search(folder: Path) -> Iterator[Choice]:
         below.sort()
         place = Path(place)
         title = place.relative_to(folder).as_posix() if place != folder else folder.resolve().name
-        config, checkpoint = find_config(place, names), find_checkpoint(place, names)
+        # the last one written
+        configs = [place / name for name in names if name.endswith('.py')]
+        config = max(configs, key=lambda path: path.stat().st_mtime, default=None)
+        checkpoint = find_checkpoint(place, names)
         if config is not None and checkpoint is not None:
             kind = model_type(config)
             if kind is None or is_inpaintor(kind):
                 yield trained_choice(str(config), checkpoint, title, kind)
         for name in sorted(names):
             path = place / name
-            if path.suffix in ENDINGS and path != checkpoint and is_published(path):
+            # a broken file is known only by the name that publish() gives
+            is_other = path.suffix in WEIGHT_ENDINGS and path != checkpoint
+            if is_other and (PUBLISHED.fullmatch(name) or read_published_type(path)):
                 yield published_choice(path, path.relative_to(folder).with_suffix('').as_posix())
-
-
-def find_config(place: Path, names: Sequence[str]) -> Path | None:
-    """The config in a work directory, the last one written."""
-    paths = [place / name for name in names if name.endswith('.py')]
-    return max(paths, key=lambda path: path.stat().st_mtime, default=None)
 
 
 def find_checkpoint(place: Path, names: Sequence[str]) -> Path | None:
@@ -146,11 +131,6 @@ def is_inpaintor(kind: str) -> bool:
     """Whether a type fills holes; one that is not registered here may, and is not imported to find out."""
     found = MODELS.get(kind) if is_part(kind) else None
     return found is None or issubclass(found, Inpaintor)
-
-
-def is_published(path: Path) -> bool:
-    """Whether a file holds a config, or has the name of one that should."""
-    return read_published_type(path) is not None or PUBLISHED.fullmatch(path.name) is not None
 
 
 def read_published_type(path: Path) -> str | None:

@@ -3,48 +3,39 @@
 import io
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
 from ..datasets.errors import BadImageError
 from ..datasets.masks import grow_hole, read_hole
-from ..inference.image_io import FORMATS, Photo, check_frames, image_of, photo_of, transparent_in
-from ..utils.errors import describe_error
+from ..inference.image_io import IMAGE_FORMATS, Photo, image_bytes, image_of, photo_in, reading, transparent_in
 
 # Pillow knows more, among them formats that start other programs; a phone's MPO is found as a JPEG
 READABLE = ('PNG', 'JPEG', 'WEBP', 'TIFF', 'BMP')
 # what a canvas of a browser takes
-SIDES = (16, 16384)
+SIDE_RANGE = (16, 16384)
 VIEW_SIDE = 1600
 # the page's editor sends one
 LAYERS = 4
 HOLE_COLOUR = 128
 # pixels
 GROWTH = 100
-FAST = dict(compress_level=1)
 
 
-@dataclass(frozen=True)
-class Limits:
-    """How large a photograph may be: megapixels, and megabytes of its file, both above 0."""
+class Limits(NamedTuple):
+    """How large a photograph may be: megapixels, and megabytes of its file."""
 
     megapixels: float = 16
     megabytes: float = 20
 
-    def __post_init__(self) -> None:
-        if not (self.megapixels > 0 and self.megabytes > 0):
-            raise ValueError(
-                f'Limits are above 0, got {self.megapixels:g} megapixels and {self.megabytes:g} megabytes.'
-            )
-
     def check_size(self, size: tuple[int, int]) -> None:
         """Refuse a photograph that is too small or too large by its width and height."""
         shape = f'The photograph has {size[0]}x{size[1]} pixels (width x height)'
-        if min(size) < SIDES[0] or max(size) > SIDES[1]:
-            raise BadImageError(f'{shape}; each side may have {SIDES[0]} to {SIDES[1]}. Crop or resize it.')
+        if min(size) < SIDE_RANGE[0] or max(size) > SIDE_RANGE[1]:
+            raise BadImageError(f'{shape}; each side may have {SIDE_RANGE[0]} to {SIDE_RANGE[1]}. Crop or resize it.')
         if size[0] * size[1] > self.megapixels * 1e6:
             raise BadImageError(
                 f'{shape}, {size[0] * size[1] / 1e6:.1f} megapixels; up to {self.megapixels:g} are accepted. Make it '
@@ -74,13 +65,7 @@ def read_upload(content: bytes, limits: Limits) -> Photo:
         )
     image = open_upload(content)
     limits.check_size(image.size)
-    try:
-        check_frames(image, 'The photograph')
-        return photo_of(image, 'The photograph', unread=True)
-    except BadImageError:
-        raise
-    except Exception as error:  # as above
-        raise BadImageError(f'The photograph cannot be read ({describe_error(error)}).') from error
+    return photo_in(image)
 
 
 def read_layer(path: Path, size: tuple[int, int]) -> np.ndarray:
@@ -89,29 +74,28 @@ def read_layer(path: Path, size: tuple[int, int]) -> np.ndarray:
     The file is a PNG, opaque where there is paint; smaller than the photograph where that was reduced for the screen,
     and brought to its size by nearest neighbour. What is of another shape is refused before it is decoded.
     """
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError as error:
-        raise BadImageError('What was painted has been here too long and was deleted; fill again.') from error
-    image = open_upload(content, 'What was painted', ('PNG',))
+    image = open_upload(read_again(path, 'What was painted', 'fill again'), 'What was painted', ('PNG',))
     (w, h), (width, height) = image.size, size
     # one side of a reduced photograph is rounded
     alike = min(abs(w - h * width / height), abs(h - w * height / width)) <= 1
     if w > width or h > height or not alike:
         raise BadImageError(
             f'What was painted has {w}x{h} pixels (width x height); accepted are {width}x{height}, as the photograph '
-            'has, or fewer in the same shape. Open the page anew and paint again.'
+            'has, or fewer in the same shape. Paint again.'
         )
     if 'A' not in image.getbands():
-        raise BadImageError(
-            f'What was painted has the mode {image.mode}, without transparency; accepted are RGBA and LA. Open the '
-            'page anew and paint again.'
-        )
-    try:
+        raise BadImageError(f'What was painted has the mode {image.mode}, without transparency. Paint again.')
+    with reading('What was painted'):
         paint = image.getchannel('A').point(lambda alpha: 255 * (alpha > 127), '1')
-    except Exception as error:  # as above
-        raise BadImageError(f'What was painted cannot be read ({describe_error(error)}).') from error
     return np.asarray(paint.resize(size, Image.Resampling.NEAREST))
+
+
+def read_again(path: Path, what: str, advice: str) -> bytes:
+    """Read a file that was uploaded; ``BadImageError`` where it has been deleted since."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise BadImageError(f'{what} has been here too long and was deleted; {advice}.') from error
 
 
 def hole_of(
@@ -119,31 +103,17 @@ def hole_of(
 ) -> np.ndarray:
     """The hole in a photograph, (H, W): what is painted or masked, and what is transparent in the photograph itself.
 
-    Args:
-        photo: The photograph.
-        layers: The files of what is painted, as :func:`read_layer` takes them.
-        mask: The file of a mask.
-        invert: As :func:`read_mask` takes it.
-        grown: By how many pixels what is painted or masked grows.
-
-    Raises:
-        BadImageError: A file cannot be used, there are too many, or nothing or everything is painted.
+    What is painted (files of ``layers``) or masked is grown by a number of pixels. ``BadImageError`` where a file
+    cannot be used, there are too many, or nothing or everything is painted.
     """
     if len(layers) > LAYERS:
-        raise BadImageError(
-            f'What was painted has {len(layers)} layers; up to {LAYERS} are accepted. Open the page anew and paint '
-            'again.'
-        )
+        raise BadImageError(f'What was painted has {len(layers)} layers; up to {LAYERS} are accepted. Paint again.')
     height, width = photo.pixels.shape[:2]
     painted = np.zeros((height, width), bool)
     for layer in layers:
         painted |= read_layer(Path(layer), (width, height))
     if mask is not None:
-        try:
-            content = Path(mask).read_bytes()
-        except FileNotFoundError as error:
-            raise BadImageError('The mask has been here too long and was deleted; choose it again.') from error
-        painted |= read_mask(content, (width, height), invert)
+        painted |= read_mask(read_again(Path(mask), 'The mask', 'choose it again'), (width, height), invert)
     if isinstance(grown, bool) or not isinstance(grown, int) or not 0 <= grown <= GROWTH:
         raise BadImageError(f'A hole grows by 0 to {GROWTH} whole pixels, got {grown!r}.')
     return check_hole(photo, grow_hole(painted, grown))
@@ -158,10 +128,8 @@ def read_mask(content: bytes, size: tuple[int, int], invert: bool = False) -> np
     image = open_upload(content, 'The mask')
     # EXIF data may say that it is rotated
     if image.size not in (size, size[::-1]):
-        raise BadImageError(
-            f'The mask has {image.size[0]}x{image.size[1]} pixels (width x height), the photograph '
-            f'{size[0]}x{size[1]}; give one of its size.'
-        )
+        found, wanted = ('x'.join(map(str, sides)) for sides in (image.size, size))
+        raise BadImageError(f'The mask has {found} pixels (width x height), the photograph {wanted}; give another.')
     hole = read_hole(image, invert=invert)
     if hole.shape != size[::-1]:
         raise BadImageError(f'The mask has the shape {hole.shape}, the photograph {size[::-1]}, height first.')
@@ -187,7 +155,8 @@ def view_of(photo: Photo, pixels: np.ndarray) -> Image.Image:
     joined = np.concatenate(layers, axis=2)
     image = Image.fromarray(joined[..., 0] if joined.shape[2] == 1 else joined)
     image.thumbnail((VIEW_SIDE, VIEW_SIDE), reducing_gap=3.0)
-    image.info.update({key: photo.info[key] for key in ('icc_profile',) if key in photo.info})
+    if 'icc_profile' in photo.info:
+        image.info['icc_profile'] = photo.info['icc_profile']
     return image
 
 
@@ -199,9 +168,7 @@ def with_hole(photo: Photo, hole: np.ndarray) -> np.ndarray:
 
 def mask_file(hole: np.ndarray) -> bytes:
     """A PNG of a hole, (H, W), white in it."""
-    content = io.BytesIO()
-    Image.fromarray(hole).save(content, 'PNG')
-    return content.getvalue()
+    return image_bytes(Image.fromarray(hole), IMAGE_FORMATS['.png'])
 
 
 def filled_file(photo: Photo, pixels: np.ndarray) -> bytes:
@@ -210,8 +177,4 @@ def filled_file(photo: Photo, pixels: np.ndarray) -> bytes:
     Where the photograph was transparent, it is opaque now.
     """
     alpha = None if photo.alpha is None else np.where(transparent_in(photo), np.uint8(255), photo.alpha)
-    image = image_of(photo, pixels, alpha)
-    content = io.BytesIO()
-    kept = {key: value for key, value in image.info.items() if key in FORMATS['.png'].info}
-    image.save(content, **FORMATS['.png'].options, **FAST, **kept)
-    return content.getvalue()
+    return image_bytes(image_of(photo, pixels, alpha), IMAGE_FORMATS['.png'], compress_level=1)

@@ -33,7 +33,7 @@ CSS = """
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address can be reached from this computer alone."""
+    """Whether an address can only be reached from this computer."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -42,17 +42,13 @@ def is_loopback(host: str) -> bool:
 
 def bind(host: str, port: int) -> socket.socket:
     """Listen on an address, at a free port for 0; ``ValueError`` where it is not available."""
-    listener = socket.socket(socket.AF_INET6 if ':' in host else socket.AF_INET, socket.SOCK_STREAM)
+    options = dict(family=socket.AF_INET6, dualstack_ipv6=socket.has_dualstack_ipv6()) if ':' in host else {}
     try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.listen()
+        return socket.create_server((host, port), **options)
     except (OSError, OverflowError) as error:
-        listener.close()
         raise ValueError(
             f'The page cannot listen on {host}, port {port} ({error}); give another --host or --port.'
         ) from error
-    return listener
 
 
 async def refuse_download(url: str, cache_dir: str) -> str:
@@ -100,7 +96,7 @@ def application(
         enable_monitoring=False,
         # unforeseen errors may name files of this computer
         show_error=False,
-        # fonts of the system: a font by its name alone is not fetched
+        # fonts of the system, which are not fetched
         theme=gr.themes.Default(font=['system-ui', 'sans-serif'], font_mono=['monospace']),
         css=CSS,
     )

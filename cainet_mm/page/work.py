@@ -1,10 +1,10 @@
-"""Filling photographs with models that stay loaded, until it is done or nobody waits for it."""
+"""Filling photographs with models that stay loaded, unless nobody waits for the result any more."""
 
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from mmagic.structures import DataSample
@@ -24,18 +24,11 @@ class StoppedError(Exception):
     """Nobody waits for the result."""
 
 
-@dataclass(frozen=True)
-class Result:
-    """What a model makes of a photograph.
+class Result(NamedTuple):
+    """What a model makes of a photograph."""
 
-    Attributes:
-        pixels: (H, W, 1) or (H, W, 3), of the photograph's size and type.
-        scales: Pictures of the model's scales, (H, W, 3), from the coarsest; empty for models that have none.
-        seconds: How long it took.
-    """
-
-    pixels: np.ndarray
-    scales: list[np.ndarray]
+    pixels: np.ndarray  # (H, W, 1) or (H, W, 3), of the photograph's size and type
+    scales: list[np.ndarray]  # pictures of the model's scales, (H, W, 3), from the coarsest; empty without any
     seconds: float
 
 
@@ -80,19 +73,11 @@ class Workbench:
         stop: threading.Event,
         on_windows: Callable[[int], None],
     ) -> Result:
-        """Fill the hole, (H, W), in a photograph with one model.
+        """Fill the hole, (H, W), in a photograph with one model; ``refine`` is as in :func:`inpaint`.
 
-        Args:
-            photo: The photograph.
-            hole: True in the hole.
-            choice: The model.
-            refine: Whether large holes are filled again at finer scales.
-            stop: Set, by another thread, when nobody waits for the result.
-            on_windows: Called with the number of windows filled so far.
-
-        Raises:
-            StoppedError: Nobody waits for it.
-            Exception: A checkpoint or a config may be broken in any way.
+        Another thread sets ``stop`` when nobody waits for the result, which raises :class:`StoppedError`; other errors
+        may be of any kind, as a checkpoint or a config may be broken in any way. ``on_windows`` is called with the
+        number of windows filled so far.
         """
         with self.lock:  # the page and programs have queues of their own
             if stop.is_set():
@@ -104,10 +89,9 @@ class Workbench:
 
     def load(self, choice: Choice) -> BaseModel:
         """Load a model, or take it from those that were used last."""
-        model = self.models.pop(choice.key, None)
-        if model is None:
-            model = load_choice(choice, self.device)
-        self.models[choice.key] = model
-        while len(self.models) > LOADED:
+        if choice.key not in self.models:
+            self.models[choice.key] = load_choice(choice, self.device)
+        self.models.move_to_end(choice.key)
+        if len(self.models) > LOADED:
             self.models.popitem(last=False)
-        return model
+        return self.models[choice.key]

@@ -74,21 +74,8 @@ def _is_allowed(thing: object) -> bool:
     return id(thing) in _allowed_identities()
 
 
-def _is_allowed_class(thing: object) -> bool:
-    return isinstance(thing, type) and _is_allowed(thing)
-
-
-def _is_of_allowed_class(thing: object) -> bool:
-    # so never a class or a function
-    return _is_allowed(type(thing))
-
-
 def _is_tensor_id(thing: object) -> bool:
     return isinstance(thing, tuple) and bool(thing) and thing[0] in ('storage', b'storage')
-
-
-def _is_list(thing: object) -> bool:
-    return type(thing) is list
 
 
 def _is_dict(thing: object) -> bool:
@@ -133,11 +120,12 @@ class RestrictedUnpickler(pickle._Unpickler):
     dispatch.update(
         {
             pickle.REDUCE[0]: _guarded('load_reduce', -2, _is_allowed, 'called'),
-            pickle.NEWOBJ[0]: _guarded('load_newobj', -2, _is_allowed_class, 'made'),
-            pickle.BUILD[0]: _guarded('load_build', -2, _is_of_allowed_class, 'given a state'),
+            pickle.NEWOBJ[0]: _guarded('load_newobj', -2, lambda it: isinstance(it, type) and _is_allowed(it), 'made'),
+            # never a class or a function
+            pickle.BUILD[0]: _guarded('load_build', -2, lambda it: _is_allowed(type(it)), 'given a state'),
             pickle.BINPERSID[0]: _guarded('load_binpersid', -1, _is_tensor_id, 'kept apart like a tensor'),
-            pickle.APPEND[0]: _guarded('load_append', -2, _is_list, 'filled'),
-            pickle.APPENDS[0]: _guarded('load_appends', None, _is_list, 'filled'),
+            pickle.APPEND[0]: _guarded('load_append', -2, lambda it: type(it) is list, 'filled'),
+            pickle.APPENDS[0]: _guarded('load_appends', None, lambda it: type(it) is list, 'filled'),
             pickle.SETITEM[0]: _guarded('load_setitem', -3, _is_dict, 'filled'),
             pickle.SETITEMS[0]: _guarded('load_setitems', None, _is_dict, 'filled'),
         }

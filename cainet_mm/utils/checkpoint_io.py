@@ -20,10 +20,7 @@ TORCH_ERRORS = (RuntimeError, EOFError, KeyError, IndexError, AttributeError, Un
 
 
 def read_checkpoint(source: str | Path) -> object:
-    """Read what a checkpoint holds, to the CPU, without running code that it may contain.
-
-    Args:
-        source: Path or URL; a training checkpoint of MMEngine's, a published file, or weights alone.
+    """Read what a checkpoint (its path or URL) holds, to the CPU, without running code that it may contain.
 
     Raises:
         FileNotFoundError: The source is a local path and nothing is there.
@@ -43,18 +40,14 @@ def read_checkpoint(source: str | Path) -> object:
         reason = describe_error(error)
         if '://' in source:
             raise WeightsError(f'The checkpoint {source!r} cannot be fetched ({reason}).') from error
-        raise WeightsError(
-            f'The checkpoint {source!r} cannot be read ({reason}); it may be cut off. Copy it anew, or give another '
-            'one.'
-        ) from error
+        advice = 'it may be cut off. Copy it anew, or give another one.'
+        raise WeightsError(f'The checkpoint {source!r} cannot be read ({reason}); {advice}') from error
 
 
 def read_weights(source: str | Path, prefix: str = '') -> dict[str, Tensor]:
     """Read the weights of a checkpoint, as :func:`weights_in` finds them.
 
-    Args:
-        source: Path or URL.
-        prefix: What the wanted keys begin with; it is taken off, and other keys are left out.
+    Of a prefix, only the keys that begin with it are taken, without it.
 
     Raises:
         FileNotFoundError: The source is a local path and nothing is there.
@@ -74,13 +67,10 @@ def read_weights(source: str | Path, prefix: str = '') -> dict[str, Tensor]:
 
 
 def weights_in(loaded: object, source: object) -> dict[str, Tensor]:
-    """Find the weights in the content of a checkpoint, which errors call ``source``.
+    """Find the weights in the content of a checkpoint, which errors call ``source``; ``WeightsError`` without any.
 
     Accepted is a state dict, or a dict that has one as ``state_dict`` or ``generator``; the prefix ``module.`` that
     ``DataParallel`` puts before every key is removed.
-
-    Raises:
-        WeightsError: There are no weights.
     """
     weights = loaded
     if isinstance(loaded, Mapping):
@@ -113,21 +103,13 @@ def fit_weights(module: nn.Module, weights: Mapping[str, Tensor], source: str | 
     """Make sure that weights fit a module key for key.
 
     They may be without a critic (``disc.``), which the module then keeps, and without or with the networks of losses.
-    The critic of weights is left out where the module has none.
-    Those of a generator alone fit a model that has it as ``generator``.
-
-    Args:
-        module: What they are for.
-        weights: By their names, such as :func:`read_weights` gives.
-        source: What the checkpoint is called in messages.
-
-    Returns:
-        The weights under the names of the module, without those that it does not need.
+    The critic of weights is left out where the module has none. Weights of only a generator fit a model that has it as
+    ``generator``. Returns the weights under the names of the module, without those that it does not need.
 
     Raises:
         WeightsError: Keys are missing, left over, or of another shape.
     """
-    # by the names that parts have without the wrappers of distributed training
+    # without the wrappers of distributed training
     wanted = get_state_dict(module)
     if not weights.keys() & wanted.keys() and any(f'generator.{key}' in wanted for key in weights):
         weights = {f'generator.{key}': value for key, value in weights.items()}
@@ -153,12 +135,6 @@ def fit_weights(module: nn.Module, weights: Mapping[str, Tensor], source: str | 
 
 def load_part(model: nn.Module, part: str, checkpoint: str, prefix: str = '') -> None:
     """Load a submodule's weights, key for key, from those that a checkpoint has under a prefix.
-
-    Args:
-        model: The model.
-        part: Dotted name of the submodule.
-        checkpoint: Path or URL.
-        prefix: What the submodule's keys begin with in the checkpoint.
 
     Raises:
         FileNotFoundError: The checkpoint is a local path and nothing is there.

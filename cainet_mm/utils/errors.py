@@ -2,12 +2,9 @@
 
 
 def describe_error(error: BaseException, kind: bool = False, first_line: bool = False) -> str:
-    """What an error says, in one line; its kind where it says nothing.
+    """What an error says, in one line, or only its first line; its kind where it says nothing.
 
-    Args:
-        error: The error.
-        kind: Whether its kind is named in any case, before the first line: for errors of foreign code.
-        first_line: Whether the first line is enough.
+    With ``kind``, for errors of foreign code, that stands before its first line in any case.
     """
     # str() of a KeyError is the repr of its text
     said = str(error.args[0] if isinstance(error, KeyError) and error.args else error).strip()

@@ -14,14 +14,9 @@ PARTIAL = 'partial'
 def replacing(path: str | Path, sync: bool = False) -> Iterator[Path]:
     """Write a file under a temporary name, which becomes its own when the block ends without an error.
 
-    The folder of the file is made. After an error, a file that had the name is as it was.
-
-    Args:
-        path: The file.
-        sync: Whether to wait until the file and its name are on the disk, so that they survive a power failure.
-
-    Yields:
-        The temporary path, beside the file and with the same ending.
+    Yields the temporary path, beside the file and with the same ending. The folder of the file is made. After an error,
+    a file that had the name is as it was. With ``sync``, the file and its name are on the disk when this ends, so that
+    they survive a power failure.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -5,7 +5,7 @@ import os
 import posixpath
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -80,13 +80,10 @@ def find_files(
     recursive: bool = True,
     endings: Sequence[str] = IMAGE_ENDINGS,
 ) -> Found:
-    """Find the files in a folder and those below it. Links are followed, each folder is entered once.
+    """Find the files in a folder and, if ``recursive``, below it. Links are followed, each folder is entered once.
 
-    Args:
-        folder: The folder.
-        excluded: Folders and files that are left out; the folder itself, and those around it, have no effect.
-        recursive: Whether folders below it are entered.
-        endings: Those of images, in lower case.
+    Folders and files in ``excluded`` are left out; the folder itself, and those around it, have no effect. Images have
+    one of the ``endings``, in lower case.
 
     Raises:
         OSError: A folder cannot be read; its files would be missing without notice.
@@ -121,11 +118,7 @@ def find_files(
 
 
 def read_list(path: str | os.PathLike, backend_args: dict | None = None) -> list[str]:
-    """Read the lines of a list of names: UTF-8, with or without a byte order mark; blank lines are left out.
-
-    Raises:
-        ValueError: It has another encoding.
-    """
+    """Read the lines of a list of names, without blank ones; it is UTF-8, with or without BOM, or a ``ValueError``."""
     content = get(str(path), backend_args=backend_args)
     advice = 'Save it as UTF-8, for example with "iconv -f {} -t UTF-8".'
     if b'\0' in content:
@@ -144,14 +137,9 @@ def read_list(path: str | os.PathLike, backend_args: dict | None = None) -> list
 
 
 def read_names(path: str | os.PathLike, folder: str, backend_args: dict | None = None) -> list[str]:
-    """Read a list of images relative to a folder, with or without labels; the names are those of :func:`name_in`.
-
-    Raises:
-        ValueError: It has another encoding than UTF-8.
-    """
+    """Read a list of images relative to a folder, with or without labels; the names are those of :func:`name_in`."""
     lines = read_list(path, backend_args)
-    matches = (LABELLED.fullmatch(line) for line in lines)
-    names = (match['name'] if match else line for line, match in zip(lines, matches, strict=True))
+    names = (match['name'] if (match := LABELLED.fullmatch(line)) else line for line in lines)
     return [name_in(folder, name, backend_args is None) for name in names]
 
 
@@ -232,11 +220,10 @@ def open_image_file(path: str | os.PathLike) -> Iterator[Image.Image]:
 @lru_cache(maxsize=1)
 def _add_heif() -> None:
     """Have Pillow read HEIC where the package for it is installed."""
-    try:
+    with suppress(ImportError):
         from pillow_heif import register_heif_opener
-    except ImportError:
-        return
-    register_heif_opener()
+
+        register_heif_opener()
 
 
 def short_name(stem: str, ending: str) -> str:

@@ -148,7 +148,7 @@ def _is_set(variable: str) -> bool:
 
 
 def refuse_archives_that_run(file: IO[bytes]) -> None:
-    """Raise ``UnpicklingError`` for the two kinds of files that torch reads otherwise than by its unpickler.
+    """Raise ``UnpicklingError`` for the two kinds of files that torch does not read by its unpickler.
 
     A TorchScript archive brings code of its own, which runs while it is loaded. Of a tar archive, the format of torch
     before 0.2, members are written to the disk, and these may be links to other places.

@@ -291,7 +291,7 @@ class TestONNX:
                 torch.arange(after)[:, None] * before // after == torch.arange(before)
             ).float(),
         )
-        monkeypatch.delitem(export_formats.FORMATS['onnx'].ways, 'torch.onnx over torch.export')
+        monkeypatch.delitem(export_formats.EXPORT_FORMATS['onnx'].ways, 'torch.onnx over torch.export')
         with pytest.raises(ValueError, match=r'Tried: .*jit\.trace: what it writes differs from PyTorch by .*--fixed'):
             export(cainet(tmp_path), tmp_path / 'cainet.onnx', scales=True)
         assert (tmp_path / 'cainet.onnx').read_bytes() == b'old'

@@ -545,11 +545,6 @@ class TestRefusals:
         (tmp_path / 'photo.png').write_bytes(png(make_photo()))
         assert 'Choose one or more' in fill(page, tmp_path / 'photo.png', painting_of(make_hole()), models)[0][0]
 
-    @pytest.mark.parametrize('limits', [(0, 1), (1, -1), (float('nan'), 1)])
-    def test_limits_are_above_zero(self, limits):
-        with pytest.raises(ValueError, match='above 0'):
-            Limits(*limits)
-
 
 # how a request may name a file outside of the folder of uploads
 SPELLINGS = {
@@ -954,7 +949,6 @@ class TestTool:
         ('arguments', 'sentence'),
         [
             (('--models', 'absent'), "'absent' is no model"),
-            (('--max-megapixels', 0), 'above 0'),
             (('--host', '192.0.2.1'), 'cannot listen on 192.0.2.1'),
             (('--root-path', 'inpaint'), "such as /inpaint, got 'inpaint'"),
             (('--port', 70000), 'cannot listen on 127.0.0.1, port 70000'),

@@ -12,7 +12,8 @@ from mmengine.config import Config
 from torch import nn
 
 from cainet_mm.apis import load_model
-from cainet_mm.deploy.conversion import read_weights, rename_strictly, write_checkpoint
+from cainet_mm.deploy.conversion import rename_strictly, write_checkpoint
+from cainet_mm.utils.checkpoint_io import read_weights
 
 PUBLISHED_WIDTHS = (64, 128, 256, 512, 512, 512, 512)
 THIN = ROOT / 'configs/baselines/smoke/lbam.py'
