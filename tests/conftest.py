@@ -1,5 +1,6 @@
 """What all tests share."""
 
+import gc
 import importlib.util
 import json
 import shutil
@@ -12,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+import warm
 from mmengine.config import Config
 from mmengine.config import config as mmengine_config
 from mmengine.registry import init_default_scope
@@ -26,9 +28,18 @@ from cainet_mm.models.losses.vgg import shared_vgg
 
 ROOT = Path(__file__).resolve().parents[1]
 
+# What was imported is millions of objects: half a second for each collection, and MMEngine collects for each data set.
+gc.collect()
+gc.freeze()
 # MMEngine prints its config for every run and into every checkpoint; to lay it out prettily takes a second each time.
 # The command lines, in processes of their own, still do.
 mmengine_config.FormatCode = lambda text, **style: (text, True)
+
+
+def pytest_sessionstart(session):
+    """Fork the Python that need not import, before any test has run; the process that hands tests out needs none."""
+    if hasattr(session.config, 'workerinput') or not session.config.getoption('numprocesses', None):
+        session.config.add_cleanup(warm.start())
 
 
 @pytest.fixture(autouse=True)

@@ -4,12 +4,12 @@ import contextlib
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 import torch
+import warm
 from conftest import tiny
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -38,7 +38,7 @@ def differences(one, other, where=''):
 def train_and_kill(folder, scenario, kills, signal):
     """Run the script; what it says of the kills, and the last checkpoints of both runs."""
     subprocess.run(
-        [sys.executable, str(HERE / 'killed_runs.py'), str(folder), scenario, '7', str(kills), signal],
+        [warm.python(), str(HERE / 'killed_runs.py'), str(folder), scenario, '7', str(kills), signal],
         env=os.environ | dict(OMP_NUM_THREADS='1'),
         check=True,
         timeout=280,

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 import torch
+import warm
 from conftest import ROOT, read_log, tiny, train, weights_of
 from mmengine.config import Config
 from mmengine.runner import Runner
@@ -119,7 +120,7 @@ def test_checkpoint_of_two_processes_is_that_of_a_model_in_one(tmp_path):
     command = ['bash', ROOT / 'tools/dist_train.sh', tmp_path / 'tiny.py', '2', '--work-dir', tmp_path / 'work']
     done = subprocess.run(
         [str(part) for part in command],
-        env=os.environ | dict(PYTHON=sys.executable, PORT='29713', OMP_NUM_THREADS='1'),
+        env=os.environ | dict(PYTHON=warm.python(), PORT='29713', OMP_NUM_THREADS='1'),
         capture_output=True,
         text=True,
         timeout=300,
