@@ -143,7 +143,9 @@ def test_tools_train_resume_test_and_compare(tmp_path):
     """The command lines, one after the other, as a user types them."""
 
     def tool(name, *arguments):
-        command = [sys.executable, str(ROOT / 'tools' / name), *map(str, arguments)]
+        # one of them as a user starts it
+        python = sys.executable if name == 'compare.py' else warm.python()
+        command = [python, str(ROOT / 'tools' / name), *map(str, arguments)]
         return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
 
     config = tiny('stage2', tmp_path / 'work', iters=1)
