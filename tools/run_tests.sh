@@ -14,4 +14,4 @@ VENV=${VENV:-.venv}
 "$VENV/bin/python" -m ruff check .
 # Two processes with one thread are faster than one with two; with more threads than cores they wait for each other.
 # A class or a file goes to one process, so that its fixtures are made once.
-OMP_NUM_THREADS=1 "$VENV/bin/python" -m pytest -n "${WORKERS:-2}" --dist loadscope "$@"
+OMP_NUM_THREADS=1 "$VENV/bin/python" -m pytest -n "${WORKERS:-2}" --dist worksteal "$@"
