@@ -3,6 +3,7 @@
 import gc
 import importlib.util
 import json
+import pickle
 import shutil
 import socket
 import sys
@@ -30,12 +31,37 @@ from cainet_mm.models.losses.vgg import shared_vgg
 
 ROOT = Path(__file__).resolve().parents[1]
 
+
+class CopiesOfConfigs:
+    """Reads each config of this repository once, and gives a copy each time."""
+
+    def __init__(self, read):
+        self.read = read
+        self.copies = {}
+
+    def __call__(self, filename, *args, **kwargs):
+        path = Path(filename).resolve()
+        if args or kwargs or ROOT / 'configs' not in path.parents:
+            return self.read(filename, *args, **kwargs)
+        key = str(filename), path
+        if key not in self.copies:
+            config = self.read(filename)
+            try:
+                self.copies[key] = pickle.dumps(config)
+            except (TypeError, AttributeError, pickle.PicklingError):
+                # of types themselves, not of their names
+                return config
+        return pickle.loads(self.copies[key])
+
+
 # What was imported is millions of objects: half a second for each collection, and MMEngine collects for each data set.
 gc.collect()
 gc.freeze()
 # MMEngine prints its config for every run and into every checkpoint; to lay it out prettily takes a second each time.
 # The command lines, in processes of their own, still do.
 mmengine_config.FormatCode = lambda text, **style: (text, True)
+# To read a config takes twenty times as long as to copy it, and those of this repository are read a thousand times.
+Config.fromfile = staticmethod(CopiesOfConfigs(Config.fromfile))
 # Every short training would otherwise decode all sample photographs.
 sample_photos.load_photos = cache(sample_photos.load_photos)
 
