@@ -66,6 +66,7 @@ def test_examples_run(number, tmp_path):
     config.train_dataloader.batch_size = 2
     config.train_cfg.max_iters = 1
     config.default_hooks.checkpoint.interval = 1
+    config.default_hooks.pop('pictures', None)
     for name in ('val_cfg', 'val_dataloader', 'val_evaluator'):
         config.pop(name, None)
     if 'head' in config.model:

@@ -1,8 +1,10 @@
 """docs/tutorial.ipynb: it runs, and what is committed of it is small and whole."""
 
 import json
+import sys
 
 import pytest
+import warm
 from conftest import ROOT
 
 PATH = ROOT / 'docs/tutorial.ipynb'
@@ -27,6 +29,8 @@ def test_it_runs(tmp_path, monkeypatch):
     client = pytest.importorskip('nbclient')
     pytest.importorskip('ipykernel')
     monkeypatch.setenv('TUTORIAL_ITERATIONS', '2')
+    # of the kernel
+    monkeypatch.setattr(sys, 'executable', warm.python())
     notebook = nbformat.read(PATH, as_version=4)
     place = dict(metadata=dict(path=str(tmp_path)))
     client.NotebookClient(notebook, timeout=900, kernel_name='python3', resources=place).execute()

@@ -13,5 +13,5 @@ bash tools/setup_env.sh
 VENV=${VENV:-.venv}
 "$VENV/bin/python" -m ruff check .
 # Two processes with one thread are faster than one with two; with more threads than cores they wait for each other.
-# A class or a file goes to one process, so that its fixtures are made once.
-OMP_NUM_THREADS=1 "$VENV/bin/python" -m pytest -n "${WORKERS:-2}" --dist loadscope "$@"
+# Each gets half of the tests in their order, so that most files' fixtures are made once, and then what the other has left.
+OMP_NUM_THREADS=1 "$VENV/bin/python" -m pytest -n "${WORKERS:-2}" --dist worksteal "$@"

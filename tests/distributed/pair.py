@@ -4,12 +4,12 @@ import atexit
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 from functools import cache
 from pathlib import Path
 
 import torch
+import warm
 from conftest import free_port
 
 WORKER = Path(__file__).with_name('worker.py')
@@ -51,7 +51,7 @@ def answers_of_pair(*checks):
     run_together(
         [
             (
-                [sys.executable, WORKER, folder, *checks],
+                [warm.python(), WORKER, folder, *checks],
                 environment(RANK=rank, WORLD_SIZE=2, LOCAL_RANK=rank, MASTER_ADDR='127.0.0.1', MASTER_PORT=port),
             )
             for rank in range(2)

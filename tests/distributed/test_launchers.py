@@ -8,6 +8,7 @@ import sys
 
 import pytest
 import torch
+import warm
 from conftest import ROOT, free_port, tiny
 from mmengine.config import Config
 from mmengine.registry import MODELS
@@ -122,6 +123,7 @@ def config_for(folder, name):
         config.train_dataloader.update(batch_size=4, num_workers=0, persistent_workers=False)
         config.train_cfg.max_iters = 1
         config.default_hooks.logger.interval = 1
+        config.default_hooks.pop('pictures', None)
     for key in ('val_dataloader', 'val_cfg', 'val_evaluator'):
         config[key] = None
     config.train_cfg.pop('val_interval', None)
@@ -133,6 +135,7 @@ ENDING = """
 import os, sys
 sys.path.insert(0, {tools!r})
 import torch
+import warm
 # as the tools, before there is a group: it keeps one that it finds
 import torch._dynamo
 from _command import run_to_the_end
@@ -175,7 +178,7 @@ def test_no_thread_of_the_group_outlives_a_tool(tmp_path, code, ends_group):
 
 @pytest.mark.slow
 def test_mpi(tmp_path):
-    command = [sys.executable, TOOLS / 'train.py', config_for(tmp_path, 'stage1'), '--launcher', 'mpi']
+    command = [warm.python(), TOOLS / 'train.py', config_for(tmp_path, 'stage1'), '--launcher', 'mpi']
     port = free_port()
     places = [
         {
@@ -200,13 +203,13 @@ SLURM_PROCID=0 SLURM_LOCALID=0 "$@" && wait $other
     stub(tmp_path / 'bin', 'srun', script)
     path = stub(tmp_path / 'bin', 'scontrol', 'echo 127.0.0.1')
     command = ['bash', TOOLS / 'slurm_train.sh', 'part', 'job', config_for(tmp_path, 'lbam'), tmp_path / 'work']
-    run_together([(command, environment(PATH=path, PYTHON=sys.executable, GPUS=2, MASTER_PORT=free_port()))])
+    run_together([(command, environment(PATH=path, PYTHON=warm.python(), GPUS=2, MASTER_PORT=free_port()))])
     assert_trained(tmp_path)
 
 
 @pytest.mark.slow
 def test_two_machines_with_a_process_each(tmp_path):
     command = ['bash', TOOLS / 'dist_train.sh', config_for(tmp_path, 'stage2'), '1']
-    shared = dict(PYTHON=sys.executable, NNODES=2, MASTER_ADDR='127.0.0.1', PORT=free_port())
+    shared = dict(PYTHON=warm.python(), NNODES=2, MASTER_ADDR='127.0.0.1', PORT=free_port())
     run_together([(command, environment(NODE_RANK=node, **shared)) for node in range(2)])
     assert_trained(tmp_path)

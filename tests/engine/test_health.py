@@ -151,7 +151,8 @@ ONE = dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=1e-2, momentum=0.9
 def make_run(work_dir, name, hook=None, iters=6, save=100, wrapper=TWO, broken=None, faults=(), seed=0):
     """A run of the toy with a hook of the given settings, in batches of four; all of its parts."""
     config = Config.fromfile(RUNTIME)
-    for key in ('finite', 'step_state'):
+    # 'pictures' draws curves, a second for each run
+    for key in ('finite', 'step_state', 'pictures'):
         config.default_hooks.pop(key, None)
     config.merge_from_dict(
         dict(
@@ -446,6 +447,7 @@ class TestSkip:
         config.train_dataloader.batch_size = 2
         config.val_dataloader = config.val_cfg = config.val_evaluator = None
         config.default_hooks.finite.policy = 'skip'
+        config.default_hooks.pop('pictures')
         runner, watch = Runner.from_cfg(config), Watch(states=False)
         weights = {}
 
@@ -653,6 +655,7 @@ class TestCollapse:
         config = Config.fromfile(ROOT / 'configs/quickstart/stage1.py')
         config.merge_from_dict(dict(work_dir=str(folder), experiment_name=name, train_cfg=dict(max_iters=100)))
         config.optim_wrapper.optimizer.lr = lr
+        config.default_hooks.pop('pictures')
         config.custom_hooks = [hook for hook in config.custom_hooks if hook['type'] != 'CollapseHook']
         runner, watch = Runner.from_cfg(config), Watch(states=False)
         # 512 keys of 16 a batch: the queue is full after 32

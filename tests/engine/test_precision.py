@@ -25,6 +25,7 @@ def train(name, work_dir, change=lambda config: None):
         config.train_cfg.update(max_iters=STEPS)
         config.default_hooks.checkpoint.interval = STEPS
     config.train_cfg.pop('val_interval', None)
+    config.default_hooks.pop('pictures', None)
     config.default_hooks.logger.interval = 1
     for key in ('val_dataloader', 'val_evaluator', 'val_cfg', 'test_dataloader', 'test_evaluator', 'test_cfg'):
         config.pop(key, None)

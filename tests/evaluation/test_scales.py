@@ -1,10 +1,10 @@
 import subprocess
-import sys
 
 import cv2
 import numpy as np
 import pytest
 import torch
+import warm
 from conftest import ROOT, tiny
 from mmagic.registry import MODELS
 from mmengine.config import Config
@@ -80,7 +80,7 @@ def test_tool_writes_both_figures(tmp_path, model, photo):
     torch.save(dict(state_dict=model.state_dict()), tmp_path / 'weights.pth')
 
     def show(*arguments):
-        command = [sys.executable, str(ROOT / 'tools/show_scales.py'), 'tiny.py', 'weights.pth', *arguments]
+        command = [warm.python(), str(ROOT / 'tools/show_scales.py'), 'tiny.py', 'weights.pth', *arguments]
         return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
 
     given = show('given', 'photo.png', '--masks', 'mask.png')

@@ -426,6 +426,7 @@ def smoke(work_dir, iters):
     config.train_cfg.update(max_iters=iters, val_interval=iters)
     config.default_hooks.checkpoint.interval = 1
     config.default_hooks.logger.interval = 1
+    config.default_hooks.pop('pictures', None)
     config.experiment_name = f'lbam_{iters}'
     return config
 

@@ -3,10 +3,10 @@
 import csv
 import json
 import subprocess
-import sys
 from types import SimpleNamespace
 
 import pytest
+import warm
 from conftest import ROOT, load_tool, tiny
 from mmengine.config import Config, ConfigDict
 from mmengine.runner import Runner
@@ -134,7 +134,7 @@ def test_study_is_trained_resumed_and_compared(ablate, args, tmp_path, capfd):
     Config(dict(data='stage2.py', methods=methods, reference='ours')).dump(tmp_path / 'study.py')
 
     def run(*options):
-        command = [sys.executable, ROOT / 'tools/ablate.py', tmp_path / 'study.py', tmp_path / 'out', *options]
+        command = [warm.python(), ROOT / 'tools/ablate.py', tmp_path / 'study.py', tmp_path / 'out', *options]
         return subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=400)
 
     done = run('--images', 8, '--', '--pictures', 1)

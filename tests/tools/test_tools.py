@@ -267,18 +267,6 @@ class TestMixedPrecision:
         said = refusal('train', 'config.py', '--cfg-options', 'optim_wrapper.type=AmpOptimWrapper')
         assert 'AmpOptimWrapper, which needs an accelerator' in said and '--amp' in said
 
-
-def test_a_second_training_is_refused_before_it_writes_anything(run_tool, folder, capsys, train_elsewhere):
-    work_dir = folder / 'run'
-    work_dir.mkdir()
-    process = train_elsewhere(work_dir / LOCK).pid
-    with pytest.raises(SystemExit) as stopped:
-        run_tool('train', 'config.py', '--work-dir', 'run', '--resume')
-    said = capsys.readouterr().err
-    assert stopped.value.code == 1 and said.count('\n') == 1
-    assert f'Process {process} on node7 trains in run since 2026-11-28 03:00:00' in said
-    assert [path.name for path in work_dir.iterdir()] == [LOCK]
-
     def test_a_model_that_leaves_the_wrapper_s_context_out_is_named(self, monkeypatch):
         class OwnSteps:
             def train_step(self, data, optim_wrapper):
@@ -293,6 +281,18 @@ def test_a_second_training_is_refused_before_it_writes_anything(run_tool, folder
     def test_a_config_without_optimizer_is_refused(self, monkeypatch):
         with pytest.raises(ValueError, match='optimizer'):
             self.convert(monkeypatch, True, constructor='MultiOptimWrapperConstructor')
+
+
+def test_a_second_training_is_refused_before_it_writes_anything(run_tool, folder, capsys, train_elsewhere):
+    work_dir = folder / 'run'
+    work_dir.mkdir()
+    process = train_elsewhere(work_dir / LOCK).pid
+    with pytest.raises(SystemExit) as stopped:
+        run_tool('train', 'config.py', '--work-dir', 'run', '--resume')
+    said = capsys.readouterr().err
+    assert stopped.value.code == 1 and said.count('\n') == 1
+    assert f'Process {process} on node7 trains in run since 2026-11-28 03:00:00' in said
+    assert [path.name for path in work_dir.iterdir()] == [LOCK]
 
 
 class TestSeveralProcessesWithoutAccelerator:

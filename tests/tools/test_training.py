@@ -8,6 +8,7 @@ import sys
 
 import pytest
 import torch
+import warm
 from conftest import ROOT, read_log, tiny, train, weights_of
 from mmengine.config import Config
 from mmengine.runner import Runner
@@ -119,7 +120,7 @@ def test_checkpoint_of_two_processes_is_that_of_a_model_in_one(tmp_path):
     command = ['bash', ROOT / 'tools/dist_train.sh', tmp_path / 'tiny.py', '2', '--work-dir', tmp_path / 'work']
     done = subprocess.run(
         [str(part) for part in command],
-        env=os.environ | dict(PYTHON=sys.executable, PORT='29713', OMP_NUM_THREADS='1'),
+        env=os.environ | dict(PYTHON=warm.python(), PORT='29713', OMP_NUM_THREADS='1'),
         capture_output=True,
         text=True,
         timeout=300,
@@ -142,7 +143,9 @@ def test_tools_train_resume_test_and_compare(tmp_path):
     """The command lines, one after the other, as a user types them."""
 
     def tool(name, *arguments):
-        command = [sys.executable, str(ROOT / 'tools' / name), *map(str, arguments)]
+        # one of them as a user starts it
+        python = sys.executable if name == 'compare.py' else warm.python()
+        command = [python, str(ROOT / 'tools' / name), *map(str, arguments)]
         return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
 
     config = tiny('stage2', tmp_path / 'work', iters=1)
