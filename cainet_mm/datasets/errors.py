@@ -27,7 +27,8 @@ def mask_of_another_size(error: Exception) -> BadMaskError | None:
     """
     for frame, _ in traceback.walk_tb(error.__traceback__):
         results = frame.f_locals.get('results')
-        mask, photo = (results.get('mask'), results.get('gt')) if isinstance(results, dict) else (None, None)
+        results = results if isinstance(results, dict) else {}
+        mask, photo = results.get('mask'), results.get('gt')
         if isinstance(mask, np.ndarray) and isinstance(photo, np.ndarray) and mask.shape[:2] != photo.shape[:2]:
             sizes = ['x'.join(map(str, image.shape[:2])) for image in (mask, photo)]
             return BadMaskError(

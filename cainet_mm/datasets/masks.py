@@ -102,8 +102,9 @@ def pixels_of(mask: Image.Image | str | Path, name: str) -> tuple[np.ndarray, np
         except Exception as error:  # Pillow's decoders raise their own kinds on damaged bytes
             raise BadImageError(f'{name} cannot be read as an image ({describe_error(error)}).') from error
     # a phone's MPO is a JPEG with a second view behind it
-    if getattr(mask, 'n_frames', 1) > 1 and mask.format != 'MPO':
-        raise BadImageError(f'{name} has {mask.n_frames} frames; give each as an image of its own.')
+    frames = getattr(mask, 'n_frames', 1)
+    if frames > 1 and mask.format != 'MPO':
+        raise BadImageError(f'{name} has {frames} frames; give each as an image of its own.')
     deep = mask.mode in ('L', 'LA', 'RGB', 'RGBA') and ';16' in str([tile[3] for tile in getattr(mask, 'tile', ())])
     try:
         mask.load()
@@ -128,7 +129,10 @@ def pixels_of(mask: Image.Image | str | Path, name: str) -> tuple[np.ndarray, np
 
 def grey_of(values: np.ndarray) -> np.ndarray:
     """The luminance of colours, (H, W, 3), and what is (H, W) as it is."""
-    return values if values.ndim == 2 else sum(weight * values[..., i] for i, weight in enumerate(LUMINANCE))
+    if values.ndim == 2:
+        return values
+    red, green, blue = (weight * values[..., i] for i, weight in enumerate(LUMINANCE))
+    return red + green + blue
 
 
 def over_black(values: np.ndarray, alpha: np.ndarray, name: str, said: bool = True) -> np.ndarray:

@@ -50,12 +50,12 @@ class LoadHoleOfObjects(BaseTransform):
     def transform(self, results: dict) -> dict:
         """Draw the hole."""
         size = results['gt'].shape[:2]
-        annotated, objects = self.objects.get(results['key'], (None, None))
-        if objects is None:
+        if results['key'] not in self.objects:
             raise BadImageError(
                 f'{results["key"]} has no object of {", ".join(self.classes) or "those instances"} in '
                 f'{self.annotations}; list those that have, as ann_file of the data set.'
             )
+        annotated, objects = self.objects[results['key']]
         if tuple(annotated) != size:
             raise BadImageError(
                 f'The annotation of {results["key"]} is for {annotated[0]}x{annotated[1]} pixels, and it has '

@@ -155,9 +155,10 @@ def prepare(
     if not any_number:
         for part in source.parts:
             check_count(source, part, len(images[part.name]))
+    num_test = source.num_test if num_test is None else num_test
     if len(source.parts) == 1:
         (names,) = images.values()
-        images = divide(names, source.num_test if num_test is None else num_test, seed)
+        images = divide(names, num_test or 0, seed)
 
     min_side = source.min_side if min_side is None else min_side
     roots = dict.fromkeys(images, root)

@@ -104,7 +104,8 @@ class HoleReader(BaseTransform):
     """
 
     def __init__(self, hole_value: Value | None = None, invert: bool = False) -> None:
-        self.hole_value = hole_value if hole_value is None or np.isscalar(hole_value) else tuple(hole_value)
+        # configs have lists
+        self.hole_value: Value | None = tuple(hole_value) if isinstance(hole_value, list) else hole_value
         self.invert = invert
 
     def load(self, path: str, results: dict) -> dict:
@@ -275,7 +276,7 @@ class RandomTint(BaseTransform):
     def transform(self, results: dict) -> dict:
         """Draw once and change every image."""
         order = np.random.permutation(3)
-        gains, offsets = np.random.uniform(*self.gain, (3, 1)), np.random.uniform(*self.offset, (3, 1))
+        gains, offsets = (np.random.uniform(low, high, (3, 1)) for low, high in (self.gain, self.offset))
         tables = (np.arange(256) * gains + offsets).round().clip(0, 255).astype(np.uint8)
         for key in self.keys:
             # take each channel's values from that channel's table

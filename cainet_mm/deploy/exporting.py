@@ -156,8 +156,9 @@ def write(
         except Exception as error:  # exporters raise whatever comes
             problems.append(f'{way}: {reason_of(error)}')
             continue
+        difference, allowed = compared
         checked = [(case.image.shape[0], *case.image.shape[2:]) for case in cases] if check else []
-        return Exported(path, way, plan.metadata, *compared, checked)
+        return Exported(path, way, plan.metadata, difference, allowed, checked)
     advice = f'another format ({", ".join(name for name, other in FORMATS.items() if other is not wanted)})'
     advice = advice if plan.fixed else f'one fixed size (fixed=True, --fixed), or {advice}'
     advice = advice if plan.opset is None else f'no opset, {advice}'

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -69,7 +70,7 @@ def to_plain(value: object) -> object:
     return value if value is None or isinstance(value, bool | int | float | str) else str(value)
 
 
-def from_plain(value: object) -> object:
+def from_plain(value: object) -> Any:
     """Undo :func:`to_plain` as far as a model needs it: data elements are built again."""
     if isinstance(value, dict) and ELEMENT in value:
         # only classes that are imported already: a file imports nothing
@@ -86,8 +87,9 @@ def _name_of(kind: type) -> str:
     return f'{kind.__module__}.{kind.__qualname__}'
 
 
-def _subclasses(kind: type) -> Iterator[type]:
+def _subclasses(kind: type[Any]) -> Iterator[type[Any]]:
     yield kind
+    below: type[Any]
     for below in kind.__subclasses__():
         yield from _subclasses(below)
 
@@ -107,7 +109,7 @@ def find_bad_samples(value: object, index: int | None = None) -> list[int]:
 
     Samples are the elements of the lists in the batch, and the first dimension of tensors (N, ...) outside of lists.
     """
-    if can_be_nan(value):
+    if isinstance(value, Tensor) and can_be_nan(value):
         finite = value.isfinite()
         if finite.all():
             return []

@@ -53,7 +53,7 @@ def refuse_second_training(folder: str | Path) -> None:
     while found is not None and found == first:
         process, key = found[0].get('process'), found[0].get('key')
         if key and mine and key[:2] == mine[:2]:
-            if process == os.getpid() or process_key(process) != key:
+            if process is None or process == os.getpid() or process_key(process) != key:
                 return
             break
         if time.monotonic() > end:
@@ -91,7 +91,8 @@ def training_in(folder: str | Path) -> Iterator[None]:
     Raises:
         TrainingError: Another training is there, in all processes of this one.
     """
-    path, refused = Path(folder) / LOCK, [None]
+    path = Path(folder) / LOCK
+    refused: list[TrainingError | None] = [None]
     if is_main_process():
         try:
             take_lock(path)

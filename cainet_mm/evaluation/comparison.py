@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -110,7 +111,8 @@ def evaluate_method(
     """
     evaluator = Evaluator(metrics)
     evaluator.prepare_metrics(model, loader)
-    total = len(loader.dataset)
+    dataset: Any = loader.dataset
+    total = len(dataset)
     kept = set(np.linspace(0, total - 1, min(num_pictures, total)).round().astype(int).tolist())
     pictures, names, shares = [], [], []
     without_hole = list(getattr(loader.dataset, 'without_hole', ()))
@@ -146,7 +148,7 @@ def evaluate_method(
 
 def figures_of_images(evaluator: Evaluator, total: int) -> list[dict[str, float]]:
     """Collect what those metrics know that take a figure of each image; named as the evaluator names them."""
-    figures = [{} for _ in range(total)]
+    figures: list[dict[str, float]] = [{} for _ in range(total)]
     for metric in evaluator.metrics:
         name = getattr(metric, 'metric', None)
         if name is None or len(metric.results) != total:

@@ -5,6 +5,7 @@ import json
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from .statistics import Interval, mean_interval, paired_difference
 from .tables import markdown_table
@@ -50,7 +51,7 @@ def summarise(results: Mapping[str, Mapping], reference: str | None) -> list[dic
     for masks, methods in results.items():
         for method, result in methods.items():
             rows = [image for image in result.images if image.hole_share > 0]
-            ranges = {ALL_HOLES: range(len(rows))}
+            ranges: dict[str, Sequence[int]] = {ALL_HOLES: range(len(rows))}
             for low, high in BUCKETS:
                 name = bucket_name(low, high)
                 ranges[name] = [index for index, image in enumerate(rows) if bucket_of(image.hole_share) == name]
@@ -195,7 +196,7 @@ def bucket_rows(records: Sequence[dict]) -> tuple[list[str], list[list[str]]]:
     return ['method', *(f'{name} ({counts[name]})' for name in columns)], rows
 
 
-def write_costs(costs: Mapping[str, Mapping[str, float]], folder: Path) -> str:
+def write_costs(costs: Mapping[str, Mapping[str, Any]], folder: Path) -> str:
     """Write ``costs.md`` and ``costs.csv``: what each method's answer to one image takes.
 
     Args:
@@ -217,7 +218,7 @@ def write_costs(costs: Mapping[str, Mapping[str, float]], folder: Path) -> str:
     return table
 
 
-def cost_rows(costs: Mapping[str, Mapping[str, float]]) -> tuple[list[str], list[list[str]]]:
+def cost_rows(costs: Mapping[str, Mapping[str, Any]]) -> tuple[list[str], list[list[str]]]:
     """Headings, and a row per method with what its answer to one image takes."""
     rows = [
         [

@@ -1,6 +1,7 @@
 """What a generator does at each scale: the outputs of Fig. 6 and the alpha maps of Eq. (7)."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -49,7 +50,7 @@ def picture_scales(model: OneStageInpaintor, image: np.ndarray, mask: np.ndarray
     device = next(model.parameters()).device
     hole = torch.from_numpy(mask).to(device)[None, None].float()
     known = torch.from_numpy(image).to(device).permute(2, 0, 1)[None] / 127.5 - 1
-    seen = [None] * len(fusions)
+    seen: list[Any] = [None] * len(fusions)
 
     def record(index: int):
         def hook(module, inputs, output) -> None:

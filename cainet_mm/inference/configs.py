@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from mmagic.models.base_models import OneStageInpaintor
 from mmagic.registry import MODELS
@@ -184,7 +185,7 @@ def training_size(config: Config) -> int | None:
 
 def side_of(size: object) -> int | None:
     """The shorter side of a size, a number or a pair; ``None`` for what leaves a side open."""
-    sides = list(size) if isinstance(size, list | tuple) else [size]
+    sides: list[Any] = list(size) if isinstance(size, list | tuple) else [size]
     whole = all(isinstance(side, int) and not isinstance(side, bool) and side > 0 for side in sides)
     return min(sides) if sides and whole else None
 

@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageCms
@@ -170,7 +171,8 @@ def photo_of(image: Image.Image, name: str = 'The photograph', unread: bool = Fa
         image = image.convert('LA' if 'transparency' in image.info else 'L')
     if image.mode == 'P' or 'transparency' in image.info and image.mode in ('L', 'RGB'):
         image = image.convert('RGBA' if 'transparency' in image.info else 'RGB')
-    if image.mode == 'I' and image.getextrema()[0] >= 0 and image.getextrema()[1] < 2**16:
+    extrema: Any = image.getextrema() if image.mode == 'I' else None
+    if extrema and extrema[0] >= 0 and extrema[1] < 2**16:
         # how older versions of Pillow read 16-bit grey files
         pixels = np.asarray(image).astype(np.uint16)
     elif image.mode in ('L', 'LA', 'RGB', 'RGBA') or image.mode.startswith('I;16'):
@@ -256,8 +258,9 @@ def check_frames(image: Image.Image, name: str) -> None:
         BadImageError: It has them.
     """
     # a phone's MPO is a JPEG with a second view behind it
-    if getattr(image, 'n_frames', 1) > 1 and image.format != 'MPO':
-        raise BadImageError(f'{name} has {image.n_frames} frames; give each as an image of its own.')
+    frames = getattr(image, 'n_frames', 1)
+    if frames > 1 and image.format != 'MPO':
+        raise BadImageError(f'{name} has {frames} frames; give each as an image of its own.')
 
 
 def is_deep(image: Image.Image) -> bool:
@@ -276,7 +279,8 @@ def colours_of(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, 
     if profile:
         with suppress(ImageCms.PyCMSError, OSError):
             own, srgb = ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile('sRGB')
-            return ImageCms.profileToProfile(image, own, srgb, outputMode='RGB'), 'to sRGB by its colour profile'
+            converted: Any = ImageCms.profileToProfile(image, own, srgb, outputMode='RGB')
+            return converted, 'to sRGB by its colour profile'
     return image.convert('RGB'), 'without a colour profile, so that colours may look different'
 
 

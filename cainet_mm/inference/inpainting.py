@@ -2,10 +2,11 @@
 
 import io
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from mmengine.model import BaseModel
@@ -53,7 +54,7 @@ class BadImagesError(BadImageError):
         problems: What is wrong, by the photograph's position in the list or its name in the folder.
     """
 
-    def __init__(self, results: list | dict[str, Image.Image], problems: dict[int | str, str]) -> None:
+    def __init__(self, results: list | dict[str, Image.Image], problems: Mapping[Any, str]) -> None:
         total = len(problems) + (len(results) if isinstance(results, dict) else len(results) - len(problems))
         more = len(problems) - PROBLEMS_SHOWN
         shown = [*list(problems.values())[:PROBLEMS_SHOWN], *([f'So it is with {more} more.'] if more > 0 else [])]
@@ -168,11 +169,11 @@ def inpaint_folder(
     if unused:
         warnings.warn(f'{len(unused)} masks belong to no photograph, such as {unused[0]}.', stacklevel=3)
     if others:
-        warnings.warn(say_left_alone(others), stacklevel=3)
+        warnings.warn(say_left_alone(others) or '', stacklevel=3)
     names = [task.name.as_posix() for task in tasks]
     problems = {task.name.as_posix(): task.problem for task in tasks if task.problem is not None}
     good = [task for task in tasks if task.problem is None]
-    results = {}
+    results: dict[str, Any] = {}
     filled = inpaint_all([(task.photo, task.mask) for task in good], model, options, read)
     for task, (result, error) in zip(good, filled, strict=True):
         if error is None:
@@ -235,12 +236,12 @@ def make_options(model: BaseModel, work_size: int | None, batch_size: int, refin
 
 
 def inpaint_all(
-    sources: Sequence[tuple[Source, Source | None]],
+    sources: Sequence[tuple[Any, Any]],
     model: BaseModel,
     options: Options,
     read: MaskReader,
     order: str = 'rgb',
-) -> Iterator[tuple[np.ndarray | Image.Image | None, BadImageError | None]]:
+) -> Iterator[tuple[Any, BadImageError | None]]:
     """Fill photographs of any kind, a few at a time.
 
     Args:
@@ -271,8 +272,8 @@ def inpaint_all(
 
 
 def results_of_group(
-    group: list[tuple[Source | BadImageError, Job | None]], model: BaseModel, options: Options, order: str
-) -> Iterator[tuple[np.ndarray | Image.Image | None, BadImageError | None]]:
+    group: list[tuple[Any, Job | None]], model: BaseModel, options: Options, order: str
+) -> Iterator[tuple[Any, BadImageError | None]]:
     """Fill photographs that have been read, together."""
     filled = iter(fill_jobs([job for _, job in group if job is not None], model, options))
     for source, job in group:
@@ -341,16 +342,16 @@ def read_tasks(tasks: Iterable[Task], read: MaskReader) -> Iterator[tuple[Outcom
 def fill_files(group: list[tuple[Outcome, Job | None]], model: BaseModel, options: Options) -> Iterator[Outcome]:
     """Fill photographs that have been read, together, and write the results."""
     jobs = [job for _, job in group if job is not None]
-    filled = [None] * len(jobs)
+    filled: Sequence[np.ndarray | None] = [None] * len(jobs)
     if len(jobs) > 1:
         # what fails at one of them is found by itself
         with suppress(Exception):
             filled = fill_jobs(jobs, model, options)
-    filled = iter(filled)
+    answers = iter(filled)
     for outcome, job in group:
         if job is not None:
             try:
-                write_answer(outcome, job, next(filled), model, options)
+                write_answer(outcome, job, next(answers), model, options)
             except Exception as error:  # as above
                 outcome.problem = sentence(outcome.task, error)
         yield outcome
@@ -362,7 +363,8 @@ def write_answer(outcome: Outcome, job: Job, pixels: np.ndarray | None, model: B
     Whether the result is there thus says whether all is.
     """
     task = outcome.task
-    raw = job.photo.pixels.copy() if task.raw else None
+    raw: Any = job.photo.pixels.copy() if task.raw else None
+    out: Any = task.out
 
     def keep_raw(place: tuple[slice, slice], image: np.ndarray) -> None:
         highest = np.iinfo(raw.dtype).max
@@ -375,22 +377,20 @@ def write_answer(outcome: Outcome, job: Job, pixels: np.ndarray | None, model: B
         (pixels,) = fill_jobs([job], recorder if task.scales else model, options)
     if task.raw:
         write_image(image_of(job.photo, raw, alpha_of(job)), task.raw)
-    if recorder.pictures:
+    if task.scales and recorder.pictures:
         titles = [f'scale {number}' for number in range(len(recorder.pictures) - 1, 0, -1)]
         content = io.BytesIO()
         make_montage(['input', *titles], [recorder.pictures]).save(content, 'PNG')
         write_file(task.scales, content.getvalue())
     elif task.scales:
         outcome.notes.append(f'{task.scales} was not written: without a hole the network saw nothing.')
-    write_image(image_of(job.photo, pixels, alpha_of(job)), task.out)
+    write_image(image_of(job.photo, pixels, alpha_of(job)), out)
     outcome.share = float(job.hole.mean())
-    kind = FORMATS[task.out.suffix.lower()]
+    kind = FORMATS[out.suffix.lower()]
     if not job.hole.any():
-        outcome.notes.append(f'{task.out} is unchanged: the mask has no hole.')
+        outcome.notes.append(f'{out} is unchanged: the mask has no hole.')
     if not kind.lossless:
-        outcome.notes.append(
-            f'{task.out} is a JPEG, whose compression changes the known pixels a little; PNG keeps them.'
-        )
+        outcome.notes.append(f'{out} is a JPEG, whose compression changes the known pixels a little; PNG keeps them.')
 
 
 def sentence(task: Task, error: Exception) -> str:

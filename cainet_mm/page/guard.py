@@ -84,7 +84,8 @@ class Guard:
         # bytes of the uploads that are under way
         self.coming = 0
         self.proxies = {proxy.lower() for proxy in proxies}
-        self.hosts = None if hosts is None else {host.lower() for host in hosts} | {*map(name_in, self.proxies)}
+        names = filter(None, map(name_in, self.proxies))
+        self.hosts = None if hosts is None else {*(host.lower() for host in hosts), *names}
         self.root_path = root_path
         self.api = PATHS if api else ()
 

@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -24,7 +25,7 @@ LAYERS = 4
 HOLE_COLOUR = 128
 # pixels
 GROWTH = 100
-FAST = dict(compress_level=1)
+FAST: dict[str, Any] = dict(compress_level=1)
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def open_upload(content: bytes, name: str = 'The file', formats: Sequence[str] =
         with warnings.catch_warnings():
             # the limit here is the page's own
             warnings.simplefilter('ignore', Image.DecompressionBombWarning)
-            return Image.open(io.BytesIO(content), formats=formats)
+            return Image.open(io.BytesIO(content), formats=tuple(formats))
     except Image.DecompressionBombError as error:
         raise BadImageError(f'{name} is too large to be read ({error}).') from error
     except Exception as error:  # Pillow's decoders raise their own kinds on damaged bytes

@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.hooks import CheckpointHook
@@ -45,6 +46,8 @@ class AtomicCheckpointHook(CheckpointHook):
             the order of writing and removing is different then.
     """
 
+    file_backend: Any
+
     def __init__(self, *args, backend_args: dict | None = None, **kwargs) -> None:
         super().__init__(*args, backend_args=backend_args or dict(backend=BACKEND), **kwargs)
 
@@ -54,7 +57,7 @@ class AtomicCheckpointHook(CheckpointHook):
         named = runner._load_from
         if named is None and not runner._resume:
             return
-        chosen = [None]
+        chosen: list[str | CheckpointError | None] = [None]
         if is_main_process():
             try:
                 chosen = [self._find_whole(runner) if named is None else refuse_damage(named)]

@@ -157,7 +157,7 @@ class FiniteHook(Hook):
             if parameter.grad is not None and parameter.grad.numel()
         ]
         labels = [(name, self._names.get(id(each), 'a parameter outside of the model')) for each in parameters]
-        return [(labels, norms_of([parameter.grad for parameter in parameters]))] if parameters else []
+        return [(labels, norms_of([each.grad for each in parameters if each.grad is not None]))] if parameters else []
 
     @torch.no_grad()
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch=None, outputs=None) -> None:

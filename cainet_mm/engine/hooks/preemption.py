@@ -3,6 +3,7 @@
 import signal
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from mmengine.dist import all_reduce, barrier, get_world_size
@@ -54,7 +55,7 @@ class SaveOnSignalHook(Hook):
         self.received: str | None = None
         self._agreed = False
         self._saver: CheckpointHook | None = None
-        self._handlers: dict[signal.Signals, object] = {}
+        self._handlers: dict[signal.Signals, Any] = {}
 
     def before_train(self, runner: Runner) -> None:
         """Set the signal handlers, and have workers that start from now on leave the signals to this process."""
