@@ -11,6 +11,7 @@ import importlib
 import importlib.util
 import sys
 import warnings
+from collections.abc import Callable
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
@@ -84,7 +85,7 @@ def alias_numpy_bool8() -> None:
     """
     # Under NumPy 1 even asking for the attribute warns.
     if Version(np.__version__).major >= 2 and not hasattr(np, 'bool8'):
-        np.bool8 = np.bool_
+        np.bool8 = np.bool_  # type: ignore[attr-defined]
 
 
 def answer_for_missing_mmcv_operators() -> None:
@@ -181,7 +182,7 @@ class _ControlnetAuxFinder(MetaPathFinder):
 def _execute_without_mediapipe(execute, module) -> None:
     """Execute a module while ``import mediapipe`` fails."""
     hidden = {name: sys.modules.pop(name) for name in list(sys.modules) if name.split('.')[0] == 'mediapipe'}
-    sys.modules['mediapipe'] = None
+    sys.modules['mediapipe'] = None  # type: ignore[assignment]
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings('ignore', message="The module 'mediapipe' is not installed")
@@ -205,7 +206,8 @@ def let_generation_init_weights_pass_layers_by() -> None:
     off while the function runs; MMEngine fills it in afterwards.
     """
     utils = importlib.import_module('mmagic.models.utils')
-    original = utils.generation_init_weights
+    original: Callable[..., None] = utils.generation_init_weights
+    attribute = original.__name__
     if not _fails_on_layers_without_weights(original):
         return
 
@@ -220,8 +222,8 @@ def let_generation_init_weights_pass_layers_by() -> None:
 
     # not everything in there is a module: None blocks an import
     for name, module in list(sys.modules.items()):
-        if name.startswith('mmagic.') and getattr(module, original.__name__, None) is original:
-            setattr(module, original.__name__, generation_init_weights)
+        if name.startswith('mmagic.') and getattr(module, attribute, None) is original:
+            setattr(module, attribute, generation_init_weights)
 
 
 def _fails_on_layers_without_weights(initialise) -> bool:

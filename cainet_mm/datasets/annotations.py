@@ -41,7 +41,7 @@ class AnnotatedPhoto:
     """What is annotated in a photograph: its name in its folder (of label maps without an ending), size and objects."""
 
     name: str
-    size: Size | None
+    size: Size
     objects: list[AnnotatedObject] = field(default_factory=list)
 
 
@@ -160,15 +160,15 @@ def read_voc(folder: Path) -> Annotations:
     for path in sorted(folder.rglob('*.xml')):
         try:
             root = ElementTree.parse(path).getroot()
-            name = path.relative_to(folder).with_name(Path(root.find('filename').text).name).as_posix()
-            size = tuple(int(root.find(f'size/{side}').text) for side in ('height', 'width'))
+            name = path.relative_to(folder).with_name(Path(text_at(root, 'filename')).name).as_posix()
+            size = int(text_at(root, 'size/height')), int(text_at(root, 'size/width'))
             objects = []
             for entry in root.iter('object'):
                 left, top, right, bottom = (
                     float(entry.find(f'bndbox/{side}').text) for side in ('xmin', 'ymin', 'xmax', 'ymax')
                 )
                 draw = partial(draw_box, (left - 1, top - 1, right, bottom))
-                objects.append(AnnotatedObject(entry.find('name').text, draw))
+                objects.append(AnnotatedObject(text_at(entry, 'name'), draw))
         except (OSError, ElementTree.ParseError, AttributeError, TypeError, ValueError) as error:
             raise AnnotationError(
                 f'{path} cannot be read as an annotation of VOC, with filename, size, and objects with name and bndbox '
@@ -177,6 +177,14 @@ def read_voc(folder: Path) -> Annotations:
         photos[name] = AnnotatedPhoto(name, size, objects)
         classes.update(dict.fromkeys(one.label for one in objects))
     return Annotations(list(classes), photos)
+
+
+def text_at(element: ElementTree.Element, path: str) -> str:
+    """The text of a part of an XML element; ``ValueError`` where there is none."""
+    text = element.findtext(path)
+    if not text:
+        raise ValueError(f'there is no {path}')
+    return text
 
 
 def read_label_maps(folder: Path, names: Sequence[str] | None) -> Annotations:

@@ -12,7 +12,7 @@ from .errors import TooManyBadImagesError
 try:
     from fcntl import LOCK_EX, flock
 except ModuleNotFoundError:  # Windows has no such locks
-    flock = None
+    flock = None  # type: ignore[assignment]
 
 
 class BadImages:

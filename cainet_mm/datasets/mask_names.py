@@ -40,7 +40,8 @@ def match_masks(photos: Iterable[Path], masks: Iterable[Path]) -> tuple[dict[Pat
         the masks that belong to no photograph.
     """
     stems = {stem_of(name) for name in photos}
-    found, unused = {}, []
+    found: dict[Path, dict[Path, list[Path]]] = {}
+    unused = []
     for mask in sorted(masks):
         owner = next((name for name in (stem_of(mask), photo_stem_of(mask)) if name in stems), None)
         if owner is None:

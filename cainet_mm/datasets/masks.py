@@ -126,7 +126,10 @@ def pixels_of(mask: Image.Image | str | Path, name: str) -> tuple[np.ndarray, np
 
 def grey_of(values: np.ndarray) -> np.ndarray:
     """The luminance of colours, (H, W, 3), and what is (H, W) as it is."""
-    return values if values.ndim == 2 else sum(weight * values[..., i] for i, weight in enumerate(LUMINANCE))
+    if values.ndim == 2:
+        return values
+    red, green, blue = (weight * values[..., i] for i, weight in enumerate(LUMINANCE))
+    return red + green + blue
 
 
 def over_black(values: np.ndarray, alpha: np.ndarray, name: str, said: bool = True) -> np.ndarray:

@@ -55,6 +55,7 @@ class LoadHoleOfObjects(Transform):
                 f'{results["key"]} has no object of {", ".join(self.classes) or "those instances"} in '
                 f'{self.annotations}; list those that have, as ann_file of the data set.'
             )
+        annotated, objects = self.objects[results['key']]
         if tuple(annotated) != size:
             raise BadImageError(
                 f'The annotation of {results["key"]} is for {annotated[0]}x{annotated[1]} pixels, and it has '

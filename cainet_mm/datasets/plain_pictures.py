@@ -26,7 +26,8 @@ class RandomPlainPicture(Transform):
 
     def transform(self, results: dict) -> dict:
         if np.random.rand() < self.prob:
-            picture = draw_plain_picture(results[self.keys[0]].shape[:2], np.random.uniform(*self.edge_width))
+            low, high = self.edge_width
+            picture = draw_plain_picture(results[self.keys[0]].shape[:2], np.random.uniform(low, high))
             results.update({key: picture.copy() for key in self.keys})
         return results
 

@@ -97,7 +97,8 @@ class HoleReader(Transform):
     """
 
     def __init__(self, hole_value: Value | None = None, invert: bool = False) -> None:
-        self.hole_value = hole_value if hole_value is None or np.isscalar(hole_value) else tuple(hole_value)
+        # configs have lists
+        self.hole_value: Value | None = tuple(hole_value) if isinstance(hole_value, list) else hole_value
         self.invert = invert
 
     def load(self, path: str, results: dict) -> dict:
@@ -239,7 +240,7 @@ class RandomTint(Transform):
 
     def transform(self, results: dict) -> dict:
         order = np.random.permutation(3)
-        gains, offsets = np.random.uniform(*self.gain, (3, 1)), np.random.uniform(*self.offset, (3, 1))
+        gains, offsets = (np.random.uniform(low, high, (3, 1)) for low, high in (self.gain, self.offset))
         tables = (np.arange(256) * gains + offsets).round().clip(0, 255).astype(np.uint8)
         for key in self.keys:
             # take each channel's values from that channel's table

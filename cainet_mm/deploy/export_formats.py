@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.export
@@ -52,7 +52,7 @@ def free_sizes(fixed: bool) -> tuple[dict, dict] | None:
 def any_size() -> AbstractContextManager:
     """Keep torch.export from setting apart sizes of 1, as those of the deepest features are, where this torch can."""
     module, option = 'torch.fx.experimental._config', 'backed_size_oblivious'
-    config = importlib.import_module(module) if importlib.util.find_spec(module) else None
+    config: Any = importlib.import_module(module) if importlib.util.find_spec(module) else None
     return config.patch(option, True) if hasattr(config, option) else nullcontext()
 
 
@@ -62,7 +62,7 @@ def onnx_by_tracing(module: ExportableInpaintor, plan: Plan, path: Path) -> None
     axes = {name: f'{name}_' if name in plan.names[1:] else '' for name in (*INPUTS, *plan.names)}
     dynamic = {name: {0: 'batch', 2: f'{prefix}height', 3: f'{prefix}width'} for name, prefix in axes.items()}
     # which exporter it is could not be said before torch 2.5
-    choice = {'dynamo': False} if 'dynamo' in inspect.signature(torch.onnx.export).parameters else {}
+    choice: dict[str, Any] = {'dynamo': False} if 'dynamo' in inspect.signature(torch.onnx.export).parameters else {}
     with ResizeByMatrices():
         torch.onnx.export(
             module,
@@ -82,7 +82,7 @@ def onnx_by_torch_export(module: ExportableInpaintor, plan: Plan, path: Path) ->
     if importlib.util.find_spec('onnxscript') is None:
         raise UnfitFileError('it needs the package onnxscript')
     with ResizeByMatrices(), any_size():
-        program = torch.onnx.export(
+        program: Any = torch.onnx.export(
             module,
             plan.inputs,
             dynamic_shapes=axes,

@@ -136,6 +136,7 @@ def write(
         except Exception as error:  # exporters raise whatever comes
             problems.append(f'{way}: {reason_of(error)}')
             continue
+        difference, allowed = compared
         checked = [(case.image.shape[0], *case.image.shape[2:]) for case in cases] if check else []
         return Exported(path, way, plan.metadata, *compared, checked)
     advice = f'another format ({", ".join(name for name, other in EXPORT_FORMATS.items() if other is not wanted)})'

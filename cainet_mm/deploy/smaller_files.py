@@ -77,7 +77,8 @@ def draw_cases(photos: str | Path | None, size: tuple[int, int]) -> Iterator[dic
 def measure(path: Path, smaller: Path, cases: list[dict[str, np.ndarray]], size: tuple[int, int]) -> Measured:
     """Compare two files on the same images, in turns."""
     sessions = [open_session(path), open_session(smaller)]
-    times, errors = ([], []), []
+    times: tuple[list[float], list[float]] = ([], [])
+    errors = []
     for case in cases:
         outputs = []
         for session, taken in zip(sessions, times, strict=True):
@@ -88,8 +89,9 @@ def measure(path: Path, smaller: Path, cases: list[dict[str, np.ndarray]], size:
     # of a range of 2
     error = np.concatenate(errors).mean()
     psnr = float('inf') if error == 0 else float(10 * np.log10(4 / error))
-    megabytes = tuple(file.stat().st_size / 1e6 for file in (path, smaller))
-    return Measured(megabytes, tuple(map(statistics.median, times)), psnr, len(cases), size)
+    megabytes = path.stat().st_size / 1e6, smaller.stat().st_size / 1e6
+    milliseconds = statistics.median(times[0]), statistics.median(times[1])
+    return Measured(megabytes, milliseconds, psnr, len(cases), size)
 
 
 def to_float16(path: Path, out: Path, cases: list[dict[str, np.ndarray]]) -> None:

@@ -154,6 +154,7 @@ def fold_batch_norms(module: nn.Module) -> None:
 
 def make_traceable(module: nn.Module) -> None:
     """Replace layers that exporters do not know or whose code would fix the sizes of the traced image, in place."""
+    part: Any
     for part in module.modules():
         if type(part) is Conv2dAdaptivePadding and all(
             dilation * (kernel - 1) + 1 >= stride

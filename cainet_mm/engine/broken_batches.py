@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -66,7 +67,7 @@ def to_plain(value: object) -> object:
     return value if value is None or isinstance(value, bool | int | float | str) else str(value)
 
 
-def from_plain(value: object) -> object:
+def from_plain(value: object) -> Any:
     """Undo :func:`to_plain` as far as a model needs it: data elements are built again."""
     if isinstance(value, dict) and ELEMENT in value:
         # only classes that are imported already: a file imports nothing
@@ -83,8 +84,9 @@ def _name_of(kind: type) -> str:
     return f'{kind.__module__}.{kind.__qualname__}'
 
 
-def _subclasses(kind: type) -> Iterator[type]:
+def _subclasses(kind: type[Any]) -> Iterator[type[Any]]:
     yield kind
+    below: type[Any]
     for below in kind.__subclasses__():
         yield from _subclasses(below)
 

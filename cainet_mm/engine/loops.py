@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from mmengine.dist import get_rank, get_world_size, is_main_process
 from mmengine.registry import LOOPS
@@ -52,7 +53,7 @@ class ResumableTrainLoop(IterBasedTrainLoop):
         loader = runner.build_dataloader(make_resumable(dataloader), seed=runner.seed, diff_rank_seed=differ)
         super().__init__(runner, _NotStarted(loader), max_iters, **kwargs)
         self.dataloader = loader
-        self._loading: Iterator[Sequence[dict]] | None = None
+        self._loading: Any = None
 
     def run(self):
         """Train from the current iteration to the last, holding the lock of the work directory."""

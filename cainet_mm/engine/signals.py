@@ -23,7 +23,8 @@ def keep_signals_from_workers(loader: DataLoader) -> None:
     """
     loader.worker_init_fn = partial(_obey_parent_alone, loader.worker_init_fn)
     # torch has no public name for what starts them
-    loader._get_iterator = partial(_start_with_signals_blocked, loader._get_iterator)
+    start = loader._get_iterator
+    loader._get_iterator = partial(_start_with_signals_blocked, start)  # type: ignore[method-assign]
 
 
 def _start_with_signals_blocked(start: Callable[[], Result]) -> Result:

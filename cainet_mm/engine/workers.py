@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from multiprocessing.util import Finalize
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch.utils.data import DataLoader, get_worker_info
@@ -55,7 +55,8 @@ def _note_samples(notes: torch.Tensor, start: Callable[[int], object] | None, wo
     note[0] = os.getpid()
     # not called in a process that is killed
     Finalize(None, note[0].fill_, args=(-1,), exitpriority=0)
-    dataset = get_worker_info().dataset
+    info: Any = get_worker_info()
+    dataset = info.dataset
     if hasattr(dataset, 'on_sample'):
         dataset.on_sample = note[1].fill_
     elif hasattr(dataset, 'prepare_data'):

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -104,7 +105,8 @@ def evaluate_method(
     """
     evaluator = Evaluator(metrics)
     evaluator.prepare_metrics(model, loader)
-    total = len(loader.dataset)
+    dataset: Any = loader.dataset
+    total = len(dataset)
     kept = set(np.linspace(0, total - 1, min(num_pictures, total)).round().astype(int).tolist())
     pictures, names, shares = [], [], []
     without_hole = list(getattr(loader.dataset, 'without_hole', ()))

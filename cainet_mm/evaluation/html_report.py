@@ -6,6 +6,7 @@ import math
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jinja2 import Environment
@@ -61,7 +62,7 @@ def as_table(header: Sequence[str], rows: Sequence[Sequence[str]], best: bool = 
         rows: Cells such as ``1.50 (1.20 to 1.80)`` or ``**1.50** (1.20 to 1.80)``; the first of a row is a name.
         best: Whether the best of each column is marked.
     """
-    body = [[row[0], *(as_cell(text) for text in row[1:])] for row in rows]
+    body: list[list[Any]] = [[row[0], *(as_cell(text) for text in row[1:])] for row in rows]
     for column, heading in enumerate(header):
         cells = [row[column] for row in body if column and row[column]['value'] is not None]
         if best and heading[-1] in '↑↓' and len(cells) > 1:

@@ -5,6 +5,7 @@ import json
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from .statistics import Interval, mean_interval, paired_difference
 from .tables import markdown_table
@@ -193,7 +194,7 @@ def range_rows(records: Sequence[dict]) -> Table:
     return ['method', *(f'{name} ({counts[name]})' for name in columns)], rows
 
 
-def write_costs(costs: Mapping[str, Mapping[str, float]], folder: Path) -> str:
+def write_costs(costs: Mapping[str, Mapping[str, Any]], folder: Path) -> str:
     """Write ``costs.md`` and ``costs.csv``: what each method's answer to one image takes.
 
     Args:

@@ -16,7 +16,7 @@ class Interval(NamedTuple):
     high: float = math.nan
 
 
-def mean_interval(values: Sequence[float], resamples: int = 2000) -> Interval:
+def mean_interval(values: Sequence[float] | np.ndarray, resamples: int = 2000) -> Interval:
     """Mean over images with its 95 % bootstrap interval (percentiles), the same on every call.
 
     Args:

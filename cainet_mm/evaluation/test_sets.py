@@ -2,6 +2,7 @@
 
 from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config, ConfigDict
 from mmengine.runner import Runner
@@ -87,14 +88,14 @@ def config_of_folder(
             raise FileNotFoundError(f'The folder of {name} {str(folder)!r} does not exist.')
     drawn = masks is None
     side = 256 if drawn and image_size is None else image_size
-    config = Config(dict(default_scope='mmagic', test_masks=scaled_masks(side) if drawn else {}))
+    config = Config(dict(default_scope='mmagic', test_masks=scaled_masks(side or 256) if drawn else {}))
     dataset = dict(type='PhotoDataset', data_root=str(photos), ann_file='', recursive=True, test_mode=True)
-    pipeline = [dict(type='LoadPhoto')]
+    pipeline: list[dict[str, Any]] = [dict(type='LoadPhoto')]
     if not drawn:
         dataset.update(type='PhotoMaskDataset', mask_root=str(masks))
         pipeline.append(dict(type='LoadHole', hole_value=hole_value, invert=invert))
     if side is not None:
-        shrink = dict(type='Resize', scale=(-1, side), keep_ratio=True)
+        shrink: dict[str, Any] = dict(type='Resize', scale=(-1, side), keep_ratio=True)
         pipeline.append(dict(shrink, keys=['gt'], interpolation='area'))
         if not drawn:
             pipeline.append(dict(shrink, keys=['mask'], interpolation='nearest'))

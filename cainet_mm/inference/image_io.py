@@ -222,7 +222,8 @@ def colours_of(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, 
     if profile:
         with suppress(ImageCms.PyCMSError, OSError):
             own, srgb = ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile('sRGB')
-            return ImageCms.profileToProfile(image, own, srgb, outputMode='RGB'), 'to sRGB by its colour profile'
+            converted: Any = ImageCms.profileToProfile(image, own, srgb, outputMode='RGB')
+            return converted, 'to sRGB by its colour profile'
     return image.convert('RGB'), 'without a colour profile, so that colours may look different'
 
 

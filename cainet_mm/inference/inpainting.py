@@ -2,10 +2,11 @@
 
 import io
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from mmengine.model import BaseModel
@@ -53,7 +54,7 @@ class BadImagesError(BadImageError):
         problems: What is wrong, by the photograph's position in the list or its name in the folder.
     """
 
-    def __init__(self, results: list | dict[str, Image.Image], problems: dict[int | str, str]) -> None:
+    def __init__(self, results: list | dict[str, Image.Image], problems: Mapping[Any, str]) -> None:
         total = len(problems) + (len(results) if isinstance(results, dict) else len(results) - len(problems))
         more = len(problems) - PROBLEMS_SHOWN
         shown = [*list(problems.values())[:PROBLEMS_SHOWN], *([f'So it is with {more} more.'] if more > 0 else [])]
@@ -204,7 +205,7 @@ def make_options(model: BaseModel, work_size: int | None, batch_size: int, refin
 
 
 def inpaint_all(
-    sources: Sequence[tuple[Source, Source | None]],
+    sources: Sequence[tuple[Any, Any]],
     model: BaseModel,
     options: Options,
     read: MaskReader,
@@ -230,8 +231,8 @@ def inpaint_all(
 
 
 def results_of_group(
-    group: list[tuple[Source | BadImageError, Job | None]], model: BaseModel, options: Options, order: str
-) -> Iterator[tuple[np.ndarray | Image.Image | None, BadImageError | None]]:
+    group: list[tuple[Any, Job | None]], model: BaseModel, options: Options, order: str
+) -> Iterator[tuple[Any, BadImageError | None]]:
     """Fill photographs that have been read, together."""
     filled = iter(fill_jobs([job for _, job in group if job is not None], model, options))
     for source, job in group:
@@ -295,12 +296,12 @@ def read_tasks(tasks: Iterable[Task], read: MaskReader) -> Iterator[tuple[Outcom
 def fill_files(group: list[tuple[Outcome, Job | None]], model: BaseModel, options: Options) -> Iterator[Outcome]:
     """Fill photographs that have been read, together, and write the results."""
     jobs = [job for _, job in group if job is not None]
-    filled = [None] * len(jobs)
+    filled: Sequence[np.ndarray | None] = [None] * len(jobs)
     if len(jobs) > 1:
         # where that fails, each is filled separately below
         with suppress(Exception):
             filled = fill_jobs(jobs, model, options)
-    filled = iter(filled)
+    answers = iter(filled)
     for outcome, job in group:
         if job is not None:
             try:
@@ -313,7 +314,8 @@ def fill_files(group: list[tuple[Outcome, Job | None]], model: BaseModel, option
 def write_outputs(outcome: Outcome, job: Job, pixels: np.ndarray | None, model: BaseModel, options: Options) -> None:
     """Fill a photograph unless that has been done, and write its outputs: the result last, when all others exist."""
     task = outcome.task
-    raw = job.photo.pixels.copy() if task.raw else None
+    raw: Any = job.photo.pixels.copy() if task.raw else None
+    out: Any = task.out
 
     def keep_raw(place: tuple[slice, slice], image: np.ndarray) -> None:
         highest = np.iinfo(raw.dtype).max
@@ -326,7 +328,7 @@ def write_outputs(outcome: Outcome, job: Job, pixels: np.ndarray | None, model: 
         (pixels,) = fill_jobs([job], recorder if task.scales else model, options)
     if task.raw:
         write_image(image_of(job.photo, raw, alpha_of(job)), task.raw)
-    if recorder.pictures:
+    if task.scales and recorder.pictures:
         titles = [f'scale {number}' for number in range(len(recorder.pictures) - 1, 0, -1)]
         content = io.BytesIO()
         make_montage(['input', *titles], [recorder.pictures]).save(content, 'PNG')

@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -65,8 +65,9 @@ def make_job(image: Source, mask: Source | None, order: str = 'rgb', read: MaskR
             raise BadImageError(f'{name} has no mask and no alpha channel whose transparent part could be one.')
         hole = transparent_in(photo)
     else:
-        is_bgr = order == 'bgr' and isinstance(mask, np.ndarray) and mask.ndim == 3
-        hole = read(mask[..., ::-1] if is_bgr else mask, size)
+        if order == 'bgr' and isinstance(mask, np.ndarray) and mask.ndim == 3:
+            mask = mask[..., ::-1]
+        hole = read(mask, size)
     if hole.shape != size:
         which = f'mask {mask}' if isinstance(mask, str | Path) else 'mask'
         raise BadImageError(
@@ -108,7 +109,9 @@ def photo_of_array(image: np.ndarray, order: str) -> Photo:
 def alpha_of(job: Job) -> np.ndarray | None:
     """The alpha channel of a filled photograph: opaque where the hole was its transparent part."""
     alpha = job.photo.alpha
-    return np.where(job.hole, np.iinfo(alpha.dtype).max, alpha).astype(alpha.dtype) if job.opaque else alpha
+    if alpha is None or not job.opaque:
+        return alpha
+    return np.where(job.hole, np.iinfo(alpha.dtype).max, alpha).astype(alpha.dtype)
 
 
 def result_of(job: Job, pixels: np.ndarray, source: Source, order: str) -> np.ndarray | Image.Image:
@@ -143,7 +146,8 @@ def spread_masks(mask: Source | Sequence[Source] | None, count: int) -> list[Sou
     """Give each of several photographs its mask; ``ValueError`` for a number that is neither 1 nor theirs."""
     stack = isinstance(mask, np.ndarray) and (mask.ndim == 4 or mask.ndim == 3 and mask.shape[2] not in (1, 3))
     several = stack or isinstance(mask, list | tuple)
-    masks = list(mask) if several else [mask] * count
+    given: Any = mask
+    masks = list(given) if several else [given] * count
     if len(masks) != count:
         raise ValueError(f'{count} photographs need as many masks, or one for all; got {len(masks)}.')
     return masks

@@ -45,25 +45,25 @@ def load_model(
     """
     place = usable_device(device)
     if checkpoint is None and is_name(config):
-        config, checkpoint = None, find_model(config)
+        checkpoint, config = find_model(str(config)), None
     if config is None:
         if checkpoint is None:
             raise ValueError('load_model needs a config, or a checkpoint of tools/publish_model.py, which holds one.')
-        name, config = f'The config in {str(checkpoint)!r}', read_published_config(checkpoint)
+        name, built = f'The config in {str(checkpoint)!r}', read_published_config(checkpoint)
     elif isinstance(config, Config):
-        name = f'The config {config.filename!r}' if config.filename else 'The config'
+        name, built = f'The config {config.filename!r}' if config.filename else 'The config', config
     else:
-        name, config = f'The config {str(config)!r}', read_config(config)
-    require_model(config, name)
-    init_default_scope(config.get('default_scope', 'mmagic'))
+        name, built = f'The config {str(config)!r}', read_config(config)
+    require_model(built, name)
+    init_default_scope(built.get('default_scope', 'mmagic'))
     try:
-        model = MODELS.build(for_inference(config.model))
+        model = MODELS.build(for_inference(built.model))
     except Exception as error:  # by what is wrong in the config, and where
         raise ValueError(f'{name} has a model that cannot be built ({describe_error(error, kind=True)}).') from error
     if checkpoint is not None:
         load_strict(model, read_weights(checkpoint), checkpoint)
     # as OpenMMLab's packages keep it with models for inference
-    model.cfg = config
+    model.cfg = built
     return model.to(place).eval()
 
 

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from ..datasets.mask_names import masks_among, match_masks, name_of_case, names_of_masks, own_of, stem_of
 from ..utils.photo_paths import IMAGE_ENDINGS, find_files, short_name
@@ -84,7 +85,8 @@ def pair_one(photo: Path, mask: Path | None, out: Path | None, sides: Sequence[s
     if out.suffix.lower() not in IMAGE_FORMATS:
         raise ValueError(f'{out} has an unknown ending; photographs are written as {", ".join(IMAGE_FORMATS)}.')
     require_folder(out.parent)
-    task = Task(photo, mask, out, **{side: out.with_name(short_name(out.stem, SIDES[side])) for side in sides})
+    beside: dict[str, Any] = {side: out.with_name(short_name(out.stem, SIDES[side])) for side in sides}
+    task = Task(photo, mask, out, **beside)
     clash = find_clash(task, places_of([photo, mask]))
     if clash is not None:
         raise ValueError(clash)
@@ -107,7 +109,8 @@ def pair_folder(
     names = [name for name in images if name not in among]
     if not names:
         raise ValueError(f'{photos} has no photographs; accepted are the endings {", ".join(IMAGE_ENDINGS)}.')
-    if beside:
+    folder: Any  # None where there is one mask for all, and no candidates
+    if masks is None or beside:
         folder, candidates = photos, sorted(among)
     elif masks.is_dir():
         folder, candidates = masks, [path.relative_to(masks) for path in find_files(masks, given).images]
@@ -120,7 +123,8 @@ def pair_folder(
     tasks = []
     outputs = name_outputs([case.name for case in cases], sides)
     for case, output in zip(cases, outputs, strict=True):
-        task = replace(case, **{kind: None if out is None else out / name for kind, name in output.items()})
+        places: dict[str, Any] = {kind: None if out is None else out / name for kind, name in output.items()}
+        task = replace(case, **places)
         clash = find_clash(task, read)
         if task.problem is None and clash is not None:
             task = replace(task, problem=f'The photograph {task.photo} was not filled: {clash}')
@@ -148,7 +152,8 @@ def cases_of(
                 f'The photograph {photo} has several masks of one name in {folder}, {", ".join(map(str, same))}; it '
                 'needs one of each name.'
             )
-        yield Task(photo, mask and folder / mask, None, problem, name=name_of_case(name, stem, len(found)))
+        place = None if mask is None or folder is None else folder / mask
+        yield Task(photo, place, None, problem, name=name_of_case(name, stem, len(found)))
 
 
 def places_of(paths: Sequence[Path | None]) -> dict[Path, Path]:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config
 from safetensors import SafetensorError, safe_open
@@ -42,7 +43,7 @@ def read_published_config(path: str | Path) -> Config:
         ValueError: The file holds no config, or one that asks for anything but networks.
     """
     if Path(path).suffix == SAFETENSORS and '://' not in str(path):
-        meta = read_metadata(path)
+        meta: Mapping[str, Any] | None = read_metadata(path)
     else:
         loaded = read_checkpoint(path)
         meta = loaded.get('meta') if isinstance(loaded, Mapping) else None

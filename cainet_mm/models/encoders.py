@@ -36,6 +36,8 @@ class CAINetEncoder(BaseModule):
             names a stage that there is not.
     """
 
+    init_cfg: dict | list[dict] | None
+
     def __init__(
         self,
         in_channels: int = 4,

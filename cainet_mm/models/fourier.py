@@ -1,6 +1,7 @@
 """Fast Fourier convolutions (Chi et al., NeurIPS 2020), as LaMa has them: a layer that sees the whole image at once."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from mmcv.cnn import ConvModule, build_norm_layer
@@ -182,7 +183,7 @@ class FastFourierConv(BaseModule):
             raise ValueError(f'A FastFourierConv with global channels in and out has the stride 1, got {stride}.')
 
         def convolution(before: int, after: int) -> nn.Module | None:
-            layer = dict(stride=stride, padding=kernel_size // 2, padding_mode='reflect', bias=False)
+            layer: dict[str, Any] = dict(stride=stride, padding=kernel_size // 2, padding_mode='reflect', bias=False)
             return nn.Conv2d(before, after, kernel_size, **layer) if before and after else None
 
         self.local_to_local = convolution(self.local_in, local_out)
@@ -227,7 +228,7 @@ class FourierBlock(BaseModule):
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
-        layer = dict(ratio_in=ratio, ratio_out=ratio, norm_cfg=norm_cfg)
+        layer: dict[str, Any] = dict(ratio_in=ratio, ratio_out=ratio, norm_cfg=norm_cfg)
         self.conv1 = FastFourierConv(channels, channels, **layer)
         self.conv2 = FastFourierConv(channels, channels, **layer)
 

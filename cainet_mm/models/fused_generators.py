@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Sequence
 from copy import deepcopy
+from typing import Any
 
 import torch
 from mmagic.registry import MODELS as MMAGIC_MODELS
@@ -154,7 +155,7 @@ class FusedGenerator(BaseModule):
             return image, (1 - mask).expand_as(image)
         return (torch.cat((image, torch.ones_like(mask), mask), dim=1) if self.form == 'view_with_ones' else view,)
 
-    def _run(self, inputs: tuple[Tensor, ...]) -> tuple[object, list[Tensor | None], list[bool]]:
+    def _run(self, inputs: tuple[Tensor, ...]) -> tuple[Any, list[Any], list[bool]]:
         """Call the generator and look at what its named submodules return.
 
         The hooks live for this call alone: nothing is held between calls, and a copy of the module, such as a moving
@@ -163,11 +164,11 @@ class FusedGenerator(BaseModule):
         Returns:
             What the generator returns, the features, and whether each was written into after it was made.
         """
-        seen: list[Tensor | None] = [None] * len(self.features)
+        seen: list[Any] = [None] * len(self.features)
         versions = [0] * len(self.features)
 
         def look(index: int):
-            def hook(module: nn.Module, arguments: tuple, result: object) -> None:
+            def hook(module: nn.Module, arguments: tuple, result: Any) -> None:
                 if isinstance(result, dict):
                     result = result.get('out')
                 seen[index] = result[0] if isinstance(result, list | tuple) else result

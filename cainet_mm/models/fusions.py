@@ -112,9 +112,9 @@ class DualAttentionFusion(BaseModule):
 
     def _start_as_identity(self) -> None:
         nn.init.dirac_(self.from_input.weight)
-        nn.init.zeros_(self.from_input.bias)
+        nn.init.zeros_(self.from_input.get_parameter('bias'))
         if self.residual:
-            nn.init.constant_(self.attend[-1].bias, 2.0)
+            nn.init.constant_(self.attend[-1].get_parameter('bias'), 2.0)
 
     def init_weights(self) -> None:
         """Initialise; W_C stays the identity whatever a surrounding init_cfg says of convolutions."""

@@ -56,6 +56,8 @@ class CAINetInpaintor(OneStageInpaintor):
             its losses or beside a loss called ``adv``, or ``train_cfg`` has unknown keys or a number below 1.
     """
 
+    disc_step_count: int
+
     def __init__(
         self,
         data_preprocessor: dict,
@@ -162,7 +164,7 @@ class CAINetInpaintor(OneStageInpaintor):
         Returns:
             ``critic_real`` (-E D(Y)), ``critic_fake`` (E D(Y^)) and ``critic_penalty``.
         """
-        terms = dict(critic_real=[], critic_fake=[], critic_penalty=[])
+        terms: dict[str, list[Tensor]] = dict(critic_real=[], critic_fake=[], critic_penalty=[])
         for scale in self.critic_scales:
             real, mask = pyramid[scale - 1]
             fake = outputs[scale - 1].detach().to(real.dtype)

@@ -181,7 +181,10 @@ class Page:
         are of the models; the others are as :meth:`Workbench.fill` and :func:`hole_of` take them.
         """
         stop = self.stops.setdefault(request.session_hash, threading.Event())
-        pictures, files, scales, problems = [], [], [], []
+        pictures: list[tuple] = []
+        files: list[str] = []
+        scales: list[tuple] = []
+        problems: list[str] = []
 
         def now(status: str) -> tuple:
             # where there is no room for all, the first are deleted
@@ -209,7 +212,7 @@ class Page:
                     problems.append(f'{choice.title}: {describe_error(error)}')
                     continue
                 pictures.append((view_of(photo, result.pixels), f'{choice.title}, {result.seconds:.1f} s'))
-                files.append(self.keep(filled_file(photo, result.pixels), f'{Path(file["path"]).stem}-{choice.title}'))
+                files.append(self.keep(filled_file(photo, result.pixels), f'{stem_of(file)}-{choice.title}'))
                 scales += [
                     (Image.fromarray(scale), f'Scale {number}, {choice.title}')
                     for number, scale in zip(range(len(result.scales), 0, -1), result.scales, strict=True)
@@ -225,7 +228,7 @@ class Page:
     ) -> np.ndarray:
         """The hole, as :func:`hole_of` reads it from what :meth:`fill` takes."""
         layers = [layer['path'] for layer in painting['layers']] if painting else ()
-        return hole_of(photo, layers, mask and mask['path'], invert, grown)
+        return hole_of(photo, layers, mask['path'] if mask else None, invert, grown)
 
     def save_mask(
         self,
@@ -240,7 +243,7 @@ class Page:
             hole = self.read_hole(self.read(file), painting, mask, invert, grown)
         except BadImageError as error:
             return str(error), None
-        name = f'{Path(file["path"]).stem}-mask'
+        name = f'{stem_of(file)}-mask'
         return f'{hole.mean():.1%} of the photograph is hole.', self.keep(mask_file(hole), name)
 
     def keep(self, content: bytes, name: str) -> str:
@@ -257,3 +260,8 @@ class Page:
         """Stop filling photographs."""
         for stop in list(self.stops.values()):
             stop.set()
+
+
+def stem_of(file: dict[str, Any] | None) -> str:
+    """The name of an uploaded file, without its ending."""
+    return Path(file['path']).stem if file else ''

@@ -109,8 +109,8 @@ def find_checkpoint(place: Path, names: Sequence[str]) -> Path | None:
         last = re.split(r'[\\/]', text)[-1]
         if last in names:
             return place / last
-    trained = [name for name in names if TRAINED.fullmatch(name)]
-    return place / max(trained, key=lambda name: int(TRAINED.fullmatch(name)[1])) if trained else None
+    trained = {int(found[1]): name for name in names if (found := TRAINED.fullmatch(name))}
+    return place / trained[max(trained)] if trained else None
 
 
 def model_type(config: Path) -> str | None:

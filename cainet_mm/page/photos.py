@@ -49,7 +49,7 @@ def open_upload(content: bytes, name: str = 'The file', formats: Sequence[str] =
         with warnings.catch_warnings():
             # the limit here is the page's own
             warnings.simplefilter('ignore', Image.DecompressionBombWarning)
-            return Image.open(io.BytesIO(content), formats=formats)
+            return Image.open(io.BytesIO(content), formats=tuple(formats))
     except Image.DecompressionBombError as error:
         raise BadImageError(f'{name} is too large to be read ({error}).') from error
     except Exception as error:  # Pillow's decoders raise their own kinds on damaged bytes

@@ -84,7 +84,7 @@ class Workbench:
                 raise StoppedError
             model = WatchedModel(self.load(choice), stop, on_windows)
             start = time.perf_counter()
-            pixels = inpaint(photo.pixels, hole, model=model, refine=refine)
+            pixels: Any = inpaint(photo.pixels, hole, model=model, refine=refine)
             return Result(pixels, model.recorder.pictures[1:], time.perf_counter() - start)
 
     def load(self, choice: Choice) -> BaseModel:

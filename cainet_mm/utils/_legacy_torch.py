@@ -7,7 +7,7 @@ import pickle
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 from types import SimpleNamespace
-from typing import IO
+from typing import IO, Any
 
 import torch
 
@@ -94,7 +94,7 @@ def _guarded(name: str, place: int | None, check: Callable[[object], bool], what
     """
     perform = getattr(pickle._Unpickler, name)
 
-    def guarded(self: pickle._Unpickler) -> None:
+    def guarded(self: Any) -> None:
         operand = self.metastack[-1][-1] if place is None else self.stack[place]
         if not check(operand):
             raise pickle.UnpicklingError(f'Unsupported class {name_of(operand)} that is {what}')
@@ -111,6 +111,7 @@ class RestrictedUnpickler(pickle._Unpickler):
     unpickler, written in Python: the one in C cannot be restricted so, and a file could change classes and functions.
     """
 
+    proto: int
     # torch's unpickler has imported the instructions that it knows
     dispatch = _Instructions(
         (code[0], pickle._Unpickler.dispatch[code[0]])

@@ -2,6 +2,7 @@
 
 import importlib
 import pickle
+from typing import Any
 
 import numpy as np
 from packaging.version import Version
@@ -10,7 +11,7 @@ from packaging.version import Version
 PLAIN_DTYPES = ('b1', 'i8', 'f4', 'f8')
 
 
-def training_checkpoint_types() -> list[tuple[object, str]]:
+def training_checkpoint_types() -> list[tuple[Any, str]]:
     """What builds the types of training checkpoints, each with the name that stands for it in a file."""
     is_numpy_2 = Version(np.__version__).major >= 2
     core = importlib.import_module('numpy._core.multiarray' if is_numpy_2 else 'numpy.core.multiarray')
@@ -22,10 +23,8 @@ def training_checkpoint_types() -> list[tuple[object, str]]:
     # A file gives arrays and their dtypes a state, for which their types have to be listed; but it must not call them:
     # numpy.ndarray makes an object array out of any bytes, which are then taken for addresses of objects. No file can
     # ask for a name with a line break.
-    stateful = [
-        (kind, f'{kind.__module__}.{kind.__qualname__}\n')
-        for kind in (np.ndarray, *(type(np.dtype(kind)) for kind in PLAIN_DTYPES))
-    ]
+    kinds: list[type] = [np.ndarray, *(type(np.dtype(kind)) for kind in PLAIN_DTYPES)]
+    stateful = [(kind, f'{kind.__module__}.{kind.__qualname__}\n') for kind in kinds]
     return [
         (_history_buffer(), 'mmengine.logging.history_buffer.HistoryBuffer'),
         # A HistoryBuffer stores its statistics as "getattr of HistoryBuffer, 'min'". To allow the real getattr would

@@ -10,7 +10,7 @@ from torch import nn
 Answer = TypeVar('Answer')
 
 
-def unwrap_model(model: nn.Module) -> nn.Module:
+def unwrap_model(model: nn.Module) -> Any:
     """The model inside a wrapper such as ``DistributedDataParallel``; any other model as it is."""
     return model.module if is_model_wrapper(model) else model
 

@@ -54,7 +54,7 @@ def allow_training_checkpoint_types() -> None:
     that NumPy 1 and NumPy 2 write, so that a checkpoint can move between the two. Any other type is still refused.
     """
     if TORCH_IS_STRICT:
-        torch.serialization.add_safe_globals(training_checkpoint_types())
+        torch.serialization.add_safe_globals([*training_checkpoint_types()])
 
 
 def make_checkpoint_loader_safe() -> None:

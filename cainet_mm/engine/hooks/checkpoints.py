@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from mmengine.dist import is_main_process
 from mmengine.hooks import CheckpointHook
@@ -45,6 +46,8 @@ class AtomicCheckpointHook(CheckpointHook):
         kwargs: As ``CheckpointHook``'s. With an ``out_dir`` elsewhere than on a local disk give ``backend_args``; only
             the order of writing and removing is different then.
     """
+
+    file_backend: Any
 
     def __init__(self, *args, backend_args: dict | None = None, **kwargs) -> None:
         super().__init__(*args, backend_args=backend_args or dict(backend=BACKEND), **kwargs)

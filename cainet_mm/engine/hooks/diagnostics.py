@@ -256,7 +256,9 @@ class CriticHook(_DiagnosticHook):
             values = dict(critic_estimate=(real + fake).abs(), critic_score=((fake - real) / 2).abs())
         if 'penalty' in by_kind:
             values['penalty'] = torch.stack(by_kind['penalty']).mean()
-        return values | {kind: sum(map(abs, by_kind[kind])) for kind in ('adversarial', 'terms') if kind in by_kind}
+        return values | {
+            kind: sum(map(abs, by_kind[kind]), torch.zeros(())) for kind in ('adversarial', 'terms') if kind in by_kind
+        }
 
 
 def scalars_in(outputs: Mapping | None) -> dict[str, Tensor]:

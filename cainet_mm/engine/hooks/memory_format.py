@@ -2,6 +2,7 @@
 
 import time
 from copy import deepcopy
+from typing import Any
 
 import torch
 from mmengine.dist import is_main_process
@@ -56,7 +57,7 @@ class ChannelsLastHook(Hook):
 @torch.no_grad()
 def time_layouts(module: torch.nn.Module, inputs: tuple, named: dict) -> tuple[float, float]:
     """Time the forward pass of a copy of a module: seconds in channels-last and in contiguous layout, the fastest."""
-    copy = deepcopy(module)
+    copy: Any = deepcopy(module)
     copy.eval()  # returns nothing in some backbones of MMPretrain
     layouts = (torch.channels_last, torch.contiguous_format)
     fastest = dict.fromkeys(layouts, float('inf'))

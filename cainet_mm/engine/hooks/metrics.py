@@ -19,6 +19,6 @@ class HolePSNRHook(Hook):
     def __init__(self, beside: dict[str, float]) -> None:
         self.beside = dict(beside)
 
-    def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
+    def after_val_epoch(self, runner: Runner, metrics: dict[str, float]) -> None:
         others = ', '.join(f'{name} {value:.2f}' for name, value in self.beside.items())
         runner.logger.info(f'hole PSNR {metrics["HolePSNR"]:.2f} dB ({others})')

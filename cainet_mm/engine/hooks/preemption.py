@@ -42,7 +42,7 @@ class SaveOnSignalHook(Hook):
         self.received: str | None = None
         self._agreed = False
         self._saver: CheckpointHook | None = None
-        self._handlers: dict[signal.Signals, object] = {}
+        self._handlers: dict[signal.Signals, Any] = {}
 
     def before_train(self, runner: Runner) -> None:
         """Set the signal handlers, and have workers that start from now on leave the signals to this process."""

@@ -1,5 +1,7 @@
 """The size of stage 1's queue beside that of a batch."""
 
+from typing import Any
+
 from mmengine.dataset import InfiniteSampler
 from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
@@ -28,15 +30,16 @@ def check_queue_fits(queue_len: int, loader: DataLoader, world_size: int) -> Non
     if queue_len % batch_size:
         raise ValueError(
             f'The queue of {queue_len} keys is not divided by the global batch of {batch_size} '
-            f'({loader.batch_size} in each of {world_size} processes). Choose a queue_len that is a multiple of it, '
+            f'({own_size} in each of {world_size} processes). Choose a queue_len that is a multiple of it, '
             f'such as {max(1, round(queue_len / batch_size)) * batch_size}.'
         )
-    sampler = loader.sampler.sampler if isinstance(loader.sampler, ResumableSampler) else loader.sampler
+    order: Any = loader.sampler
+    sampler = order.sampler if isinstance(order, ResumableSampler) else order
     if isinstance(sampler, InfiniteSampler) or loader.drop_last:
         return
-    remainder = len(loader.sampler) % loader.batch_size
+    remainder = len(order) % own_size
     if remainder:
         raise ValueError(
-            f'The last batch of an epoch would have {remainder} samples instead of {loader.batch_size} and leave the '
+            f'The last batch of an epoch would have {remainder} samples instead of {own_size} and leave the '
             'queue uneven. Set drop_last=True in train_dataloader, or use an InfiniteSampler.'
         )

@@ -35,7 +35,7 @@ class TrainingTimeHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Take the time of a resumed run from its checkpoint."""
         self.seconds = float(runner.message_hub.runtime_info.get('trained_seconds', 0))
-        self.started = None
+        self.started: float | None = None
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch=None) -> None:
         """Start the clock at the first iteration: what MMEngine skips on resuming is no training."""
@@ -45,7 +45,7 @@ class TrainingTimeHook(Hook):
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch=None, outputs=None) -> None:
         """Count, and make this iteration the last one at the time limit."""
         now = time.monotonic()
-        self.seconds += now - self.started
+        self.seconds += now - (self.started or now)
         self.started = now
         seconds = torch.tensor(self.seconds, dtype=torch.float64)
         if get_world_size() > 1:

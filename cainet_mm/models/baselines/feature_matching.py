@@ -52,7 +52,7 @@ class FeatureMatchingInpaintor(CAINetInpaintor):
         self, outputs: Sequence[Tensor], pyramid: Sequence[Level], penalty_weight: float = 1
     ) -> dict[str, Tensor]:
         """The critic's terms, as those of :class:`CAINetInpaintor`."""
-        terms = dict(critic_real=[], critic_fake=[], critic_penalty=[])
+        terms: dict[str, list[Tensor]] = dict(critic_real=[], critic_fake=[], critic_penalty=[])
         for scale in self.critic_scales:
             real, mask = level = pyramid[scale - 1]
             fake = self.seen_by_critic(outputs[scale - 1].detach().to(real.dtype), level)

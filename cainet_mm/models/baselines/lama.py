@@ -1,6 +1,7 @@
 """LaMa: resolution-robust large mask inpainting with Fourier convolutions (Suvorov et al., WACV 2022)."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -45,7 +46,7 @@ class LaMaGenerator(BaseModule):
         if num_downs < 1:
             raise ValueError(f'LaMaGenerator needs a down-sampling at least, got num_downs={num_downs}.')
         widths = [width * 2**level for level in range(num_downs + 1)]
-        plain = dict(ratio_in=0, norm_cfg=norm_cfg)
+        plain: dict[str, Any] = dict(ratio_in=0, norm_cfg=norm_cfg)
         self.stem = FastFourierConv(4, width, 7, ratio_out=0, **plain)
         self.downs = ModuleList(
             FastFourierConv(before, after, stride=2, ratio_out=ratio if after == widths[-1] else 0, **plain)

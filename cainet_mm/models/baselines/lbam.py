@@ -1,6 +1,7 @@
 """LBAM: image inpainting with learnable bidirectional attention maps (Xie et al., ICCV 2019)."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -9,7 +10,8 @@ from mmengine.model import BaseModule
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-KERNEL = dict(kernel_size=4, stride=2, padding=1, bias=False)  # of every convolution; each halves or doubles the size
+# of every convolution; each halves or doubles the size
+KERNEL: dict[str, Any] = dict(kernel_size=4, stride=2, padding=1, bias=False)
 
 
 @MODELS.register_module()

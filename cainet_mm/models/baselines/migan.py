@@ -1,5 +1,7 @@
 """MI-GAN: a simple baseline for image inpainting on mobile devices (Sargsyan et al., ICCV 2023), for inference."""
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from mmengine.model import BaseModule, ModuleDict
@@ -70,7 +72,7 @@ class SeparableConv(BaseModule):
         self.pointwise = nn.Conv2d(in_channels, out_channels, 1, bias=False)
         self.upsample = FilteredUpsampling(out_channels, up_to) if up_to else nn.Identity()
         self.has_noise = noise is not None
-        if self.has_noise:
+        if noise is not None:
             self.register_buffer('noise', torch.randn(noise, noise))
             self.noise_strength = nn.Parameter(torch.zeros(()))
 
@@ -157,7 +159,7 @@ class MIGANGenerator(BaseModule):
         for side, stage in self.encoder.items():
             skips[side] = stage['conv1'](features)
             features = stage['conv2'](skips[side])
-        image = None
+        image: Any = None
         for side, stage in self.decoder.items():
             features = stage['conv2'](stage['conv1'](features) + skips[side])
             own = stage['to_rgb'](features)

@@ -25,6 +25,9 @@ class FrozenDilatedResNet(nn.Module):
         ValueError: The weights cannot be had, or are not those of such a network.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, weights: str | None) -> None:
         super().__init__()
         self.network = MODELS.build(
@@ -114,4 +117,5 @@ class HighReceptiveFieldLoss(nn.Module):
         network = self._network[0]
         with torch.no_grad():
             true = network(target)
-        return self.loss_weight * sum(F.mse_loss(a, b) for a, b in zip(network(output), true, strict=True))
+        terms = (F.mse_loss(ours, wanted) for ours, wanted in zip(network(output), true, strict=True))
+        return self.loss_weight * sum(terms, output.new_zeros(()))

@@ -1,6 +1,7 @@
 """Any registered loss over several scales."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from mmagic.registry import MODELS as MMAGIC_MODELS
@@ -71,11 +72,12 @@ class MultiScaleLoss(nn.Module):
         Raises:
             ValueError: The wrapped loss takes what was not given.
         """
+        levels: Any = pyramid
         if isinstance(outputs, Tensor):
-            outputs, pyramid = self._bring_to_scales(outputs, pyramid, mask if weight is None else weight)
+            outputs, levels = self._bring_to_scales(outputs, levels, mask if weight is None else weight)
         values = []
         for scale in self.scales:
-            level = dict(output=outputs[scale - 1], **pyramid[scale - 1]._asdict())
+            level = dict(output=outputs[scale - 1], **levels[scale - 1]._asdict())
             if 'composed' in self.takes:
                 level['composed'] = torch.where(level['mask'] > 0, level['output'], level['target'])
             if 'outside' in self.takes:
@@ -111,7 +113,7 @@ class MultiScaleLoss(nn.Module):
 
 def mean_of(values: Sequence[Tensor]) -> Tensor:
     """Mean of scalar tensors."""
-    return sum(values) / len(values)
+    return sum(values, values[0].new_zeros(())) / len(values)
 
 
 def check_scales(scales: Sequence[int], owner: str) -> None:

@@ -91,13 +91,13 @@ class VGGPerceptualLoss(nn.Module):
         perceptual = style = None
         if self.perceptual_weight:
             terms = (weight * self.criterion(ours[layer], true[layer]) for layer, weight in self.content.items())
-            perceptual = self.perceptual_weight * sum(terms)
+            perceptual = self.perceptual_weight * sum(terms, x.new_zeros(()))
         if self.style_weight:
             terms = (
                 weight * self.criterion(gram_matrix(ours[layer]), gram_matrix(true[layer]))
                 for layer, weight in self.style.items()
             )
-            style = self.style_weight * sum(terms)
+            style = self.style_weight * sum(terms, x.new_zeros(()))
         return perceptual, style
 
 

@@ -76,7 +76,7 @@ class TextureLoss(nn.Module):
         with torch.no_grad():
             target_features = network(target)
         output_features = network(output)
-        perceptual = style = 0
+        perceptual = style = output.new_zeros(())
         for ours, true in zip(output_features, target_features, strict=True):
             perceptual = perceptual + F.l1_loss(ours, true)
             style = style + F.l1_loss(gram_matrix(ours), gram_matrix(true))

@@ -31,6 +31,9 @@ class FrozenVGG(nn.Module):
             network.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(
         self,
         weights: str | None,
