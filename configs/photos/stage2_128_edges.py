@@ -1,5 +1,5 @@
 # Goes on at 128 pixels from the weights of stage2_128_longer.py: a third cosine from a high rate. The shipped network
-# ends here. Its stages before started from the smooth fill (model.encdec.hole_fill.type=SmoothFill), this one from edges.
+# ends here. Its stages before started from the smooth fill (model.encdec.hole_fill.type=SmoothFill).
 _base_ = ['./stage2_128.py']
 
 load_from = 'work_dirs/photos/stage2_128_longer/iter_14000.pth'
