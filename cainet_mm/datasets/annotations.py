@@ -165,7 +165,7 @@ def read_voc(folder: Path) -> Annotations:
             objects = []
             for entry in root.iter('object'):
                 left, top, right, bottom = (
-                    float(entry.find(f'bndbox/{side}').text) for side in ('xmin', 'ymin', 'xmax', 'ymax')
+                    float(text_at(entry, f'bndbox/{side}')) for side in ('xmin', 'ymin', 'xmax', 'ymax')
                 )
                 draw = partial(draw_box, (left - 1, top - 1, right, bottom))
                 objects.append(AnnotatedObject(text_at(entry, 'name'), draw))

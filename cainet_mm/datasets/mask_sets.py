@@ -4,6 +4,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from mmcv.transforms import Compose
@@ -88,7 +89,7 @@ def write_mask_set(
     return lists
 
 
-def scale_lengths(transforms: object, masks: Config, size: int) -> object:
+def scale_lengths(transforms: Any, masks: Config, size: int) -> Any:
     """Copy the configs of mask generators with every length in pixels brought from the config's size to another.
 
     Raises:
@@ -98,7 +99,7 @@ def scale_lengths(transforms: object, masks: Config, size: int) -> object:
     if height != width:
         raise ValueError(f'Masks are scaled from generators of square ones, but image_size is {(height, width)}.')
 
-    def scale(value: object, key: str = '') -> object:
+    def scale(value: Any, key: str = '') -> Any:
         if isinstance(value, dict):
             scaled = {name: scale(entry, name) for name, entry in value.items()}
             low, high = scaled.get('brush_width', (0, 1))

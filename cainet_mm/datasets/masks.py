@@ -99,8 +99,9 @@ def pixels_of(mask: Image.Image | str | Path, name: str) -> tuple[np.ndarray, np
             with open_image_file(mask) as image:
                 return pixels_of(image, name)
         # a phone's MPO is a JPEG with a second view behind it
-        if getattr(mask, 'n_frames', 1) > 1 and mask.format != 'MPO':
-            raise BadImageError(f'{name} has {mask.n_frames} frames; give each as an image of its own.')
+        frames = getattr(mask, 'n_frames', 1)
+        if frames > 1 and mask.format != 'MPO':
+            raise BadImageError(f'{name} has {frames} frames; give each as an image of its own.')
         deep = mask.mode in ('L', 'LA', 'RGB', 'RGBA') and ';16' in str([tile[3] for tile in getattr(mask, 'tile', ())])
         mask.load()
         image = ImageOps.exif_transpose(mask)

@@ -50,7 +50,7 @@ class Layout:
 
     title: str
     parts: tuple[Part, ...]
-    num_test: int | None = None
+    num_test: int = 0
     min_side: int = 256
 
 

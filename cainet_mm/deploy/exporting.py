@@ -138,7 +138,7 @@ def write(
             continue
         difference, allowed = compared
         checked = [(case.image.shape[0], *case.image.shape[2:]) for case in cases] if check else []
-        return Exported(path, way, plan.metadata, *compared, checked)
+        return Exported(path, way, plan.metadata, difference, allowed, checked)
     advice = f'another format ({", ".join(name for name, other in EXPORT_FORMATS.items() if other is not wanted)})'
     advice = advice if plan.fixed else f'one fixed size (fixed=True, --fixed), or {advice}'
     advice = advice if plan.opset is None else f'no opset, {advice}'

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import torch
@@ -115,6 +115,6 @@ def find_bad_samples(value: object, index: int | None = None) -> list[int]:
     return sorted(set(found))
 
 
-def can_be_nan(value: object) -> bool:
+def can_be_nan(value: object) -> TypeGuard[Tensor]:
     """Whether something is a tensor with values that need not be finite."""
     return isinstance(value, Tensor) and value.is_floating_point() and value.numel() > 0

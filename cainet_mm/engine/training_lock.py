@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -12,11 +13,9 @@ from typing import TextIO
 from ..utils.dist import ask_first
 from .errors import TrainingError
 
-try:
+if sys.platform != 'win32':  # Windows has no such locks
     # not flock, which the workers of a killed process would hold on to
     from fcntl import LOCK_EX, LOCK_NB, lockf
-except ModuleNotFoundError:  # Windows has no such locks
-    lockf = None
 
 LOCK = 'training.lock'
 
@@ -32,7 +31,7 @@ def refuse_second_training(folder: str | Path) -> None:
 def lock_file(file: TextIO, folder: str | Path) -> None:
     """Lock an open file until it is closed, or its process ends in whatever way; a ``TrainingError`` where it is."""
     try:
-        if lockf is not None:
+        if sys.platform != 'win32':
             lockf(file, LOCK_EX | LOCK_NB)
     except (BlockingIOError, PermissionError) as error:
         file.seek(0)

@@ -147,7 +147,7 @@ def split_batch(batch: Mapping[str, list]) -> Iterator[dict[str, list]]:
 
 def metrics_of_images(evaluator: Evaluator, total: int) -> list[dict[str, float]]:
     """Collect the values of those metrics that have one of each image; named as the evaluator names them."""
-    values = [{} for _ in range(total)]
+    values: list[dict[str, float]] = [{} for _ in range(total)]
     for metric in evaluator.metrics:
         name = getattr(metric, 'metric', None)
         if name is None or len(metric.results) != total:

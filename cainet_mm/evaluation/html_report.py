@@ -41,7 +41,8 @@ def write_html(report: Mapping, results: Mapping[str, Mapping], notes: Sequence[
 
 def sections_of(report: Mapping) -> list[dict]:
     """The tables of ``table.md``: for each kind of masks those of composed images, and those to unfold."""
-    reference, sections = report['reference'], {}
+    reference = report['reference']
+    sections: dict[str, list] = {}
     for masks, image, over_all, by_range in tables_in(report['figures']):
         tables, title = sections.setdefault(masks, []), f'{image.capitalize()} images'
         rows = metric_rows(over_all, with_interval, report['failures'])

@@ -53,7 +53,7 @@ def summarise(results: Mapping[str, Mapping], reference: str | None) -> list[dic
         }
         for method, result in methods.items():
             rows, other = with_hole[method], None if method == reference else with_hole.get(reference)
-            ranges = {ALL_HOLES: range(len(rows)), **{name: [] for name in HOLE_RANGES}}
+            ranges: dict[str, list[int]] = {ALL_HOLES: [*range(len(rows))], **{name: [] for name in HOLE_RANGES}}
             for index, image in enumerate(rows):
                 ranges[hole_range_of(image.hole_share)].append(index)
             for holes, indices in ranges.items():

@@ -1,7 +1,6 @@
 """What a generator does at each scale: the outputs of Fig. 6 and the alpha maps of Eq. (7)."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch

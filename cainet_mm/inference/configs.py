@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from mmagic.models.base_models import OneStageInpaintor
 from mmagic.registry import MODELS

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageCms
@@ -93,8 +93,9 @@ def photo_in(image: Image.Image, name: str = 'The photograph') -> Photo:
     """Read a photograph that has been opened, as :func:`read_photo` does; one of several frames is refused."""
     with reading(name):
         # a phone's MPO is a JPEG with a second view behind it
-        if getattr(image, 'n_frames', 1) > 1 and image.format != 'MPO':
-            raise BadImageError(f'{name} has {image.n_frames} frames; give each as an image of its own.')
+        frames = getattr(image, 'n_frames', 1)
+        if frames > 1 and image.format != 'MPO':
+            raise BadImageError(f'{name} has {frames} frames; give each as an image of its own.')
         return photo_of(image, name, unread=True)
 
 
@@ -140,7 +141,8 @@ def photo_of(image: Image.Image, name: str = 'The photograph', unread: bool = Fa
     if image.mode == 'P' or 'transparency' in image.info and image.mode in ('L', 'RGB'):
         image = image.convert('RGBA' if 'transparency' in image.info else 'RGB')
     # how older versions of Pillow read 16-bit grey files
-    is_old_grey = image.mode == 'I' and image.getextrema()[0] >= 0 and image.getextrema()[1] < 2**16
+    greys: Any = image.getextrema() if image.mode == 'I' else (-1, -1)
+    is_old_grey = greys[0] >= 0 and greys[1] < 2**16
     if not (is_old_grey or image.mode in ('L', 'LA', 'RGB', 'RGBA') or image.mode.startswith('I;16')):
         raise BadImageError(f'{name} has the mode {image.mode}; convert it to grey, RGB, RGBA, CMYK or a palette.')
     if orientation in TURNS:

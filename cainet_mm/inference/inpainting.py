@@ -139,11 +139,10 @@ def inpaint(
                 f'The mask of a folder is a folder of masks, or the path of one for all; got {describe_type(mask)}.'
             )
         return inpaint_folder(Path(image), None if mask is None else Path(mask), model, options, read)
-    is_stack = isinstance(image, np.ndarray) and image.ndim == 4
-    if is_stack or isinstance(image, list | tuple):
+    if isinstance(image, list | tuple) or isinstance(image, np.ndarray) and image.ndim == 4:
         sources = list(zip(image, spread_masks(mask, len(image)), strict=True))
         results = inpaint_list(sources, model, options, read, channel_order)
-        return (np.stack(results) if results else image.copy()) if is_stack else results
+        return (np.stack(results) if results else image.copy()) if isinstance(image, np.ndarray) else results
     ((result, error),) = inpaint_all([(image, mask)], model, options, read, channel_order)
     if error is not None:
         raise error
@@ -157,8 +156,8 @@ def inpaint_folder(
     tasks, unused, others = pair_files(folder, masks)
     if unused:
         warnings.warn(f'{len(unused)} masks belong to no photograph, such as {unused[0]}.', stacklevel=3)
-    if others:
-        warnings.warn(say_left_alone(others), stacklevel=3)
+    if said := say_left_alone(others):
+        warnings.warn(said, stacklevel=3)
     good = [task for task in tasks if task.problem is None]
     filled = inpaint_all([(task.photo, task.mask) for task in good], model, options, read)
     results, problems = {}, {task.name: task.problem for task in tasks}
@@ -210,7 +209,7 @@ def inpaint_all(
     options: Options,
     read: MaskReader,
     order: str = 'rgb',
-) -> Iterator[tuple[np.ndarray | Image.Image | None, BadImageError | None]]:
+) -> Iterator[tuple[Any, BadImageError | None]]:
     """Fill photographs of any kind by their masks, a few at a time; yields each one's result, or why there is none.
 
     Raises:
@@ -305,7 +304,7 @@ def fill_files(group: list[tuple[Outcome, Job | None]], model: BaseModel, option
     for outcome, job in group:
         if job is not None:
             try:
-                write_outputs(outcome, job, next(filled), model, options)
+                write_outputs(outcome, job, next(answers), model, options)
             except Exception as error:  # as above
                 outcome.problem = describe_problem(f'The photograph {outcome.task.photo}', error)
         yield outcome
@@ -335,10 +334,8 @@ def write_outputs(outcome: Outcome, job: Job, pixels: np.ndarray | None, model: 
         write_file(task.scales, content.getvalue())
     elif task.scales:
         outcome.notes.append(f'{task.scales} was not written: without a hole the network saw nothing.')
-    write_image(image_of(job.photo, pixels, alpha_of(job)), task.out)
+    write_image(image_of(job.photo, pixels, alpha_of(job)), out)
     if not job.hole.any():
-        outcome.notes.append(f'{task.out} is unchanged: the mask has no hole.')
-    if not IMAGE_FORMATS[task.out.suffix.lower()].lossless:
-        outcome.notes.append(
-            f'{task.out} is a JPEG, whose compression changes the known pixels a little; PNG keeps them.'
-        )
+        outcome.notes.append(f'{out} is unchanged: the mask has no hole.')
+    if not IMAGE_FORMATS[out.suffix.lower()].lossless:
+        outcome.notes.append(f'{out} is a JPEG, whose compression changes the known pixels a little; PNG keeps them.')

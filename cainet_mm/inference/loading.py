@@ -79,7 +79,7 @@ def load_inpaintor(
         ModuleNotFoundError: ONNX Runtime is not installed.
         ValueError: As of :func:`load_model`; or the model is no inpaintor.
     """
-    if is_onnx(config, checkpoint):
+    if checkpoint is not None and is_onnx(config, checkpoint):
         return OnnxInpaintor(checkpoint, device)
     model = load_model(config, checkpoint, device)
     require_inpaintor(type(model), f'The model of {config if checkpoint is None else checkpoint}')

@@ -24,7 +24,7 @@ class Task:
     problem: str | None = None  # why there can be none
     raw: Path | None = None  # where the network's own image goes
     scales: Path | None = None  # where the pictures of the network's scales go
-    name: Path | None = None  # in a folder, the photograph's name or, where it has several masks, that of the mask
+    name: Path = Path()  # in a folder, the photograph's name or, where it has several masks, that of the mask
 
     @property
     def outputs(self) -> list[Path]:

@@ -84,7 +84,8 @@ class Guard:
         # bytes of the uploads that are under way
         self.coming = 0
         self.proxies = {proxy.lower() for proxy in proxies}
-        self.hosts = None if hosts is None else {host.lower() for host in hosts} | {*map(hostname_in, self.proxies)}
+        names = filter(None, map(hostname_in, self.proxies))
+        self.hosts = None if hosts is None else {*(host.lower() for host in hosts), *names}
         self.root_path = root_path
         self.api = PATHS if api else ()
 
@@ -181,7 +182,7 @@ class Guard:
 
 def paths_in(body: bytes) -> list[Any]:
     """What is called a path in JSON, however deep; an object there is ``None``."""
-    found = []
+    found: list[Any] = []
     json.loads(body, object_pairs_hook=lambda pairs: found.extend(value for key, value in pairs if key == 'path'))
     return found
 

@@ -42,9 +42,9 @@ def is_loopback(host: str) -> bool:
 
 def bind(host: str, port: int) -> socket.socket:
     """Listen on an address, at a free port for 0; ``ValueError`` where it is not available."""
-    options = dict(family=socket.AF_INET6, dualstack_ipv6=socket.has_dualstack_ipv6()) if ':' in host else {}
+    family, dual = (socket.AF_INET6, socket.has_dualstack_ipv6()) if ':' in host else (socket.AF_INET, False)
     try:
-        return socket.create_server((host, port), **options)
+        return socket.create_server((host, port), family=family, dualstack_ipv6=dual)
     except (OSError, OverflowError) as error:
         raise ValueError(
             f'The page cannot listen on {host}, port {port} ({error}); give another --host or --port.'

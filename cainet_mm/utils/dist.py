@@ -1,7 +1,7 @@
 """Models behind the wrappers of distributed training, and what processes agree on."""
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.model import is_model_wrapper
@@ -17,7 +17,7 @@ def unwrap_model(model: nn.Module) -> Any:
 
 def ask_first(question: Callable[[], Answer]) -> Answer:
     """Return in all processes what a function returns in the first one; an error is raised in all of them, too."""
-    answer = [None]
+    answer: list[Any] = [None]
     if is_main_process():
         try:
             answer = [question()]

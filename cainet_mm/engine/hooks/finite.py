@@ -147,7 +147,7 @@ class FiniteHook(Hook):
         """Those of an optimiser, as one element; none if it has none."""
         have = [each for each in parameters_of(self._wrappers[name]) if each.grad is not None and each.grad.numel()]
         labels = [(name, self._names.get(id(each), 'a parameter outside of the model')) for each in have]
-        return [(labels, norms_of([each.grad for each in have]))] if have else []
+        return [(labels, norms_of([each.grad for each in have if each.grad is not None]))] if have else []
 
     @torch.no_grad()
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch=None, outputs=None) -> None:

@@ -2,6 +2,7 @@
 
 import signal
 import sys
+from typing import Any
 
 import torch
 from mmengine.dist import all_reduce, barrier, get_world_size

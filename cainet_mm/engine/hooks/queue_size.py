@@ -26,7 +26,8 @@ class QueueFitsBatchHook(Hook):
 
 def check_queue_fits(queue_len: int, loader: DataLoader, world_size: int) -> None:
     """Refuse, by a ``ValueError``, a data loader whose batches in all processes do not divide a queue of keys."""
-    batch_size = loader.batch_size * world_size
+    own_size: Any = loader.batch_size
+    batch_size = own_size * world_size
     if queue_len % batch_size:
         raise ValueError(
             f'The queue of {queue_len} keys is not divided by the global batch of {batch_size} '
