@@ -1,6 +1,7 @@
 """Bad images that are skipped: named once, counted over all workers, listed in a file."""
 
 import contextlib
+import sys
 from logging import WARNING
 from pathlib import Path
 
@@ -9,10 +10,8 @@ from mmengine.logging import print_log
 
 from .errors import TooManyBadImagesError
 
-try:
+if sys.platform != 'win32':  # Windows has no such locks
     from fcntl import LOCK_EX, flock
-except ModuleNotFoundError:  # Windows has no such locks
-    flock = None  # type: ignore[assignment]
 
 
 class BadImages:
@@ -71,7 +70,7 @@ class BadImages:
             return True
         try:
             with open(self.listing, 'a+', encoding='utf-8', errors='surrogateescape') as file:
-                if flock is not None:
+                if sys.platform != 'win32':
                     # file systems that know no locks may get a line twice, which counts once
                     with contextlib.suppress(OSError):
                         flock(file, LOCK_EX)

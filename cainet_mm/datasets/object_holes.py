@@ -49,13 +49,12 @@ class LoadHoleOfObjects(Transform):
 
     def transform(self, results: dict) -> dict:
         size = results['gt'].shape[:2]
-        annotated, objects = self._objects.get(results['key'], (None, None))
-        if objects is None:
+        if results['key'] not in self._objects:
             raise BadImageError(
                 f'{results["key"]} has no object of {", ".join(self.classes) or "those instances"} in '
                 f'{self.annotations}; list those that have, as ann_file of the data set.'
             )
-        annotated, objects = self.objects[results['key']]
+        annotated, objects = self._objects[results['key']]
         if tuple(annotated) != size:
             raise BadImageError(
                 f'The annotation of {results["key"]} is for {annotated[0]}x{annotated[1]} pixels, and it has '
