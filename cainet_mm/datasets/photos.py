@@ -1,6 +1,7 @@
 """Folders and lists of photographs."""
 
 import os
+import re
 from contextlib import nullcontext
 from logging import WARNING
 from pathlib import Path
@@ -16,6 +17,9 @@ from .errors import BadImageError, BadMaskError
 from .mask_names import masks_among, match_masks, name_of_case, names_of_masks, own_of, stem_of
 from .masks import read_hole
 from .transforms import LoadHole
+
+# how NumPy fails in transforms of MMagic on a mask that has another size than its image
+SHAPES = re.compile(r'broadcast together with shapes \((\d+),(\d+),3\) \((\d+),(\d+),1\)')
 
 
 @DATASETS.register_module()
@@ -129,12 +133,13 @@ class PhotoDataset(BasicImageDataset):
             self.bad_images.add(idx, self.get_data_info(idx)['gt_path'], str(error))
             return None
         except ValueError as error:
-            if 'broadcast' not in str(error):
+            shapes = SHAPES.search(str(error))
+            if shapes is None:
                 raise
-            # a transform of MMagic's fails by NumPy's message, which names no file
             raise BadMaskError(
-                f'The mask of {self.get_data_info(idx)["gt_path"]} has another size than the image, as the pipeline '
-                f'has cropped it ({error}). Take masks of the size of the crops, or crops of the size of the masks.'
+                f'The mask that was drawn for {self.get_data_info(idx)["gt_path"]} is {shapes[3]}x{shapes[4]} pixels '
+                f'and the image, as the pipeline has cropped it, {shapes[1]}x{shapes[2]}; both need the same size. '
+                'Take other masks (another set, or img_shape of their generators), or other crops.'
             ) from error
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cainet_mm.datasets import BadMaskError, PhotoDataset
+from cainet_mm.datasets import PhotoDataset
 
 PIPELINE = [dict(type='LoadPhoto', min_size=(32, 32))]
 
@@ -66,14 +66,6 @@ def test_too_many_bad_images_stop_training(photo_folder, warnings_said):
     with pytest.raises(ValueError, match=r'2 of 8 images are bad, more than max_bad_share=0\.1'):
         for _ in range(2):
             dataset[1], dataset[2]
-
-
-def test_a_mask_of_another_size_than_the_crop_is_named(photo_folder):
-    mask = dict(type='LoadMask', mask_mode='bbox', mask_config=dict(img_shape=(64, 64), max_bbox_shape=8))
-    pipeline = [*PIPELINE, dict(mask, mask_config=dict(mask['mask_config'], max_bbox_delta=2, min_margin=1))]
-    dataset = PhotoDataset(data_root=str(photo_folder), pipeline=[*pipeline, dict(type='GetMaskedImage')])
-    with pytest.raises(BadMaskError, match=r'photo_3\.png has another size than the image, .*\(48,40,3\)'):
-        dataset[3]
 
 
 def test_test_set_leaves_bad_images_out_for_every_model(photo_folder, warnings_said):
