@@ -37,7 +37,10 @@ def python():
 
 def start():
     """Fork the process that waits; gives a function that ends it."""
-    if not hasattr(os, 'pidfd_open'):
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except (AttributeError, OSError):
+        # no Linux, or one that is older than 5.3
         return lambda: None
     folder = Path(tempfile.mkdtemp(prefix='warm'))
     program = folder / 'python'
