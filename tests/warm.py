@@ -4,7 +4,8 @@ To import MMagic takes most of what a command line's test takes. ``start`` forks
 ``python()`` is called as the interpreter is, with a script, ``-c`` or ``-m``: it has the waiting process fork, hands
 over its arguments, variables, directory and descriptors 0, 1 and 2, passes signals on, and ends as that process ends.
 Pairs of processes, launchers and what tools start themselves, by ``sys.executable``, work as with the interpreter. What
-concerns importing, or another package than this checkout's, needs ``sys.executable`` of the test.
+concerns importing, or another package than this checkout's, needs ``sys.executable`` of the test; so does a torchrun
+whose processes fail or are preempted, as it ended by SIGBUS here where it told the others to go.
 """
 
 import atexit
