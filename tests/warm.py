@@ -4,7 +4,8 @@ To import MMagic takes most of what a command line's test takes. ``start`` forks
 ``python()`` is called as the interpreter is, with a script, ``-c`` or ``-m``: it has the waiting process fork, hands
 over its arguments, variables, directory and descriptors 0, 1 and 2, passes signals on, and ends as that process ends.
 Pairs of processes, launchers and what tools start themselves, by ``sys.executable``, work as with the interpreter. What
-concerns importing, or another package than this checkout's, needs ``sys.executable`` of the test.
+concerns importing, or another package than this checkout's, needs ``sys.executable`` of the test; so does a torchrun
+whose processes fail or are preempted, as it ended by SIGBUS here where it told the others to go.
 """
 
 import atexit
@@ -37,7 +38,10 @@ def python():
 
 def start():
     """Fork the process that waits; gives a function that ends it."""
-    if not hasattr(os, 'pidfd_open'):
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except (AttributeError, OSError):
+        # no Linux, or one that is older than 5.3
         return lambda: None
     folder = Path(tempfile.mkdtemp(prefix='warm'))
     program = folder / 'python'

@@ -135,7 +135,6 @@ ENDING = """
 import os, sys
 sys.path.insert(0, {tools!r})
 import torch
-import warm
 # as the tools, before there is a group: it keeps one that it finds
 import torch._dynamo
 from _command import run_to_the_end

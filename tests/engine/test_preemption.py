@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 import torch
-import warm
 from conftest import ROOT, free_port, tiny
 from torch.utils.data import DataLoader
 from torch.utils.data._utils import signal_handling
@@ -132,7 +131,7 @@ def test_several_processes_stay_until_the_checkpoint_is_written(tmp_path, told):
     config.dump(tmp_path / 'config.py')
     (tmp_path / 'slow_hooks.py').write_text(SLOW)
     environment = dict(
-        os.environ, PYTHON=warm.python(), PORT=str(free_port()), PYTHONPATH=f'{tmp_path}:{ROOT}', OMP_NUM_THREADS='1'
+        os.environ, PYTHON=sys.executable, PORT=str(free_port()), PYTHONPATH=f'{tmp_path}:{ROOT}', OMP_NUM_THREADS='1'
     )
     command = ['bash', str(ROOT / 'tools/dist_train.sh'), str(tmp_path / 'config.py'), '2']
     with open(tmp_path / 'said', 'w') as said:
@@ -184,7 +183,7 @@ def test_processes_of_which_one_fails_at_the_start_do_not_end_as_if_they_were_to
     config.dump(tmp_path / 'config.py')
     (tmp_path / 'failing_hook.py').write_text(FAILING)
     environment = dict(
-        os.environ, PYTHON=warm.python(), PORT=str(free_port()), PYTHONPATH=f'{tmp_path}:{ROOT}', OMP_NUM_THREADS='1'
+        os.environ, PYTHON=sys.executable, PORT=str(free_port()), PYTHONPATH=f'{tmp_path}:{ROOT}', OMP_NUM_THREADS='1'
     )
     command = ['bash', str(ROOT / 'tools/dist_train.sh'), str(tmp_path / 'config.py'), '2']
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200)
