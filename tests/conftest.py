@@ -35,7 +35,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 def is_old_name(config: Path) -> bool:
     """Tells whether a config is but the old name of another."""
-    return config.read_text(encoding='utf-8').startswith('# Old name')
+    return '\n_deprecation_ = ' in config.read_text(encoding='utf-8')
 
 
 def find_configs(folder: str, pattern: str = '*.py') -> list[Path]:

@@ -1,2 +1,3 @@
 # Old name, kept for one release.
 _base_ = ['./lama_large-masks_4xb8-500k_places2-256x256.py']
+_deprecation_ = dict(expected='lama_large-masks_4xb8-500k_places2-256x256.py')

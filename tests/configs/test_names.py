@@ -34,9 +34,12 @@ def test_names_say_the_batch_the_iterations_the_data_and_the_size(path):
 
 @pytest.mark.parametrize('path', OLD_NAMES, ids=lambda path: path.stem)
 def test_old_names_are_the_configs_of_today(path):
-    (base,) = re.findall(r"^_base_ = \['\./(.+)'\]$", path.read_text(encoding='utf-8'), re.MULTILINE)
-    assert not is_old_name(path.with_name(base))
-    assert load(path).to_dict() == load(path.with_name(base)).to_dict()
+    with pytest.warns(DeprecationWarning, match='Please use .+ instead') as told:
+        old = Config.fromfile(path)
+    (name,) = re.findall('Please use (.+) instead', ' '.join(str(warning.message) for warning in told))
+    today = path.with_name(name)
+    assert not is_old_name(today)
+    assert old.to_dict() == load(today).to_dict()
 
 
 def test_there_is_an_old_name_of_every_training():
