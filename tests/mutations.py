@@ -6,7 +6,7 @@
     python tests/mutations.py fusions losses/       # by a part of the file's name
 
 The mistakes are in mutations/*.yml: by the file and the test, what is changed, the text, which occurs once in the file,
-and what it becomes. The exit code is 1 where one survives.
+and what it becomes. The tests have to pass without a mistake. The exit code is 1 where one survives.
 """
 
 import argparse
@@ -54,24 +54,26 @@ def choose(mutations, wanted):
     }
 
 
-def survives(mutation, tree):
-    """Whether the test passes in a copy of the tree, in which the mistake is made for as long as it runs.
+def pass_in(tree, tests):
+    """Whether tests pass in a copy of the tree; RuntimeError where they cannot be run."""
+    names = [f'tests/{test}' for test in tests]
+    command = [sys.executable, '-m', 'pytest', '-q', '-x', '-p', 'no:cacheprovider', *names]
+    environment = dict(os.environ, PYTHONPATH=str(tree), OMP_NUM_THREADS='1', PYTHONDONTWRITEBYTECODE='1')
+    done = subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True)
+    if done.returncode not in (0, 1):
+        raise RuntimeError(f'{", ".join(names)} did not run:\n{done.stdout}{done.stderr}')
+    return done.returncode == 0
 
-    Raises:
-        RuntimeError: The test cannot be run.
-    """
+
+def survives(mutation, tree):
+    """Whether the test passes in a copy of the tree, in which the mistake is made for as long as it runs."""
     path = tree / mutation.file
     content = path.read_text(encoding='utf-8')
     path.write_text(content.replace(mutation.old, mutation.new), encoding='utf-8')
-    command = [sys.executable, '-m', 'pytest', '-q', '-x', '-p', 'no:cacheprovider', f'tests/{mutation.test}']
-    environment = dict(os.environ, PYTHONPATH=str(tree), OMP_NUM_THREADS='1', PYTHONDONTWRITEBYTECODE='1')
     try:
-        done = subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True)
+        return pass_in(tree, [mutation.test])
     finally:
         path.write_text(content, encoding='utf-8')
-    if done.returncode not in (0, 1):
-        raise RuntimeError(f'{mutation.test} did not run:\n{done.stdout}{done.stderr}')
-    return done.returncode == 0
 
 
 def main(arguments=None):
@@ -87,6 +89,8 @@ def main(arguments=None):
         tree = Path(folder) / 'tree'
         if not args.list:
             shutil.copytree(ROOT, tree, symlinks=True, ignore=LEFT_OUT)
+            if not pass_in(tree, sorted({mutation.test for mutation in chosen.values()})):
+                sys.exit('The tests fail without a mistake; run them first.')
         for number, mutation in chosen.items():
             found = '' if args.list else 'survives' if survives(mutation, tree) else 'caught'
             print(f'{number:3} {found:8} {mutation.file}: {mutation.change} ({mutation.test})', flush=True)
