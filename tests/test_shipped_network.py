@@ -28,7 +28,7 @@ def test_it_is_compact(shipped_network):
 
 
 def plain_pictures(kind: str) -> list[np.ndarray]:
-    """Six pictures of two random colours, (H, W, 3) in [0, 255]: their mean alone, a gradient or an edge between them."""
+    """Six pictures of two random colours, (H, W, 3) in [0, 255]: their mean, a gradient or an edge between them."""
     random = np.random.RandomState(0)
     rows, columns = np.mgrid[:SIZE, :SIZE] / SIZE - 0.5
     pictures = []
