@@ -667,7 +667,6 @@ class TestWheel:
     def test_mim_trains_its_configs(self, unpacked_wheel, tmp_path):
         pytest.importorskip('mim', reason='needs openmim of requirements/tests.txt')
         command = f'train cainet_mm stage1.py --gpus 0 --work-dir {tmp_path}/run --cfg-options train_cfg.max_iters=1'
-        command += ' default_hooks.pictures=None'
         loader = ('batch_size=4', 'num_workers=0', 'persistent_workers=False')
         run = subprocess.run(
             [sys.executable, '-c', 'from mim.cli import cli; cli()', *command.split()]

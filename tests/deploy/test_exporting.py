@@ -313,7 +313,7 @@ class TestONNX:
         with pytest.MonkeyPatch.context() as patch, pytest.raises(ValueError) as refused:
             if 'LONG_TESTS' not in os.environ:
                 # free sizes of its attention are minutes of symbolic arithmetic
-                patch.setitem(export_formats.FORMATS['onnx'].ways, 'torch.onnx over torch.export', refuse)
+                patch.setitem(export_formats.EXPORT_FORMATS['onnx'].ways, 'torch.onnx over torch.export', refuse)
             export(model, tmp_path / 'deepfill.onnx')
         assert re.search(r'free sizes.*kernel of unknown shape.*one fixed size', str(refused.value))
         assert 'torch.onnx over torch.export' in str(refused.value)

@@ -344,7 +344,7 @@ class TestTrainingStep:
     def test_critic_is_not_judged_by_the_slope_and_scores_of_a_wasserstein_critic(self, monkeypatch):
         hook = HOOKS.build(dict(type='CriticHook', interval=1, begin=0))
         seen = {}
-        monkeypatch.setattr(hook, '_judge', lambda runner, values, size: seen.update(values))
+        monkeypatch.setattr(hook, '_report', lambda runner, values, problems, advice: seen.update(values))
         names = ('critic_real', 'critic_fake', 'critic_penalty', 'loss_adv', 'loss_l1')
         outputs = {name: torch.tensor(50.0) for name in names}
         hook.after_train_iter(SimpleNamespace(model=self.make(), iter=0), 0, outputs=outputs)
