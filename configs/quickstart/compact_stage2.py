@@ -17,9 +17,11 @@ model = dict(
             init_cfg=dict(type='Pretrained', checkpoint=stage1_checkpoint, prefix='backbone.'),
         ),
         decoder=dict(out_channels=(12, 24, 32, 48, 64, 96)),
+        hole_fill=dict(iterations=10),
     ),
     # full-size critics cost the most, and at 64 pixels show the least
     disc=dict(widths=(8, 16, 32)),
+    train_cfg=dict(penalty_interval=4),
 )
 
 max_iters = 1200
