@@ -46,7 +46,7 @@ def make_smaller(path: Path, dtype: str, size: tuple[int, int], photos: str | Pa
             photographs.
     """
     cases = list(draw_cases(photos, size))
-    smaller = path.with_name(f'{dtype}.onnx')
+    smaller = path.with_name(f'smaller_{path.name}')
     {'float16': to_float16, 'int8': to_int8}[dtype](path, smaller, cases)
     measured = measure(path, smaller, cases, size)
     if not measured.psnr >= LOWEST_PSNR[dtype]:
