@@ -169,7 +169,7 @@ def read_voc(folder: Path) -> Annotations:
                 )
                 draw = partial(draw_box, (left - 1, top - 1, right, bottom))
                 objects.append(AnnotatedObject(text_at(entry, 'name'), draw))
-        except (OSError, ElementTree.ParseError, AttributeError, TypeError, ValueError) as error:
+        except (OSError, ElementTree.ParseError, ValueError) as error:
             raise AnnotationError(
                 f'{path} cannot be read as an annotation of VOC, with filename, size, and objects with name and bndbox '
                 f'({type(error).__name__}: {describe_error(error)}).'

@@ -126,7 +126,7 @@ class EdgeFill(SmoothFill):
         """Improve the solution at one level; see :meth:`SmoothFill.relax`. Known pixels get no step."""
         if index >= self.edge_levels:
             return super().relax(filled, level, is_known, index)
-        weights = stencil(self.diffusion_tensor(filled)) * (self.STEP * ~is_known)
+        weights = (self.STEP * stencil(self.diffusion_tensor(filled))).masked_fill(is_known, 0)
         stays = 1 - weights.sum(dim=1, keepdim=True)
         previous = filled
         for k in range(self.iterations):

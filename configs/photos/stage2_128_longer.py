@@ -1,6 +1,6 @@
 # Goes on at 128 pixels from the weights of stage2_128.py, for three times as long: a second cosine from a high rate,
 # the gradient penalty in every fourth update of the critic, and a quarter flat colours, gradients and edges.
-# The shipped network ends here.
+# The shipped network goes on in stage2_128_edges.py.
 _base_ = ['./stage2_128.py']
 
 load_from = 'work_dirs/photos/stage2_128/iter_4500.pth'

@@ -117,6 +117,15 @@ def test_its_steps_end_at_the_solution():
 
 
 @FILLS
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
+def test_lower_precision_is_kept(dtype, fill):
+    image, mask = torch.rand(1, 3, 32, 32), square_hole(32, 12)
+    filled = fill(image.to(dtype), mask.to(dtype))
+    assert filled.dtype == dtype
+    assert (filled.float() - fill(image, mask)).abs().mean() < 0.02
+
+
+@FILLS
 def test_a_hole_without_anything_around_it_is_zero(fill):
     assert fill(torch.randn(1, 3, 16, 16), torch.ones(1, 1, 16, 16)).abs().max() == 0
 
