@@ -35,6 +35,7 @@ from .losses import (
     TextureLoss,
     VGGPerceptualLoss,
 )
+from .masked_autoencoder import MaskedAutoencoder, MaskedViewPreprocessor
 from .siamese import SiameseMoCo, TwoMaskPreprocessor
 from .view_encoders import ViewEncoder, WholeViewPreprocessor
 
@@ -69,6 +70,8 @@ __all__ = [
     'LogisticGANLoss',
     'MIGANGenerator',
     'MaskAttention',
+    'MaskedAutoencoder',
+    'MaskedViewPreprocessor',
     'MultiScaleLoss',
     'PatchCritic',
     'R1Penalty',

@@ -49,8 +49,11 @@ class TwoMaskPreprocessor(DataPreprocessor):
 
     def view(self, images: Tensor, mask: Tensor) -> Tensor:
         """Mask images: (N, 3, H, W) in [-1, 1] and masks, 1 in the hole, (N, 1, H, W), to a view, (N, 4, H, W)."""
-        masked = images * (1 - mask) if self.hole_fill is None else self.hole_fill(images, mask)
-        return torch.cat((centre(masked) if self.centred else masked, mask), dim=1)
+        hidden = self.hide(images, mask)
+        return torch.cat((centre(hidden) if self.centred else hidden, mask), dim=1)
+
+    def hide(self, images: Tensor, mask: Tensor) -> Tensor:
+        return images * (1 - mask) if self.hole_fill is None else self.hole_fill(images, mask)
 
 
 @MODELS.register_module()

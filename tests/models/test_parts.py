@@ -40,6 +40,7 @@ LEAST = dict(
     ImageHead=dict(in_channels=4),
     LoadPartHook=dict(part='generator', checkpoint='weights.pth'),
     MaskAttention=dict(in_channels=4, out_channels=4),
+    MaskedAutoencoder=dict(backbone=ENCODER, data_preprocessor=dict(type='MaskedViewPreprocessor')),
     MultiScaleLoss=dict(loss=dict(type='DilatedTVLoss')),
     PhotoDataset=dict(data_root='photos'),
     PhotoMaskDataset=dict(data_root='photos', mask_root='masks'),
