@@ -1,4 +1,4 @@
-# The dual attention fusion against its kin in CAINet's decoder, thin, from random weights, on the quickstart's
+# The dual attention fusion against other attentions in CAINet's decoder, thin, from random weights, on the quickstart's
 # photographs; give it a budget, such as --images 28800, and once each --seed 0, 1 and 2, into folders of their own.
 data = '../quickstart/stage2.py'
 reference = 'DAF'

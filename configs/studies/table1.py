@@ -1,4 +1,4 @@
-# Table I and its kin on Places2: every method at the length, batch and photographs of CAINet's stage 2. tools/ablate.py
+# Table I and more on Places2: every method at the length, batch and photographs of CAINet's stage 2. tools/ablate.py
 # takes it on 4 GPUs (--gpus 4), at the full length or a budget; FID and LPIPS are taken where their weights are there.
 data = '../cainet/cainet_stage2_4xb8-500k_places2-256x256.py'
 reference = 'CAINet'

@@ -1,4 +1,4 @@
-"""tools/export.py: a file from the command line, or a sentence."""
+"""tools/export.py: a file from the command line, or a clear error."""
 
 import importlib.util
 import subprocess

@@ -1,4 +1,4 @@
-# Stage 2 on any folder of photographs: what the sizes share. photo_folder_64.py and its kin add sizes and masks.
+# Stage 2 on any folder of photographs: what the sizes share. photo_folder_64.py and others add sizes and masks.
 _base_ = ['./photo_folder.py']
 
 batch_size = 8
