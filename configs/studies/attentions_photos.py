@@ -1,6 +1,6 @@
-# The dual attention fusion against other attentions in the decoder of configs/photos, at 64 pixels, from random weights,
-# on a folder of photographs; give it a budget, such as --images 4800, and once each --seed 0, 1 and 2, into folders of
-# their own. Settings are those of table2_photos.py: DAF and none are its rows without contrastive learning.
+# The dual attention fusion against other attentions in the decoder of configs/photos, at 64 pixels, from random
+# weights, on a folder of photographs; give it a budget, such as --images 4800, and once each --seed 0, 1 and 2, into
+# folders of their own. Settings are those of table2_photos.py: DAF and none are its rows without contrastive learning.
 data = '../photos/stage2_64.py'
 reference = 'DAF'
 

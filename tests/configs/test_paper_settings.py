@@ -294,14 +294,15 @@ class TestData:
         assert config.test_dataloader.dataset.ann_file == config.val_dataloader.dataset.ann_file == 'lists/test.txt'
 
 
-class TestMasks:
-    @pytest.fixture(scope='class')
-    def masks(self):
-        init_default_scope('mmagic')
-        draw = Compose([load(PLACES2).draw_mask])
-        np.random.seed(0)
-        return [draw({})['mask'] for _ in range(400)]
+@pytest.fixture(scope='module')
+def masks():
+    init_default_scope('mmagic')
+    draw = Compose([load(PLACES2).draw_mask])
+    np.random.seed(0)
+    return [draw({})['mask'] for _ in range(400)]
 
+
+class TestMasks:
     def test_full_size_zeros_and_ones(self, masks):
         assert all(mask.shape == (256, 256, 1) and set(np.unique(mask)) == {0, 1} for mask in masks)
 

@@ -175,18 +175,19 @@ def documented_multiples():
     return [(name, int(multiple or 1)) for name, multiple in rows if name != 'cainet']
 
 
+@pytest.fixture(scope='module')
+def written(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('onnx')
+    model = cainet(folder)
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    exported = export(model, folder / 'new/cainet.onnx', scales=True, notes=dict(checkpoint='iter_9.pth'))
+    assert model.state_dict().keys() == before.keys()
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+    return model, exported
+
+
 @needs_onnx
 class TestONNX:
-    @pytest.fixture(scope='class')
-    def written(self, tmp_path_factory):
-        folder = tmp_path_factory.mktemp('onnx')
-        model = cainet(folder)
-        before = {key: value.clone() for key, value in model.state_dict().items()}
-        exported = export(model, folder / 'new/cainet.onnx', scales=True, notes=dict(checkpoint='iter_9.pth'))
-        assert model.state_dict().keys() == before.keys()
-        assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
-        return model, exported
-
     @pytest.mark.parametrize(
         'shape',
         [(1, 64, 64), (3, 64, 64), (1, 67, 101), (2, 33, 18), (3, 128, 96), (1, 1, 5), (2, 1, 1), (1, 255, 257)],
