@@ -1,7 +1,6 @@
 """Photographs and masks as files and PIL images: what is read, and how it is written again."""
 
 import io
-import struct
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -9,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import Image, ImageCms
+from PIL import ExifTags, Image, ImageCms
 from PIL.Image import Transpose
 
 from ..datasets.errors import BadImageError
@@ -126,7 +125,7 @@ def photo_of(image: Image.Image, name: str = 'The photograph', unread: bool = Fa
         exif[ORIENTATION] = stored if orientation == 1 else orientation
         info['exif'] = exif.tobytes()
     elif 'exif' in info:
-        info['exif'] = without_thumbnail(info['exif'])
+        info['exif'] = without_thumbnail(info['exif'], orientation)
     if image.mode.startswith('I') and 'transparency' in image.info:
         raise BadImageError(
             f'{name} has 16 bits and one grey value that stands for transparent, which others could turn into when '
@@ -156,60 +155,23 @@ def photo_of(image: Image.Image, name: str = 'The photograph', unread: bool = Fa
     return Photo(np.ascontiguousarray(pixels), alpha, stored if orientation == 1 else orientation, info, notes)
 
 
-# by which EXIF's directories say where a thumbnail begins and how long it is: a JPEG, and one that is not compressed
-THUMBNAIL = {0x0201: 0x0202, 0x0111: 0x0117}
-# bytes of an entry; the type of a number of two bytes
-ENTRY = 12
-SHORT = 3
+def without_thumbnail(exif: bytes, orientation: int) -> bytes:
+    """Take the thumbnail out of EXIF data, on which what was removed would still be seen; without one they stay.
 
-
-def without_thumbnail(exif: bytes) -> bytes:
-    """Take the thumbnail out of EXIF data, on which what was removed is still seen; the rest stays byte for byte.
-
-    EXIF data are a TIFF file: a directory of 12-byte entries with the photograph's tags, followed by the place of the
-    next directory, which is the thumbnail's. Pillow would write all of them anew, at other places, and break the
-    offsets in the notes of a camera's maker. What cannot be followed, where no program finds a thumbnail, comes back as
-    it is.
+    Of data that Pillow cannot write again, as they are damaged, the orientation alone is left.
     """
-    start = 6 if exif.startswith(b'Exif\0\0') else 0
-    data = bytearray(exif)
-    order = {b'II': '<', b'MM': '>'}.get(exif[start : start + 2])
-    if order is None:
-        return exif
-
-    def number(kind: str, place: int) -> int:
-        return struct.unpack_from(order + kind, data, place)[0]
-
-    def end_of(directory: int) -> int:
-        return directory + 2 + ENTRY * number('H', directory)
-
-    def values(entry: int) -> tuple[int, ...]:
-        kind = 'H' if number('H', entry + 2) == SHORT else 'I'
-        layout = f'{order}{number("I", entry + 4)}{kind}'
-        inside = struct.calcsize(layout) <= 4
-        return struct.unpack_from(layout, data, entry + 8 if inside else start + number('I', entry + 8))
-
-    kept = []
+    found, kept = Image.Exif(), Image.Exif()
     try:
-        directory = start + number('I', start + 4)
-        link = end_of(directory)
-        thumbnail = start + number('I', link)
-        if thumbnail == start:
+        found.load(exif)
+        if not found.get_ifd(ExifTags.IFD.IFD1):
             return exif
-        struct.pack_into(order + 'I', data, link, 0)
-        kept = [(part, bytes(data[part])) for part in (slice(0, start + 8), slice(directory, link + 4))]
-        entries = {number('H', entry): entry for entry in range(thumbnail + 2, end_of(thumbnail), ENTRY)}
-        for key, size in THUMBNAIL.items():
-            if key in entries and size in entries:
-                for place, length in zip(values(entries[key]), values(entries[size]), strict=False):
-                    begin, end = min(start + place, len(data)), min(start + place + length, len(data))
-                    data[begin:end] = bytes(end - begin)
-    except struct.error:  # the directory points outside
-        pass
-    # damaged data may say that the thumbnail lies over these
-    for part, content in kept:
-        data[part] = content
-    return bytes(data)
+        # Pillow leaves directories out that nobody asked for
+        kept.load(exif)
+        return kept.tobytes()
+    except Exception:  # of many kinds
+        kept = Image.Exif()
+        kept[ORIENTATION] = orientation
+        return kept.tobytes()
 
 
 def is_deep(image: Image.Image) -> bool:
