@@ -110,11 +110,6 @@ class CAINetDecoder(BaseModule):
         super().__init__(init_cfg=init_cfg)
         num_layers = len(skip_channels) - 1
         out_channels = tuple(skip_channels[:-1] if out_channels is None else out_channels)
-        if len(out_channels) != num_layers:
-            raise ValueError(
-                f'CAINetDecoder has {num_layers} layers for {len(skip_channels)} skips {tuple(skip_channels)}, '
-                f'but got {len(out_channels)} out_channels {out_channels}.'
-            )
         if not 1 <= num_scales <= num_layers:
             raise ValueError(
                 f'CAINetDecoder has {num_layers} layers and can return images at 1 to {num_layers} scales, got '
@@ -122,17 +117,9 @@ class CAINetDecoder(BaseModule):
             )
         self.num_scales = num_scales
         self.progressive = progressive
-        deeper = (*out_channels[1:], skip_channels[-1])
+        deeper, layer = (*out_channels[1:], skip_channels[-1]), dict(bias=bias, norm_cfg=norm_cfg, act_cfg=act_cfg)
         self.layers = nn.ModuleList(
-            UpConvModule(
-                below + skip,
-                width,
-                kernel_size,
-                padding=kernel_size // 2,
-                bias=bias,
-                norm_cfg=norm_cfg,
-                act_cfg=act_cfg,
-            )
+            UpConvModule(below + skip, width, kernel_size, padding=kernel_size // 2, **layer)
             for below, skip, width in zip(deeper, skip_channels[:-1], out_channels, strict=True)
         )
         # MMEngine's list, so that init_weights gets as far as the fusions

@@ -68,19 +68,10 @@ class CAINetEncoder(BaseModule):
         self.widths = tuple(widths)
         stages = []
         for index, (width, kernel) in enumerate(zip(widths, kernels, strict=True)):
-            stages.append(
-                ConvModule(
-                    in_channels if index == 0 else widths[index - 1],
-                    width,
-                    kernel,
-                    stride=2,
-                    padding=kernel // 2,
-                    bias=bias,
-                    conv_cfg=conv_cfg,
-                    norm_cfg=norm_cfg if index else None,
-                    act_cfg=act_cfg if index else None,
-                )
-            )
+            before = widths[index - 1] if index else in_channels
+            layer = dict(norm_cfg=norm_cfg, act_cfg=act_cfg) if index else dict(norm_cfg=None, act_cfg=None)
+            layer |= dict(stride=2, padding=kernel // 2, bias=bias, conv_cfg=conv_cfg)
+            stages.append(ConvModule(before, width, kernel, **layer))
         self.stages = nn.ModuleList(stages)
         self.frozen = frozen
         self.requires_grad_(not frozen)

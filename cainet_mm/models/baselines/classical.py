@@ -14,12 +14,7 @@ from ..hole_fills import EdgeFill, SmoothFill
 
 
 def fill_with_mean(image: np.ndarray, hole: np.ndarray) -> np.ndarray:
-    """Fill the hole with the mean colour of the known pixels; mid-grey where nothing is known.
-
-    Args:
-        image: (H, W, 3), uint8.
-        hole: (H, W), bool.
-    """
+    """Fill the hole, (H, W), bool, in (H, W, 3), uint8, with the mean of the known pixels; mid-grey without any."""
     known = image[~hole]
     filled = image.copy()
     filled[hole] = known.mean(axis=0).round() if len(known) else 128
@@ -27,20 +22,12 @@ def fill_with_mean(image: np.ndarray, hole: np.ndarray) -> np.ndarray:
 
 
 def fill_with_opencv(flag: int) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-    """One of OpenCV's inpainting methods, with the radius of 3 pixels of its documentation.
-
-    Args:
-        flag: ``cv2.INPAINT_TELEA`` or ``cv2.INPAINT_NS``.
-    """
+    """One of OpenCV's inpainting methods, with the radius of 3 pixels of its documentation."""
     return lambda image, hole: cv2.inpaint(image, hole.astype(np.uint8), 3, flag)
 
 
 def fill_with_module(module: nn.Module) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-    """A fill of a network's hole, as a method; mid-grey where nothing is known.
-
-    Args:
-        module: :class:`SmoothFill` or :class:`EdgeFill`.
-    """
+    """A :class:`SmoothFill` or :class:`EdgeFill` as a method; mid-grey where nothing is known."""
 
     def fill(image: np.ndarray, hole: np.ndarray) -> np.ndarray:
         centred = torch.from_numpy(image).permute(2, 0, 1).float()[None] - 127.5

@@ -1,6 +1,6 @@
 """VGG networks whose features losses compare."""
 
-from collections.abc import Sequence, Set
+from collections.abc import Callable, Sequence, Set
 from functools import lru_cache
 
 import torch
@@ -35,11 +35,7 @@ class FrozenVGG(nn.Module):
     std: Tensor
 
     def __init__(
-        self,
-        weights: str | None,
-        network: str = 'vgg16',
-        layers: Sequence[int] = VGG16_POOLS,
-        normalise: bool = True,
+        self, weights: str | None, network: str = 'vgg16', layers: Sequence[int] = VGG16_POOLS, normalise: bool = True
     ) -> None:
         super().__init__()
         if network not in LAYOUTS:
@@ -112,6 +108,26 @@ def read_vgg_weights(source: str, network: str, features: nn.Module, layout: Set
 
 # one network for all losses that name the same weights and layers
 shared_vgg = lru_cache(maxsize=None)(FrozenVGG)
+
+
+class FeatureLoss(nn.Module):
+    """A loss on the features of a frozen network, which is no submodule: in no optimiser and in no checkpoint."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        # in a tuple, torch does not see it
+        self._network = (network,)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], *args, **kwargs) -> 'FeatureLoss':
+        """Take the network along when the loss is moved to a device or dtype."""
+        self._network[0]._apply(fn, *args, **kwargs)
+        return super()._apply(fn, *args, **kwargs)
+
+    def compare(self, output: Tensor, target: Tensor) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
+        """The features of the generator's image and, without a gradient, of the true one."""
+        with torch.no_grad():
+            true = self._network[0](target)
+        return self._network[0](output), true
 
 
 def gram_matrix(feature: Tensor) -> Tensor:
