@@ -164,9 +164,8 @@ def read_voc(folder: Path) -> Annotations:
             size = int(text_at(root, 'size/height')), int(text_at(root, 'size/width'))
             objects = []
             for entry in root.iter('object'):
-                left, top, right, bottom = (
-                    float(text_at(entry, f'bndbox/{side}')) for side in ('xmin', 'ymin', 'xmax', 'ymax')
-                )
+                sides = (float(text_at(entry, f'bndbox/{side}')) for side in ('xmin', 'ymin', 'xmax', 'ymax'))
+                left, top, right, bottom = sides
                 draw = partial(draw_box, (left - 1, top - 1, right, bottom))
                 objects.append(AnnotatedObject(text_at(entry, 'name'), draw))
         except (OSError, ElementTree.ParseError, ValueError) as error:

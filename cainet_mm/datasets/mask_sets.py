@@ -104,9 +104,7 @@ def scale_lengths(transforms: Any, masks: Config, size: int) -> Any:
             scaled = {name: scale(entry, name) for name, entry in value.items()}
             low, high = scaled.get('brush_width', (0, 1))
             if low >= high or scaled.get('max_bbox_delta', 0) >= scaled.get('max_bbox_shape', 1):
-                raise ValueError(
-                    f'Masks of {size}x{size} pixels are too small for the generators; choose a larger size.'
-                )
+                raise ValueError(f'Masks of {size}x{size} pixels are too small for the generators; choose larger ones.')
             return scaled
         if isinstance(value, list | tuple):
             return type(value)(scale(entry, key) for entry in value)

@@ -116,9 +116,7 @@ def pixels_of(mask: Image.Image | str | Path, name: str) -> tuple[np.ndarray, np
         image = image.convert('RGBA' if image.mode in ('PA', 'La', 'RGBa') else 'RGB')
     pixels = np.asarray(image)
     if deep and not pixels[..., :3].any():
-        raise BadImageError(
-            f'{name} has 16 bits for each colour, of which Pillow reads 8, and these are 0; save it with 8.'
-        )
+        raise BadImageError(f'{name} has 16 bits a colour, of which Pillow reads 8, and these are 0; save it with 8.')
     if image.mode not in ('LA', 'RGBA'):
         return pixels, None, indices
     alpha = pixels[..., -1] / 255

@@ -20,7 +20,7 @@ from .annotations import (
     require_classes,
     upright_size,
 )
-from .mask_names import masks_among
+from .mask_names import masks_among, stem_of
 from .masks import encode_mask
 
 # what finds objects in a photograph; the classes that it knows
@@ -54,9 +54,7 @@ def masks_of_annotations(
     """
     chosen = choose_objects(annotations, classes, instances)
     # label maps tell the name without its ending
-    owners = {
-        name: key for name in names for key in (name.as_posix(), name.with_suffix('').as_posix()) if key in chosen
-    }
+    owners = {name: key for name in names for key in (name.as_posix(), stem_of(name).as_posix()) if key in chosen}
     absent = sorted(chosen.keys() - owners.values())
     if absent:
         raise AnnotationError(

@@ -5,14 +5,12 @@ import posixpath
 import random
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from inspect import signature
-from logging import WARNING
 
 import numpy as np
 from mmagic.datasets.transforms import LoadImageFromFile
 from mmcv.transforms import BaseTransform, Compose
-from mmengine.logging import print_log
 from mmengine.registry import TRANSFORMS
 from PIL import ImageOps
 
@@ -34,7 +32,7 @@ class Transform(BaseTransform):
 class LoadPhoto(LoadImageFromFile):
     """MMagic's ``LoadImageFromFile`` for three-channel photographs, which says what is wrong with a file.
 
-    Grey, palette and RGBA files are accepted and become three channels; the first file of each kind is logged.
+    Grey, palette and RGBA files are accepted and become three channels of 8 bits.
 
     Args:
         key: Loads ``results[f'{key}_path']`` into ``results[key]``, (H, W, 3), uint8, BGR.
@@ -48,7 +46,6 @@ class LoadPhoto(LoadImageFromFile):
     def __init__(self, key: str = 'gt', min_size: tuple[int, int] = (1, 1), **kwargs) -> None:
         super().__init__(key=key, color_type='color', **kwargs)
         self.min_size = tuple(min_size)
-        self._noted_modes: set[str] = set()
 
     def _load_image(self, filename: str) -> np.ndarray:
         try:
@@ -65,7 +62,6 @@ class LoadPhoto(LoadImageFromFile):
                 f'{filename} is {height}x{width} pixels, smaller than the crop of '
                 f'{self.min_size[0]}x{self.min_size[1]}. Enlarge it, take it out, or use a smaller crop.'
             )
-        self._note_mode(filename)
         return image
 
     def _decode_by_pillow(self, filename: str) -> np.ndarray:
@@ -78,14 +74,6 @@ class LoadPhoto(LoadImageFromFile):
                 f'{filename} is no image that can be decoded (JPEG, PNG, BMP, TIFF, WebP are): {describe_error(error)}.'
             ) from error
         return pixels if self.channel_order == 'rgb' else np.ascontiguousarray(pixels[..., ::-1])
-
-    def _note_mode(self, filename: str) -> None:
-        # the header alone, of local files; the decoder has turned whatever it was into BGR
-        with suppress(OSError), open_image_file(filename) as header:
-            if header.mode != 'RGB' and header.mode not in self._noted_modes:
-                self._noted_modes.add(header.mode)
-                message = f'{filename} is {header.mode}, and is taken as RGB of 8 bits; an alpha channel is dropped'
-                print_log(f'{message} (said once for each kind).', 'current', WARNING)
 
 
 class HoleReader(Transform):
@@ -201,20 +189,12 @@ class SeededByImage(Transform):
         transforms: Configs of the transforms.
         name_key: The entry of the results that names the image, wherever the data lies; data sets put it into ``key``.
         seed: Another seed gives another set of masks.
-
-    Raises:
-        KeyError: The results have no ``name_key``.
     """
 
     def __init__(self, transforms: list[dict | Callable[[dict], dict]], name_key: str = 'key', seed: int = 0) -> None:
         self.transforms, self.name_key, self.seed = Compose(transforms), name_key, seed
 
     def transform(self, results: dict) -> dict | None:
-        if self.name_key not in results:
-            raise KeyError(
-                f'SeededByImage seeds by results[{self.name_key!r}], but the results have {sorted(results)}. Set '
-                'name_key to an entry that names the image.'
-            )
         name = posixpath.normpath(str(results[self.name_key]).replace('\\', '/'))
         with seeded(zlib.crc32(f'{self.seed}/{name}'.encode())):
             return self.transforms(results)

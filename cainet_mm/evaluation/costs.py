@@ -99,7 +99,5 @@ def describe_complexity(model: BaseModel, size: tuple[int, int]) -> dict:
     elif getattr(model, 'backbone', None) is not None:
         counted, inputs = model.backbone, (torch.zeros(1, 4, *size),)
     else:
-        raise ValueError(
-            f'{type(model).__name__} has neither a generator nor an encoder whose operations could be counted.'
-        )
+        raise ValueError(f'{type(model).__name__} has neither a generator nor an encoder to be counted.')
     return get_model_complexity_info(counted, inputs=inputs, show_arch=False)

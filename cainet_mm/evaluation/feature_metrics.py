@@ -160,8 +160,7 @@ class InceptionFID(BaseMetric):
         return dataloader
 
     def compute_metrics(self, results: list[tuple[np.ndarray, np.ndarray]]) -> dict[str, float]:
-        ours, true = (
-            fid_features_to_statistics(torch.from_numpy(np.stack(features))) for features in zip(*results, strict=True)
-        )
+        features = (torch.from_numpy(np.stack(one)) for one in zip(*results, strict=True))
+        ours, true = map(fid_features_to_statistics, features)
         distance = fid_statistics_to_metric(ours, true, verbose=False)
         return dict(FID=float(next(iter(distance.values()))))

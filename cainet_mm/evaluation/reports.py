@@ -48,9 +48,7 @@ def summarise(results: Mapping[str, Mapping], reference: str | None) -> list[dic
     """
     records = []
     for masks, methods in results.items():
-        with_hole = {
-            method: [image for image in result.images if image.hole_share > 0] for method, result in methods.items()
-        }
+        with_hole = {name: [image for image in one.images if image.hole_share > 0] for name, one in methods.items()}
         for method, result in methods.items():
             rows, other = with_hole[method], None if method == reference else with_hole.get(reference)
             ranges: dict[str, list[int]] = {ALL_HOLES: [*range(len(rows))], **{name: [] for name in HOLE_RANGES}}

@@ -99,9 +99,8 @@ def config_of_folder(
         pipeline.append(dict(shrink, keys=['gt'], interpolation='area'))
         if not drawn:
             pipeline.append(dict(shrink, keys=['mask'], interpolation='nearest'))
-        pipeline.append(
-            dict(type='Crop', keys=['gt'] if drawn else ['gt', 'mask'], crop_size=(side, side), random_crop=False)
-        )
+        keys = ['gt'] if drawn else ['gt', 'mask']
+        pipeline.append(dict(type='Crop', keys=keys, crop_size=(side, side), random_crop=False))
     if drawn:
         pipeline.append(dict(type='SeededByImage', transforms=next(iter(config.test_masks.values()))))
     config.test_dataloader = ConfigDict(

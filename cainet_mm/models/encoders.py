@@ -62,7 +62,7 @@ class CAINetEncoder(BaseModule):
         self.out_indices = tuple(range(len(widths)) if out_indices is None else out_indices)
         if not set(self.out_indices) <= set(range(len(widths))):
             raise ValueError(
-                f'CAINetEncoder has the stages 0 to {len(widths) - 1}, but out_indices is {self.out_indices}.'
+                f'This encoder has the stages 0 to {len(widths) - 1}, but out_indices is {self.out_indices}.'
             )
         self.in_channels = in_channels
         self.widths = tuple(widths)

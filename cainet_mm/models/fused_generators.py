@@ -1,6 +1,5 @@
 """Dual attention fusion in other people's generators."""
 
-import difflib
 from collections.abc import Sequence
 from copy import deepcopy
 from typing import Any
@@ -11,6 +10,7 @@ from mmengine.model import BaseModule, ModuleList
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
+from ..utils.checkpoint_io import find_submodule
 from .view_encoders import FORMS, check_stem
 
 
@@ -71,30 +71,20 @@ class FusedGenerator(BaseModule):
         self.output = output
         self.place = place
         self.generator = MMAGIC_MODELS.build(generator)
-        self._check_names()
+        for feature in features:
+            find_submodule(self.generator, feature)
         check_stem(self.generator, form)
         widths = self._probe(probe_size)
         # MMEngine's list, so that init_weights gets as far as the fusions
-        self.fusions = ModuleList(
-            MMAGIC_MODELS.build(dict(fusion, in_channels=width)) for width in widths if fusion is not None
-        )
+        self.fusions = ModuleList()
         if fusion is not None:
+            self.fusions.extend(MMAGIC_MODELS.build(dict(fusion, in_channels=width)) for width in widths)
             self._freeze_what_is_not_reached(probe_size)
 
     @property
     def num_scales(self) -> int:
         """Number of images that :meth:`forward` returns with ``output='all'``."""
         return max(len(self.fusions), 1)
-
-    def _check_names(self) -> None:
-        names = [name for name, _ in self.generator.named_modules() if name]
-        for feature in self.features:
-            if feature not in names:
-                near = difflib.get_close_matches(feature, names, n=4, cutoff=0.0)
-                raise ValueError(
-                    f'{type(self.generator).__name__} has no submodule {feature!r}; the nearest names are '
-                    f'{", ".join(near)}.'
-                )
 
     @torch.no_grad()
     def _probe(self, side: int) -> list[int]:
@@ -114,9 +104,7 @@ class FusedGenerator(BaseModule):
                 raise ValueError(f'{name} does not use its submodule {feature!r} when it is called; name another one.')
             if not isinstance(value, Tensor) or value.ndim != 4:
                 shape = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
-                raise ValueError(
-                    f'{feature!r} of {name} returns {shape}, and not a feature map of (N, C, h, w); name another one.'
-                )
+                raise ValueError(f'{feature!r} of {name} returns {shape}, and not a feature map of (N, C, h, w).')
             if changed:
                 raise ValueError(
                     f'What {feature!r} of {name} returns is written into by a later layer; name the submodule that '

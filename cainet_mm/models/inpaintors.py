@@ -98,9 +98,8 @@ class CAINetInpaintor(OneStageInpaintor):
         self.downscale_mode = downscale_mode
         if self.with_gan and losses.get('adv') is not None:
             raise ValueError("A CAINetInpaintor with a critic logs its term as 'adv'; give the loss another name.")
-        self.losses = nn.ModuleDict(
-            {name: MMAGIC_MODELS.build(loss) for name, loss in losses.items() if loss is not None}
-        )
+        given = {name: loss for name, loss in losses.items() if loss is not None}
+        self.losses = nn.ModuleDict({name: MMAGIC_MODELS.build(loss) for name, loss in given.items()})
         wanted = {name: getattr(loss, 'scales', ()) for name, loss in self.losses.items()}
         if self.with_gan:
             wanted['critic'] = self.critic_scales

@@ -63,9 +63,8 @@ class Page:
     def build_editor(self) -> None:
         """Lay out the photograph's file and the editor in which the hole is painted."""
         bounds = f'up to {self.limits.megapixels:g} megapixels and {self.limits.megabytes:g} MB'
-        self.photo = gr.File(
-            label=f'Photograph: PNG, JPEG, WebP, TIFF or BMP, {bounds}', file_types=PHOTO_ENDINGS, elem_id='photo'
-        )
+        label = f'Photograph: PNG, JPEG, WebP, TIFF or BMP, {bounds}'
+        self.photo = gr.File(label=label, file_types=PHOTO_ENDINGS, elem_id='photo')
         # there from the start, not seen: the editor is not ready for a photograph that comes with it
         with gr.Column(visible='hidden') as self.editor:
             self.painting = gr.ImageEditor(
@@ -83,9 +82,8 @@ class Page:
     def build_controls(self) -> None:
         """Lay out the models, the mask and the buttons."""
         self.models = gr.CheckboxGroup(label='Models', elem_id='models')
-        self.refine = gr.Checkbox(
-            label='Refine', info='Fill large holes again at finer scales; takes longer.', elem_id='refine'
-        )
+        info = 'Fill large holes again at finer scales; takes longer.'
+        self.refine = gr.Checkbox(label='Refine', info=info, elem_id='refine')
         with gr.Accordion('Mask', open=False):
             self.mask = gr.File(
                 label='Mask from a file, white in the hole, of the size of the photograph; it is added to what is '
@@ -107,9 +105,8 @@ class Page:
         """Lay out the results, their files and the networks' scales."""
         gallery = dict(format='png', height='auto', object_fit='contain', interactive=False)
         self.pictures = gr.Gallery(label='Results', columns=3, elem_id='pictures', buttons=['fullscreen'], **gallery)
-        self.files = gr.File(
-            label='Results as PNG, of full size', file_count='multiple', interactive=False, elem_id='files'
-        )
+        shown = dict(file_count='multiple', interactive=False, elem_id='files')
+        self.files = gr.File(label='Results as PNG, of full size', **shown)
         with gr.Accordion('Scales, from the coarsest, in the window around the largest hole', open=False):
             self.scales = gr.Gallery(show_label=False, columns=6, elem_id='scales', buttons=[], **gallery)
 

@@ -47,7 +47,7 @@ def bind(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=family, dualstack_ipv6=dual)
     except (OSError, OverflowError) as error:
         raise ValueError(
-            f'The page cannot listen on {host}, port {port} ({error}); give another --host or --port.'
+            f'The page cannot listen on {host}, port {port} ({error}); change --host or --port.'
         ) from error
 
 
@@ -120,11 +120,9 @@ class Server(uvicorn.Server):
 def serve(app: ASGIApp, listener: socket.socket, on_exit: Callable[[], None]) -> None:
     """Serve the page on a socket until the process is asked to end, when ``on_exit`` is called."""
     # Pages that are open when the process ends are errors to uvicorn; others are printed by Gradio.
-    config = uvicorn.Config(
-        app, log_level='critical', access_log=False, server_header=False, timeout_graceful_shutdown=1
-    )
+    options = dict(log_level='critical', access_log=False, server_header=False, timeout_graceful_shutdown=1)
     try:
-        Server(config, on_exit).run(sockets=[listener])
+        Server(uvicorn.Config(app, **options), on_exit).run(sockets=[listener])
     finally:
         # what Gradio's functions run in: they may still write files, which are to be deleted after this
         for thread in threading.enumerate():

@@ -139,9 +139,8 @@ def plot_curves(curves: Mapping[str, list[tuple[int, float]]], path: Path) -> No
         steps, values = np.array([step for step, _ in points]), np.array([value for _, value in points])
         kind = order_of(name)[0]
         smoothed = kind != RATE and len(values) > 40
-        panel.plot(
-            steps, values, '.-' if len(values) < 20 else '-', color=f'C{kind}', linewidth=1, alpha=1 - 0.6 * smoothed
-        )
+        line = '.-' if len(values) < 20 else '-'
+        panel.plot(steps, values, line, color=f'C{kind}', linewidth=1, alpha=1 - 0.6 * smoothed)
         if smoothed:
             # mean over a twentieth of the points on either side
             reach = len(values) // 20

@@ -82,9 +82,7 @@ class ClassicalInpaintor(BaseModel):
             NotImplementedError: Another mode.
         """
         if mode != 'predict':
-            raise NotImplementedError(
-                f"ClassicalInpaintor has no weights to train; its mode is 'predict', got {mode!r}."
-            )
+            raise NotImplementedError(f"ClassicalInpaintor has nothing to train; its mode is 'predict', got {mode!r}.")
         images = self.data_preprocessor.destruct(inputs, data_samples)
         samples = data_samples.split()
         for sample, image in zip(samples, images, strict=True):

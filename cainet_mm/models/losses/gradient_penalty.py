@@ -40,9 +40,8 @@ class SampleGradientPenalty(nn.Module):
         between = torch.lerp(fake, real, share).requires_grad_()
         with torch.autocast(between.device.type, enabled=False):
             scores = critic(between)
-            (gradient,) = torch.autograd.grad(
-                scores.reshape(len(scores), -1).mean(dim=1).sum(), between, create_graph=True
-            )
+            scores = scores.reshape(len(scores), -1).mean(dim=1)
+            (gradient,) = torch.autograd.grad(scores.sum(), between, create_graph=True)
         norms = torch.linalg.vector_norm(gradient.flatten(1), dim=1)
         return self.loss_weight * (norms - 1).square().mean()
 

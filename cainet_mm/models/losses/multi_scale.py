@@ -113,6 +113,4 @@ def mean_of(values: Sequence[Tensor]) -> Tensor:
 def check_scales(scales: Sequence[int], owner: str) -> None:
     """Raise ``ValueError`` for scales that are none, come twice, or have numbers below 1."""
     if not scales or len(set(scales)) != len(scales) or min(scales) < 1:
-        raise ValueError(
-            f'{owner} takes a set of different scales, counted from 1 (the full-size output), got {tuple(scales)}.'
-        )
+        raise ValueError(f'{owner} takes a set of different scales, counted from 1 (full size), got {tuple(scales)}.')
