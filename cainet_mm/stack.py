@@ -74,31 +74,15 @@ def check() -> None:
 
 
 def _find_mmcv_problems() -> list[str]:
-    found = {name: installed_version(name) for name in MMCV_DISTRIBUTIONS}
-    present = {name: version for name, version in found.items() if version is not None}
-    if len(present) > 1:
-        both = ' and '.join(f'{name} {version}' for name, version in present.items())
-        return [
-            f'{both} are both installed and own the same files; exactly one of them, {MMCV_ACCEPTED}, is accepted: '
-            f'run `pip uninstall -y mmcv mmcv-lite`, then install the one you want '
-            f'(`{_install_command(_MMCV_LITE)}`, or the full mmcv as requirements/optional.txt says).'
-        ]
-    if not present:
-        return [
-            f'Neither mmcv nor mmcv-lite is installed; one of them, {MMCV_ACCEPTED}, is accepted: '
-            f'run `pip install "mmcv-lite{MMCV_ACCEPTED}"` (in a checkout `{_install_command(_MMCV_LITE)}`), or '
-            'install the full mmcv as requirements/optional.txt says.'
-        ]
-    name, version = present.popitem()
-    if is_accepted(version, MMCV_ACCEPTED):
+    present = [(name, version) for name in MMCV_DISTRIBUTIONS if (version := installed_version(name)) is not None]
+    if len(present) == 1 and is_accepted(present[0][1], MMCV_ACCEPTED):
         return []
-    if name == 'mmcv':
-        return [
-            f'mmcv {version} is installed, but {MMCV_ACCEPTED} is accepted: install the full mmcv 2.1.0 as '
-            f'requirements/optional.txt says, or run `pip uninstall -y mmcv` and then '
-            f'`{_install_command(_MMCV_LITE)}`.'
-        ]
-    return [_describe(name, version, MMCV_ACCEPTED, _MMCV_LITE)]
+    found = ' and '.join(f'{name} {version}' for name, version in present) or 'Neither mmcv nor mmcv-lite'
+    return [
+        f'{found} found, but exactly one of mmcv and mmcv-lite, {MMCV_ACCEPTED}, is accepted: run `pip uninstall -y '
+        f'mmcv mmcv-lite`, then `pip install "mmcv-lite{MMCV_ACCEPTED}"` (in a checkout '
+        f'`{_install_command(_MMCV_LITE)}`), or install the full mmcv as requirements/optional.txt says.'
+    ]
 
 
 def _describe(distribution: str, found: str | None, accepted: str, requirements: str) -> str:

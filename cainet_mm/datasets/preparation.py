@@ -24,34 +24,21 @@ class PreparationError(ValueError):
 
 @dataclass(frozen=True)
 class Part:
-    """A part of a data set as it is distributed.
+    """A part of a data set as it is distributed."""
 
-    Attributes:
-        name: Name of its list.
-        folders: Where it may lie below the data set's folder; the first one that exists is taken.
-        counts: Numbers of images that are expected; empty for any.
-    """
-
-    name: str
-    folders: tuple[str, ...]
-    counts: tuple[int, ...] = ()
+    name: str  # of its list
+    folders: tuple[str, ...]  # where it may lie below the data set's folder; the first one that exists is taken
+    counts: tuple[int, ...] = ()  # numbers of images that are expected; empty for any
 
 
 @dataclass(frozen=True)
 class Layout:
-    """A data set as it is distributed.
-
-    Attributes:
-        title: Its name.
-        parts: Its parts. A single one is divided at random into the lists ``train`` and ``test``.
-        num_test: Images for test, where the paper says so, of a data set with a single part.
-        min_side: Smallest accepted height and width. Smaller photographs would be enlarged in training.
-    """
+    """A data set as it is distributed."""
 
     title: str
-    parts: tuple[Part, ...]
-    num_test: int = 0
-    min_side: int = 256
+    parts: tuple[Part, ...]  # a single one is divided at random into the lists train and test
+    num_test: int = 0  # images for test, where the paper says so, of a data set with a single part
+    min_side: int = 256  # smallest accepted height and width; smaller photographs would be enlarged in training
 
 
 LAYOUTS = {

@@ -25,23 +25,14 @@ HOLE = ('HoleMAE', 'HolePSNR', 'HoleSSIM')
 
 @dataclass
 class Pictures:
-    """What there is to see of one image; all (H, W, 3), uint8, RGB.
-
-    Attributes:
-        name: The image's name.
-        masked: The input; the hole is grey.
-        truth: The true image.
-        final: The method's answer.
-        hole: (H, W), true in the hole.
-        scales: The generator's outputs, coarsest first, for methods that have several.
-    """
+    """What there is to see of one image; all (H, W, 3), uint8, RGB."""
 
     name: str
-    masked: np.ndarray
+    masked: np.ndarray  # the input; the hole is grey
     truth: np.ndarray
-    final: np.ndarray
-    hole: np.ndarray
-    scales: list[np.ndarray] = field(default_factory=list)
+    final: np.ndarray  # the method's answer
+    hole: np.ndarray  # (H, W), true in the hole
+    scales: list[np.ndarray] = field(default_factory=list)  # the generator's outputs, coarsest first, if several
 
 
 @dataclass
@@ -55,21 +46,13 @@ class ImageResult:
 
 @dataclass
 class MethodResult:
-    """What a method did on a test set.
-
-    Attributes:
-        metrics: The metrics' names and values.
-        images: Each image by itself, in the order of the test set.
-        pictures: Some images of the test set.
-        size: Height and width of the last image.
-        without_hole: Names of the images that have no hole, and so no metrics: they are left out.
-    """
+    """What a method did on a test set."""
 
     metrics: dict[str, float]
-    images: list[ImageResult]
-    pictures: list[Pictures]
-    size: tuple[int, int]
-    without_hole: list[str] = field(default_factory=list)
+    images: list[ImageResult]  # in the order of the test set
+    pictures: list[Pictures]  # of some images
+    size: tuple[int, int]  # height and width of the last image
+    without_hole: list[str] = field(default_factory=list)  # names of images that are left out, as they have no hole
 
 
 def image_metrics() -> list[dict]:

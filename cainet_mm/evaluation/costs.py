@@ -14,19 +14,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 @dataclass
 class Cost:
-    """What it takes to fill the hole of one image.
+    """What it takes to fill the hole of one image."""
 
-    Attributes:
-        parameters: Weights of the generator; 0 for methods without one.
-        multiply_adds: Of its convolutions and matrix products; 0 for methods without a generator.
-        milliseconds: Median time for one image, from the input on the device to the answer on it.
-        size: Height and width of the image.
-    """
-
-    parameters: int
-    multiply_adds: int
-    milliseconds: float
-    size: tuple[int, int]
+    parameters: int  # weights of the generator; 0 for methods without one
+    multiply_adds: int  # of its convolutions and matrix products; 0 for methods without a generator
+    milliseconds: float  # median time for one image, from the input on the device to the answer on it
+    size: tuple[int, int]  # height and width of the image
 
 
 @torch.no_grad()

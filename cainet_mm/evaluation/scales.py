@@ -11,20 +11,13 @@ from .comparison import to_picture
 
 @dataclass
 class ScalePictures:
-    """What there is to see of one photograph; all (h, w, 3), uint8, RGB, lists coarsest first.
+    """What there is to see of one photograph; all (h, w, 3), uint8, RGB, lists coarsest first."""
 
-    Attributes:
-        masked: The input; the hole is grey.
-        outputs: The generator's image at every scale.
-        alphas: The alpha map at every scale, white where the decoder's image is taken and black where the input is;
-            empty for fusions that have none.
-        final: The finest output with the known pixels put back.
-    """
-
-    masked: np.ndarray
-    outputs: list[np.ndarray]
+    masked: np.ndarray  # the input; the hole is grey
+    outputs: list[np.ndarray]  # the generator's image at every scale
+    # white where the decoder's image is taken and black where the input is; empty for fusions that have none
     alphas: list[np.ndarray]
-    final: np.ndarray
+    final: np.ndarray  # the finest output with the known pixels put back
 
 
 @torch.no_grad()

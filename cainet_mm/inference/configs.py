@@ -152,8 +152,7 @@ def training_size(config: Config) -> int | None:
 
 def trained_size(model: object) -> int | None:
     """The training size of a model, by its config, ``cfg``, as ``load_model`` keeps it; ``None`` if unknown."""
-    config = getattr(model, 'cfg', None)
-    return None if config is None else training_size(config)
+    return training_size(getattr(model, 'cfg', None) or Config())
 
 
 def require_eval_mode(model: nn.Module) -> None:

@@ -129,7 +129,7 @@ def pair_folder(
         if task.problem is None and clash is not None:
             task = replace(task, problem=f'The photograph {task.photo} was not filled: {clash}')
         tasks.append(task)
-    return tasks, unused_masks, [*files.others, *files.hidden]
+    return tasks, unused_masks, files.others
 
 
 def cases_of(

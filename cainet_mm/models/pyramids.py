@@ -8,15 +8,10 @@ from torch import Tensor
 
 
 class Level(NamedTuple):
-    """What an output of one scale is compared with.
+    """What an output of one scale is compared with."""
 
-    Attributes:
-        target: The true image, (N, 3, h, w), in [-1, 1].
-        mask: 1 in the hole, (N, 1, h, w).
-    """
-
-    target: Tensor
-    mask: Tensor
+    target: Tensor  # the true image, (N, 3, h, w), in [-1, 1]
+    mask: Tensor  # 1 in the hole, (N, 1, h, w)
 
 
 def downscale(image: Tensor, size: Sequence[int], mode: str = 'area') -> Tensor:

@@ -1,5 +1,4 @@
 import numpy as np
-import pytest
 
 from cainet_mm.datasets import SamplePhotos
 from cainet_mm.datasets.sample_photos import TEST_PHOTOS, TRAIN_PHOTOS
