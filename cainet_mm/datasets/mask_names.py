@@ -31,13 +31,8 @@ def masks_among(names: Iterable[Path]) -> set[Path]:
 def match_masks(photos: Iterable[Path], masks: Iterable[Path]) -> tuple[dict[Path, dict[Path, list[Path]]], list[Path]]:
     """Say which masks belong to which photographs: of the same name, or named after it, whatever their endings.
 
-    Args:
-        photos: The photographs' names in their folder.
-        masks: The masks' names in theirs. One of the same name as a photograph belongs to no other.
-
-    Returns:
-        By the photograph's name without its ending, its masks: one or more files, by their name without its ending; and
-        the masks that belong to no photograph.
+    Both are names in their folders. Returns, by the photograph's name without its ending, its masks: one or more files,
+    by their name without its ending; and the masks that belong to no photograph.
     """
     stems = {stem_of(name) for name in photos}
     found: dict[Path, dict[Path, list[Path]]] = {}

@@ -90,11 +90,7 @@ def write_mask_set(
 
 
 def scale_lengths(transforms: Any, masks: Config, size: int) -> Any:
-    """Copy the configs of mask generators with every length in pixels brought from the config's size to another.
-
-    Raises:
-        ValueError: The config's masks are not square, or nothing would be left of a range of lengths.
-    """
+    """Copy the configs of mask generators with every length in pixels brought from the config's size to another."""
     height, width = masks['image_size']
     if height != width:
         raise ValueError(f'Masks are scaled from generators of square ones, but image_size is {(height, width)}.')
@@ -120,12 +116,9 @@ def draw(transforms: Compose, seed: str) -> np.ndarray:
 
 
 def draw_of_area(transforms: Compose, area: tuple[int, int], seed: str) -> np.ndarray:
-    """Draw a mask whose hole takes a share of the image within ``area``, in percent.
+    """Draw a mask whose hole takes a share of the image within ``area``, in percent; ``ValueError`` if none comes.
 
     Masks are laid over each other until the hole is large enough, and thrown away when it has become too large.
-
-    Raises:
-        ValueError: No such mask came in :data:`MAX_ATTEMPTS` draws.
     """
     low, high = (share / 100 for share in area)
     mask = None

@@ -85,14 +85,10 @@ def encode_mask(mask: np.ndarray) -> bytes:
 
 
 def pixels_of(mask: Image.Image | str | Path, name: str) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
-    """The pixels of a mask's image, upright; errors call it ``name``.
+    """The pixels of a mask's image, upright; ``BadImageError`` where it cannot be read.
 
-    Returns:
-        Grey levels or colours, (H, W) or (H, W, 3); the alpha channel, (H, W), in [0, 1], where there is one that
-        differs anywhere; and the indices, (H, W), of an image with a palette.
-
-    Raises:
-        BadImageError: It cannot be read.
+    Grey levels or colours, (H, W) or (H, W, 3); the alpha channel, (H, W), in [0, 1], where there is one that differs
+    anywhere; and the indices, (H, W), of an image with a palette.
     """
     try:
         if isinstance(mask, str | Path):

@@ -129,12 +129,9 @@ def name_masks(
 ) -> tuple[dict[Path, bytes], list[Path]]:
     """Name the masks as :func:`pair_files` finds them, ``a_mask.png`` for ``a.jpg``, and encode them.
 
-    Returns:
-        The content of the files by their names; all of it, so that nothing is written before all is known to be right.
-        And the photographs without a hole; with ``empty`` these have masks, too, of zeros.
-
-    Raises:
-        AnnotationError: Two photographs differ in their ending alone.
+    Returns the content of the files by their names, all of it, so that nothing is written before all is known to be
+    right; and the photographs without a hole, which with ``empty`` have masks, too, of zeros. ``AnnotationError`` where
+    two photographs differ in their ending alone.
     """
     files, without = {}, []
     for name, hole in masks:

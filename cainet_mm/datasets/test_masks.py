@@ -34,7 +34,7 @@ def draw_test_masks(
     known = config.get('test_masks') or {}
     unknown = [kind for kind in kinds if kind not in known]
     if unknown or not known:
-        raise ValueError(f'The config has the kinds of masks (test_masks) {", ".join(known) or "none"}: got {kinds}.')
+        raise ValueError(f'The kinds of masks of a config (test_masks) are {", ".join(known) or "none"}, got {kinds}.')
     keys = list(names_in(config, names))
     for key in keys:
         if posixpath.isabs(key) or posixpath.normpath(key).startswith('..'):

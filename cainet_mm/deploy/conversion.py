@@ -16,16 +16,10 @@ OPTIONAL_SUFFIX = 'num_batches_tracked'
 def rename_strictly(
     weights: Mapping[str, Tensor], mapping: Mapping[str, str], module: nn.Module, source: str
 ) -> dict[str, Tensor]:
-    """Give weights the names of a module, key for key.
+    """Give weights the names of a module, key for key; returns what its ``load_state_dict`` takes, in its order.
 
-    Args:
-        weights: The weights under their old names; a counter ``num_batches_tracked`` may be missing.
-        mapping: From the old name to the module's, for everything that the module's ``state_dict`` has.
-        module: What the weights are for.
-        source: What errors call the weights.
-
-    Returns:
-        A state dict that ``module.load_state_dict`` takes, in the module's order.
+    The mapping has the module's name of each old one; weights, which errors call ``source``, may lack the counters
+    ``num_batches_tracked``.
 
     Raises:
         ValueError: Weights are missing, left over, or of another shape; or the mapping does not cover the module.

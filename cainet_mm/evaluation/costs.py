@@ -24,13 +24,7 @@ class Cost:
 
 @torch.no_grad()
 def measure_cost(model: BaseModel, size: tuple[int, int], repeats: int = 7) -> Cost:
-    """Measure a method on one image with a hole in its middle.
-
-    Args:
-        model: An inpaintor, in eval mode.
-        size: Height and width of the image.
-        repeats: How often it is timed, after two runs that do not count.
-    """
+    """Measure an inpaintor in eval mode on one image with a hole in its middle, timed after two runs."""
     device = next((weight.device for weight in model.parameters()), torch.device('cpu'))
     height, width = size
     mask = torch.zeros(1, 1, height, width, device=device)
@@ -77,12 +71,8 @@ class TracedInpaintor(nn.Module):
 def describe_complexity(model: BaseModel, size: tuple[int, int]) -> dict:
     """Count a model's operations and parameters, module by module, with MMEngine's counters.
 
-    Args:
-        model: An inpaintor, which is counted as it answers, or a :class:`SiameseMoCo`, of which the encoder is.
-        size: Height and width of the image.
-
-    Returns:
-        What MMEngine's ``get_model_complexity_info`` returns: ``flops`` (multiply-adds), ``params``, ``out_table``, ...
+    An inpaintor is counted as it answers, of a :class:`SiameseMoCo` the encoder, for an image of a height and width.
+    Returns what MMEngine's ``get_model_complexity_info`` does: ``flops`` (multiply-adds), ``params``, ``out_table``.
 
     Raises:
         ValueError: The model has neither a generator nor an encoder.

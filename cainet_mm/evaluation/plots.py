@@ -48,15 +48,9 @@ def make_montage(titles: Sequence[str], rows: Sequence[Sequence[np.ndarray]]) ->
 
 
 def border_window(hole: np.ndarray, share: float = 0.25, least: int = 16) -> tuple[slice, slice]:
-    """Choose a square in an image through whose middle the border of a hole runs.
+    """Choose a square, its rows and columns, through whose middle the border of a hole, (H, W), runs.
 
-    Args:
-        hole: (H, W), true in the hole.
-        share: The square's side as a share of the image's shorter side.
-        least: Its least side in pixels, as far as the image has them.
-
-    Returns:
-        The square's rows and columns.
+    Its side is a share of the image's shorter one and has the least number of pixels, as far as the image has them.
     """
     # pixels of the hole with a known neighbour to the right or below, or the other way round
     across = np.zeros_like(hole)
@@ -72,11 +66,9 @@ def border_window(hole: np.ndarray, share: float = 0.25, least: int = 16) -> tup
 
 
 def write_plot(records: Sequence[dict], path: Path) -> None:
-    """Plot the PSNR in the hole of the composed images against the hole's size, a panel for each kind of masks.
+    """Plot the PSNR in the hole of composed images against the hole's size, by the records of ``summarise``.
 
-    Args:
-        records: Records of :func:`~cainet_mm.evaluation.reports.summarise`.
-        path: PNG to write; its folder is made.
+    A panel for each kind of masks; the folder of the PNG is made.
     """
     # here, since it takes half a second that most of what imports this package has no use for
     from matplotlib.figure import Figure

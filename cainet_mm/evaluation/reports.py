@@ -193,15 +193,7 @@ def range_rows(records: Sequence[dict]) -> Table:
 
 
 def write_costs(costs: Mapping[str, Mapping[str, Any]], folder: Path) -> str:
-    """Write ``costs.md`` and ``costs.csv``: what each method's answer to one image takes.
-
-    Args:
-        costs: By the method's name: ``parameters``, ``multiply_adds``, ``milliseconds`` and ``size``.
-        folder: Where they go.
-
-    Returns:
-        The Markdown table.
-    """
+    """Write ``costs.md`` and ``costs.csv``: the fields of each method's :class:`Cost`; returns the Markdown table."""
     keys = ('parameters', 'multiply_adds', 'milliseconds')
     rows = [
         dict(method=name, **{key: cost[key] for key in keys}, height=cost['size'][0], width=cost['size'][1])

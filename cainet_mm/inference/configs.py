@@ -84,14 +84,7 @@ def require_data(config: object, name: str) -> None:
     """Refuse a config from elsewhere whose parts are anything but networks, before something is built from it.
 
     MMEngine imports a type that it does not know by its dotted name, and calls it with the config's arguments; with
-    ``type='os.system'`` a config that is mere data would run a command.
-
-    Args:
-        config: The config, of dicts and lists.
-        name: What errors call it.
-
-    Raises:
-        ValueError: It asks for something else.
+    ``type='os.system'`` a config that is mere data would run a command. Raises ``ValueError``.
     """
     # what registers itself is looked for by MMagic when it is first asked
     MODELS.import_from_location()
@@ -136,9 +129,7 @@ def is_part(name: str) -> bool:
 def training_size(config: Config) -> int | None:
     """The side of the squares that the network of a config is trained on; ``None`` where the config does not tell.
 
-    Args:
-        config: With ``image_size``, or with a training pipeline that crops (``crop_size``) or resizes (``scale``). Of
-            a rectangle the shorter side is taken.
+    By ``image_size``, or what its training pipeline crops (``crop_size``) or resizes to (``scale``).
     """
     if config.get('image_size') is not None:
         return side_of(config.image_size)

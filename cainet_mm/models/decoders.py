@@ -50,11 +50,7 @@ class UpConvModule(ConvModule):
 def sum_over_pairs(kernel: Tensor) -> Tensor:
     """Turn the kernel of a convolution after nearest-neighbour doubling into that of a transposed one with stride 2.
 
-    Args:
-        kernel: (out_channels, C, 3, 3).
-
-    Returns:
-        (C, out_channels, 4, 4): the turned kernel, convolved with 2x2 ones.
+    From (out_channels, C, 3, 3) to (C, out_channels, 4, 4), the turned kernel, convolved with 2x2 ones.
     """
     padded = F.pad(kernel.transpose(0, 1).flip(-2, -1), (1, 1, 1, 1))
     rows = padded[..., 1:, :] + padded[..., :-1, :]

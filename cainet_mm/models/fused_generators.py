@@ -144,13 +144,10 @@ class FusedGenerator(BaseModule):
         return (torch.cat((image, torch.ones_like(mask), mask), dim=1) if self.form == 'view_with_ones' else view,)
 
     def _run(self, inputs: tuple[Tensor, ...]) -> tuple[Any, list[Any], list[bool]]:
-        """Call the generator and look at what its named submodules return.
+        """Call the generator: what it returns, the features, and whether each was written into after it was made.
 
         The hooks live for this call alone: nothing is held between calls, and a copy of the module, such as a moving
         average's, looks at its own submodules.
-
-        Returns:
-            What the generator returns, the features, and whether each was written into after it was made.
         """
         seen: list[Any] = [None] * len(self.features)
         versions = [0] * len(self.features)

@@ -59,14 +59,7 @@ class SmoothFill(nn.Module):
         return filled
 
     def relax(self, filled: Tensor, level: Tensor, is_known: Tensor, index: int) -> Tensor:
-        """Improve the solution at one level of the pyramid.
-
-        Args:
-            filled: The solution so far, (N, C, h, w).
-            level: The image at this level.
-            is_known: Where that is known, (N, 1, h, w).
-            index: Which level it is, from 0, full size.
-        """
+        """Improve the solution, (N, C, h, w), at a level, known in (N, 1, h, w), of the pyramid; index 0 is full size."""
         for _ in range(self.iterations):
             filled = torch.where(is_known, level, mean_of_neighbours(filled))
         return filled
@@ -137,13 +130,9 @@ class EdgeFill(SmoothFill):
 
 
 def stencil(tensor: Tensor) -> Tensor:
-    """div(D grad u) by central differences, as a weight for each of the eight neighbours of a pixel.
+    """div(D grad u) by central differences, as weights of the differences to the eight neighbours of a pixel.
 
-    Args:
-        tensor: D: its entries xx, xy and yy, (N, 3, h, w).
-
-    Returns:
-        (N, 8, h, w): weights of the differences to the neighbours, in the order of :data:`NEIGHBOURS`.
+    From D, its entries xx, xy and yy, (N, 3, h, w), to (N, 8, h, w), in the order of :data:`NEIGHBOURS`.
     """
     xx, xy, yy = tensor.split(1, dim=1)
     padded_xx, padded_xy, padded_yy = pad(tensor).split(1, dim=1)

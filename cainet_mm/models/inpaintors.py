@@ -113,12 +113,8 @@ class CAINetInpaintor(OneStageInpaintor):
     def train_step(self, data: dict, optim_wrapper: OptimWrapper | OptimWrapperDict) -> dict[str, Tensor]:
         """Train for one step: forward the generator, update the critic, update the generator.
 
-        Args:
-            data: A batch from the data loader.
-            optim_wrapper: Wrappers ``generator`` and ``disc``; without a critic, ``generator`` or a single wrapper.
-
-        Returns:
-            The losses for the log, still on the device.
+        Wrappers are ``generator`` and ``disc``; without a critic, ``generator`` or a single one. Returns the losses for
+        the log, still on the device.
         """
         generator_wrapper = optim_wrapper['generator'] if isinstance(optim_wrapper, OptimWrapperDict) else optim_wrapper
         data = self.data_preprocessor(data, True)
@@ -178,13 +174,7 @@ class CAINetInpaintor(OneStageInpaintor):
         return weight * self.loss_gp(score, real, fake) if weight else real.new_zeros(())
 
     def score(self, images: Tensor, mask: Tensor, **options) -> Tensor:
-        """The critic's scores of images.
-
-        Args:
-            images: (N, 3, h, w).
-            mask: 1 in the hole, (N, 1, h, w); looked at with ``disc_input_with_mask`` alone.
-            options: Further arguments of the critic.
-        """
+        """The critic's scores of images, (N, 3, h, w); with ``disc_input_with_mask`` it sees the mask, (N, 1, h, w)."""
         seen = torch.cat((images, mask.to(images.dtype)), dim=1) if self.disc_input_with_mask else images
         return self.disc(seen, **options)
 
@@ -237,14 +227,9 @@ class CAINetInpaintor(OneStageInpaintor):
         return raw, torch.where(mask > 0, raw, inputs)
 
     def forward_test(self, inputs: Tensor, data_samples: DataSample) -> DataSample:
-        """Inpaint and bring the images to [0, 255], BGR.
+        """Inpaint as :meth:`forward_tensor` does, and bring the images to [0, 255], BGR.
 
-        Args:
-            inputs: Masked images, as in :meth:`forward_tensor`.
-            data_samples: Stacked samples with ``mask``.
-
-        Returns:
-            Stacked predictions ``fake_res`` (raw), ``fake_img`` (composed) and ``pred_img``, which is one of the two.
+        Returns stacked predictions ``fake_res`` (raw), ``fake_img`` (composed) and ``pred_img``, one of the two.
         """
         raw, composed = (
             self.data_preprocessor.destruct(images, data_samples)
@@ -259,17 +244,10 @@ class CAINetInpaintor(OneStageInpaintor):
 
 
 def name_terms(values: Mapping[str, Tensor | Mapping[str, Tensor]]) -> dict[str, Tensor]:
-    """Give every term of several losses a name of its own.
+    """Give every term of several losses, a tensor or tensors by the names of their terms, a name of its own.
 
-    Args:
-        values: What the losses returned, by the names of the losses: a tensor, or tensors by the names of their terms.
-
-    Returns:
-        The terms. A loss of a tensor keeps its name; a term of a loss of several keeps its own, unless that is the
-        name of another one, too; then it is called ``<loss>_<term>``.
-
-    Raises:
-        ValueError: Two terms have one name all the same.
+    A loss of a tensor keeps its name; a term of a loss of several keeps its own, unless that is the name of another
+    one, too; then it is called ``<loss>_<term>``. ``ValueError`` where two terms have one name all the same.
     """
     by_loss = {name: value if isinstance(value, Mapping) else {name: value} for name, value in values.items()}
     uses = Counter(term for terms in by_loss.values() for term in terms)

@@ -67,19 +67,10 @@ class ClassicalInpaintor(BaseModel):
         self.method = method
 
     def forward(self, inputs: Tensor, data_samples: DataSample, mode: str = 'predict') -> list[DataSample]:
-        """Fill.
+        """Fill masked images in [-1, 1], (N, 3, H, W), where ``mask`` of the stacked samples, (N, 1, H, W), is 1.
 
-        Args:
-            inputs: Masked images in [-1, 1], (N, 3, H, W).
-            data_samples: Stacked samples with ``mask``, 1 in the hole, (N, 1, H, W).
-            mode: ``'predict'``; there is nothing to train.
-
-        Returns:
-            The samples with ``output.pred_img`` (and ``fake_res``, ``fake_img``, which are the same here), in
-            [0, 255].
-
-        Raises:
-            NotImplementedError: Another mode.
+        Returns the samples with ``output.pred_img`` (and ``fake_res``, ``fake_img``, which are the same here), in
+        [0, 255]; ``NotImplementedError`` for another mode than ``'predict'``.
         """
         if mode != 'predict':
             raise NotImplementedError(f"ClassicalInpaintor has nothing to train; its mode is 'predict', got {mode!r}.")

@@ -48,11 +48,7 @@ class FrozenDilatedResNet(nn.Module):
 
 
 def read_resnet_weights(source: str, network: nn.Module) -> dict[str, Tensor]:
-    """Read the weights of a dilated ResNet-50 under the published names.
-
-    Raises:
-        ValueError: They cannot be had, or do not fit.
-    """
+    """Read the weights of a dilated ResNet-50 under the published names; ``ValueError`` where they do not fit."""
     advice = (
         'Set weights to the path of the encoder of a dilated ResNet-50 for segmentation, trained on ADE20K; or put a '
         "TextureLoss in this loss's place, or take it out of the config."

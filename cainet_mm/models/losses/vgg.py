@@ -73,16 +73,9 @@ class FrozenVGG(nn.Module):
 
 
 def read_vgg_weights(source: str, network: str, features: nn.Module, layout: Set[str]) -> dict[str, Tensor]:
-    """Read the convolution weights of a VGG checkpoint.
+    """Read the weights of the first layers of a VGG; ``ValueError`` where they are not had, or another network's.
 
-    Args:
-        source: Where the checkpoint is.
-        network: Name of the network.
-        features: The module that they are for, the first layers of the network.
-        layout: The keys of all its layers. The first layers of VGG-16 and VGG-19 are alike; the others tell them apart.
-
-    Raises:
-        ValueError: The checkpoint cannot be had, or is not that of this network.
+    The first layers of VGG-16 and VGG-19 are alike; the layout, the keys of all layers, tells them apart.
     """
     name = network.upper().replace('VGG', 'VGG-')
     advice = (
