@@ -59,7 +59,7 @@ class SmoothFill(nn.Module):
         return filled
 
     def relax(self, filled: Tensor, level: Tensor, is_known: Tensor, index: int) -> Tensor:
-        """Improve the solution, (N, C, h, w), at a level, known in (N, 1, h, w), of the pyramid; index 0 is full size."""
+        """Improve the solution, (N, C, h, w), at a level of the pyramid, from 0, full size; known in (N, 1, h, w)."""
         for _ in range(self.iterations):
             filled = torch.where(is_known, level, mean_of_neighbours(filled))
         return filled
