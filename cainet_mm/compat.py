@@ -120,7 +120,7 @@ class _MissingOperatorsFinder(MetaPathFinder, Loader):
 class _MissingOperators(ModuleType):
     """A placeholder for mmcv's compiled operators: any name is there, and raises when called."""
 
-    # mmcv reports these two in its description of the environment; without operators it says the same.
+    # mmcv reports these two in its description of the environment; without operators it says the same
     get_compiler_version = get_compiling_cuda_version = staticmethod(lambda: 'n/a')
 
     def __getattr__(self, name):
@@ -133,8 +133,6 @@ class _MissingOperators(ModuleType):
                 'install the full mmcv, >=2.0.0,<2.2.0, as requirements/optional.txt says.'
             )
 
-        raise_missing_operator.__name__ = name
-        setattr(self, name, raise_missing_operator)
         return raise_missing_operator
 
 
@@ -171,10 +169,10 @@ class _ControlnetAuxFinder(MetaPathFinder):
     """Finds ``controlnet_aux`` as usual, and has it loaded without a mediapipe with which that would fail."""
 
     def find_spec(self, fullname, path=None, target=None):
-        if fullname != 'controlnet_aux':
+        if fullname != 'controlnet_aux' or _find_submodule('mediapipe', 'python') is not None:
             return None
         spec = PathFinder.find_spec(fullname, path, target)
-        if spec is not None and spec.loader is not None and _mediapipe_has_no_solutions():
+        if spec is not None and spec.loader is not None:
             spec.loader.exec_module = functools.partial(_execute_without_mediapipe, spec.loader.exec_module)
         return spec
 
@@ -190,10 +188,6 @@ def _execute_without_mediapipe(execute, module) -> None:
     finally:
         del sys.modules['mediapipe']
         sys.modules.update(hidden)
-
-
-def _mediapipe_has_no_solutions() -> bool:
-    return importlib.util.find_spec('mediapipe') is not None and _find_submodule('mediapipe', 'python') is None
 
 
 def let_generation_init_weights_pass_layers_by() -> None:

@@ -233,7 +233,8 @@ def divide(images: Sequence[str], num_test: int | float, seed: int) -> dict[str,
 
 def find_problem(path: Path, min_side: int = 1, headers_only: bool = False) -> str | None:
     """Say what is wrong with an image, or ``None``."""
-    if not is_writable_name(path.name):
+    # a line of UTF-8
+    if path.name.encode(errors='ignore').decode().splitlines() != [path.name]:
         return 'has a name that no list can hold'
     try:
         with open_image_file(path) as image:
@@ -247,15 +248,6 @@ def find_problem(path: Path, min_side: int = 1, headers_only: bool = False) -> s
     except Exception as error:  # Pillow's decoders raise their own kinds on damaged bytes
         return f'cannot be decoded ({describe_error(error)})'
     return None
-
-
-def is_writable_name(name: str) -> bool:
-    """Whether a file name fits into a line of UTF-8."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return len(name.splitlines()) == 1
 
 
 def write_list(path: Path, lines: Sequence[str]) -> None:

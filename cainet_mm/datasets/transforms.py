@@ -16,7 +16,7 @@ from PIL import ImageOps
 
 from ..utils.errors import describe_error
 from ..utils.photo_paths import open_image_file, read_names
-from .errors import BadImageError, BadMaskError
+from .errors import BadImageError, BadMaskError, reading
 from .masks import Value, read_hole
 
 
@@ -66,13 +66,8 @@ class LoadPhoto(LoadImageFromFile):
 
     def _decode_by_pillow(self, filename: str) -> np.ndarray:
         """Decode what OpenCV cannot, such as HEIC where Pillow can: (H, W, 3), uint8, upright."""
-        try:
-            with open_image_file(filename) as image:
-                pixels = np.asarray(ImageOps.exif_transpose(image).convert('RGB'))
-        except Exception as error:  # Pillow's decoders raise their own kinds on damaged bytes
-            raise BadImageError(
-                f'{filename} is no image that can be decoded (JPEG, PNG, BMP, TIFF, WebP are): {describe_error(error)}.'
-            ) from error
+        with reading(f'{filename}, which is no JPEG, PNG, BMP, TIFF or WebP,'), open_image_file(filename) as image:
+            pixels = np.asarray(ImageOps.exif_transpose(image).convert('RGB'))
         return pixels if self.channel_order == 'rgb' else np.ascontiguousarray(pixels[..., ::-1])
 
 

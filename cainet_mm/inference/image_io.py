@@ -1,8 +1,7 @@
 """Photographs and masks as files and PIL images: what is read, and how it is written again."""
 
 import io
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,8 +10,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageCms
 from PIL.Image import Transpose
 
-from ..datasets.errors import BadImageError
-from ..utils.errors import describe_error
+from ..datasets.errors import BadImageError, is_deep, reading, refuse_frames
 from ..utils.files import write_file
 from ..utils.photo_paths import open_image_file
 
@@ -66,17 +64,6 @@ class Photo:
     notes: list[str] = field(default_factory=list)  # on what is not as in the file
 
 
-@contextmanager
-def reading(name: str) -> Iterator[None]:
-    """Raise ``BadImageError`` on an image, which it calls ``name``, that cannot be read."""
-    try:
-        yield
-    except BadImageError:
-        raise
-    except Exception as error:  # Pillow's decoders raise their own kinds on damaged bytes
-        raise BadImageError(f'{name} cannot be read ({describe_error(error)}).') from error
-
-
 def read_photo(path: Path) -> Photo:
     """Read a photograph.
 
@@ -91,10 +78,7 @@ def read_photo(path: Path) -> Photo:
 def photo_in(image: Image.Image, name: str = 'The photograph') -> Photo:
     """Read a photograph that has been opened, as :func:`read_photo` does; one of several frames is refused."""
     with reading(name):
-        # a phone's MPO is a JPEG with a second view behind it
-        frames = getattr(image, 'n_frames', 1)
-        if frames > 1 and image.format != 'MPO':
-            raise BadImageError(f'{name} has {frames} frames; give each as an image of its own.')
+        refuse_frames(image, name)
         return photo_of(image, name, unread=True)
 
 
@@ -139,10 +123,7 @@ def photo_of(image: Image.Image, name: str = 'The photograph', unread: bool = Fa
         image = image.convert('LA' if 'transparency' in image.info else 'L')
     if image.mode == 'P' or 'transparency' in image.info and image.mode in ('L', 'RGB'):
         image = image.convert('RGBA' if 'transparency' in image.info else 'RGB')
-    # how older versions of Pillow read 16-bit grey files
-    greys: Any = image.getextrema() if image.mode == 'I' else (-1, -1)
-    is_old_grey = greys[0] >= 0 and greys[1] < 2**16
-    if not (is_old_grey or image.mode in ('L', 'LA', 'RGB', 'RGBA') or image.mode.startswith('I;16')):
+    if image.mode not in ('L', 'LA', 'RGB', 'RGBA') and not image.mode.startswith('I;16'):
         raise BadImageError(f'{name} has the mode {image.mode}; convert it to grey, RGB, RGBA, CMYK or a palette.')
     if orientation in TURNS:
         image = image.transpose(TURNS[orientation])
@@ -172,13 +153,6 @@ def without_thumbnail(exif: bytes, orientation: int) -> bytes:
         kept = Image.Exif()
         kept[ORIENTATION] = orientation
         return kept.tobytes()
-
-
-def is_deep(image: Image.Image) -> bool:
-    """Whether an image that was opened, and not read yet, has colours of 16 bits, of which Pillow reads 8."""
-    # a raw mode such as RGB;16B, or the largest value of a PPM
-    coding = str([tile[3] for tile in getattr(image, 'tile', ())])
-    return image.mode in ('L', 'LA', 'RGB', 'RGBA', 'CMYK') and (';16' in coding or '65535' in coding)
 
 
 def colours_of(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, str]:

@@ -12,10 +12,11 @@ from gradio.processing_utils import save_bytes_to_cache
 from PIL import Image
 
 from ..datasets.errors import BadImageError
+from ..datasets.masks import encode_mask
 from ..inference.image_io import Photo
 from ..utils.errors import describe_error
 from .models import Choice, find_models
-from .photos import GROWTH, Limits, filled_file, hole_of, mask_file, read_again, read_upload, view_of, with_hole
+from .photos import GROWTH, Limits, filled_file, hole_of, read_again, read_upload, view_of, with_hole
 from .work import StoppedError, Workbench
 
 TITLE = 'Fill a photograph'
@@ -241,7 +242,7 @@ class Page:
         except BadImageError as error:
             return str(error), None
         name = f'{stem_of(file)}-mask'
-        return f'{hole.mean():.1%} of the photograph is hole.', self.keep(mask_file(hole), name)
+        return f'{hole.mean():.1%} of the photograph is hole.', self.keep(encode_mask(hole), name)
 
     def keep(self, content: bytes, name: str) -> str:
         """Put a PNG where it can be downloaded for a while; returns its path."""

@@ -3,9 +3,7 @@
 import ast
 import json
 import os
-import pickletools
 import re
-import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +14,7 @@ from mmengine.model import BaseModel
 
 from ..inference.configs import Inpaintor, is_part
 from ..inference.loading import load_inpaintor, load_model
-from ..inference.published import CONFIG_KEY, SAFETENSORS, read_metadata
+from ..inference.published import CONFIG_KEY, read_metadata
 from ..inference.zoo import WEIGHT_ENDINGS, list_models
 
 TRAINED = re.compile(r'(?:iter|epoch)_(\d+)\.pth')
@@ -95,7 +93,7 @@ def search(folder: Path) -> Iterator[Choice]:
                 yield trained_choice(str(config), checkpoint, title, kind)
         for name in sorted(names):
             path = place / name
-            # a broken file is known only by the name that publish() gives
+            # a broken file and a pickle are known only by the name that publish() gives
             is_other = path.suffix in WEIGHT_ENDINGS and path != checkpoint
             if is_other and (PUBLISHED.fullmatch(name) or read_published_type(path)):
                 yield published_choice(path, path.relative_to(folder).with_suffix('').as_posix())
@@ -134,19 +132,10 @@ def is_inpaintor(kind: str) -> bool:
 
 
 def read_published_type(path: Path) -> str | None:
-    """The type of the model in a published file, without loading its weights; ``None`` for other files."""
+    """The type of the model in a published safetensors file, without its weights; ``None`` for other files."""
     try:
-        if path.suffix == SAFETENSORS:
-            config = read_metadata(path)[CONFIG_KEY]
-        else:
-            with zipfile.ZipFile(path) as archive:
-                (entry,) = (name for name in archive.namelist() if name.endswith('data.pkl'))
-                arguments = (argument for _, argument, _ in pickletools.genops(archive.read(entry)))
-                strings = [argument for argument in arguments if isinstance(argument, str)]
-            # a key and its value follow each other
-            config = strings[strings.index(CONFIG_KEY) + 1]
-        return str(json.loads(config)['model']['type'])
-    except (OSError, ValueError, KeyError, IndexError, TypeError, zipfile.BadZipFile):
+        return str(json.loads(read_metadata(path)[CONFIG_KEY])['model']['type'])
+    except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
