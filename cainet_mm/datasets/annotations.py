@@ -220,8 +220,7 @@ def choose_objects(
 ) -> dict[str, list[AnnotatedObject]]:
     """Choose objects by their class or the id of their annotation: those of each photograph that has some, by its name.
 
-    Raises:
-        AnnotationError: There is no such class or annotation; the message has the nearest names.
+    ``AnnotationError`` where there is no such class or annotation.
     """
     require_classes(annotations.classes, classes)
     chosen = {

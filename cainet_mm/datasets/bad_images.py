@@ -45,11 +45,7 @@ class BadImages:
         self.listing = Path(path)
 
     def add(self, index: int, path: str, message: str) -> None:
-        """Count an image by its index, and log it where it is new.
-
-        Raises:
-            TooManyBadImagesError: There are now too many of them.
-        """
+        """Count an image by its index, and log it where it is new; ``TooManyBadImagesError`` for too many."""
         if self._flags[index]:
             return
         self._flags[index] = 1

@@ -94,8 +94,7 @@ def load_finder(
 ) -> Finder:
     """Load a detector of MMDetection's, with masks or boxes, or a segmentor of MMSegmentation's.
 
-    Raises:
-        AnnotationError: The config is of neither, its package is not installed, or the model has no such class.
+    ``AnnotationError`` where the config is of neither, its package is not installed, or the model has no such class.
     """
     package = Config.fromfile(config).get('default_scope')
     if package not in LOADERS:

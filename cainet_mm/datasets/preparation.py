@@ -189,11 +189,7 @@ def write_verified(
 
 
 def list_part(root: Path, part: Part, lists: Path) -> list[str]:
-    """Name the images of a part relative to the data set's folder, sorted.
-
-    Raises:
-        PreparationError: None of the part's folders exists, or there is no image in it.
-    """
+    """Name the images of a part relative to the data set's folder, sorted; ``PreparationError`` without any."""
     folder = next((folder for folder in part.folders if (root / folder).is_dir()), None)
     if folder is None:
         raise PreparationError(
@@ -214,9 +210,7 @@ def divide(images: Sequence[str], num_test: int | float, seed: int) -> dict[str,
 
     The draw depends on the seed and on the number of images alone (NumPy keeps the numbers of ``RandomState`` the same
     from version to version), so it is made before any image is left out. ``num_test`` is a number, or a share below 1.
-
-    Raises:
-        PreparationError: One of the lists would be empty.
+    ``PreparationError`` where one of the lists would be empty.
     """
     count = round(num_test * len(images)) if num_test < 1 else int(num_test)
     if not 0 < count < len(images):

@@ -63,11 +63,7 @@ def hash_mask(mask: np.ndarray) -> str:
 
 
 def read_hashes(path: str | Path) -> dict[str, str]:
-    """Read a list of hashes: lines ``HASH  KIND/NAME``, and remarks behind ``#``.
-
-    Raises:
-        ValueError: It is something else.
-    """
+    """Read a list of hashes: lines ``HASH  KIND/NAME``, and remarks behind ``#``; else a ``ValueError``."""
     lines = [line.split('  ', 1) for line in read_list(path) if not line.startswith('#')]
     if not lines or any(len(line) != 2 or len(line[0]) != 64 for line in lines):
         raise ValueError(f'{path} is no list of hashes, lines of "HASH  KIND/NAME" as tools/test_masks.py writes.')

@@ -85,11 +85,7 @@ class HoleReader(Transform):
         self.invert = invert
 
     def load(self, path: str, results: dict) -> dict:
-        """Load a mask as ``mask``, (H, W, 1), 1 in the hole.
-
-        Raises:
-            BadImageError: It cannot be read, is ambiguous, or has another size than the photograph ``gt``.
-        """
+        """Load a mask as ``mask``, (H, W, 1), 1 in the hole; ``BadImageError`` as :class:`LoadHole` says."""
         hole = read_hole(path, self.hole_value, self.invert)
         size = results['gt'].shape[:2] if 'gt' in results else hole.shape
         if hole.shape != size:

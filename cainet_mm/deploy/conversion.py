@@ -34,11 +34,7 @@ def rename_strictly(
 
 
 def write_checkpoint(weights: Mapping[str, Tensor], path: str | Path, meta: dict, force: bool = False) -> None:
-    """Write weights and notes (``meta``) to ``NAME.pth`` or ``NAME.safetensors``; folders are made.
-
-    Raises:
-        FileExistsError: There is a file already, and ``force`` is false.
-    """
+    """Write weights and notes to ``NAME.pth`` or ``NAME.safetensors``, over a file of that name only with ``force``."""
     path = Path(path)
     if path.exists() and not force:
         raise FileExistsError(f'{str(path)!r} exists already; name another file, or replace it with --force.')

@@ -68,10 +68,7 @@ def training_in(folder: str | Path) -> Iterator[None]:
     """Hold an existing work directory for one training, all of its processes together.
 
     The first process locks a file, ``training.lock``. The system takes the lock of a killed process away, also on
-    disks that several machines share.
-
-    Raises:
-        TrainingError: Another training is there, in all processes of this one.
+    disks that several machines share. ``TrainingError`` in all processes where another training is there.
     """
     path, held = Path(folder) / LOCK, []
     ask_first(lambda: held.append(take_lock(path)))

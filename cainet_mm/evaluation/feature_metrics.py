@@ -23,11 +23,7 @@ INCEPTION = 'weights-inception-2015-12-05-6726825d.pth'
 
 
 def find_weights(path: str | Path | None, file: str, purpose: str) -> Path:
-    """Find the weights of a feature network: at a path, or without one as ``file`` in torch's cache.
-
-    Raises:
-        FileNotFoundError: They are not there.
-    """
+    """Find the weights of a feature network, at a path or as ``file`` in torch's cache; else ``FileNotFoundError``."""
     found = Path(torch.hub.get_dir(), 'checkpoints', file) if path is None else Path(path)
     if not found.is_file():
         raise FileNotFoundError(

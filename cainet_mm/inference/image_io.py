@@ -65,11 +65,7 @@ class Photo:
 
 
 def read_photo(path: Path) -> Photo:
-    """Read a photograph.
-
-    Raises:
-        BadImageError: It cannot be read, or is of a kind whose pixels would not survive.
-    """
+    """Read a photograph; ``BadImageError`` where it cannot be read, or is of a kind whose pixels would not survive."""
     name = f'The photograph {path}'
     with reading(name), open_image_file(path) as image:
         return photo_in(image, name)
@@ -187,8 +183,7 @@ def image_bytes(image: Image.Image, kind: ImageFormat, **options) -> bytes:
 def write_image(image: Image.Image, path: Path) -> None:
     """Write a PIL image and what stands beside its pixels, whole or not at all; the ending of the path is the format.
 
-    Raises:
-        BadImageError: The format is unknown, or cannot hold the image.
+    ``BadImageError`` where that is unknown, or cannot hold the image.
     """
     kind = IMAGE_FORMATS.get(path.suffix.lower())
     if kind is None:

@@ -124,14 +124,10 @@ class CAINetDecoder(BaseModule):
         )
 
     def forward(self, skips: Sequence[Tensor], masked: Tensor) -> list[Tensor]:
-        """Decode.
+        """Decode skips, the encoder's input and its features, finest first, (N, skip_channels[i], h_i, w_i).
 
-        Args:
-            skips: The features, finest first: the encoder's input, then its stages. (N, skip_channels[i], h_i, w_i).
-            masked: The input image with its hole at 0, (N, 3, H, W).
-
-        Returns:
-            The images, finest first: (N, 3, h_i, w_i) for i < num_scales.
+        ``masked`` is the input image with its hole at 0, (N, 3, H, W). Returns the images, finest first, (N, 3, h_i,
+        w_i) for i < num_scales.
         """
         feature = skips[-1]
         outputs, change = [], None

@@ -81,12 +81,7 @@ class CAINetEncoder(BaseModule):
         return super().train(mode and not self.frozen)
 
     def init_weights(self) -> None:
-        """Initialise; MMEngine would load a pre-trained checkpoint leniently, here every key has to fit.
-
-        Raises:
-            FileNotFoundError: The checkpoint is a local path and nothing is there.
-            ValueError: It cannot be read, or does not fit.
-        """
+        """Initialise; MMEngine would load a pre-trained checkpoint leniently, here every key has to fit."""
         is_first, given = not self.is_init, self.init_cfg
         configs = given if isinstance(given, list) else [given or {}]
         pretrained = [config for config in configs if config.get('type') in ('Pretrained', PretrainedInit)]
@@ -104,14 +99,10 @@ class CAINetEncoder(BaseModule):
             load_strict(self, weights, config['checkpoint'])
 
     def forward(self, inputs: Tensor) -> tuple[Tensor, ...]:
-        """Encode.
+        """Encode (N, in_channels, H, W): masked image in [-1, 1] with 0 in the hole, then the mask.
 
-        Args:
-            inputs: (N, in_channels, H, W); masked image in [-1, 1] with 0 in the hole, then the mask.
-
-        Returns:
-            The features of the stages in ``out_indices``, finest first:
-            ``(N, widths[i], ceil(H / 2**(i+1)), ceil(W / 2**(i+1)))``.
+        Returns the features of the stages in ``out_indices``, finest first:
+        ``(N, widths[i], ceil(H / 2**(i+1)), ceil(W / 2**(i+1)))``.
         """
         features = []
         for index, stage in enumerate(self.stages):

@@ -39,11 +39,7 @@ class FourierUnit(BaseModule):
         self.mix = ConvModule(2 * channels, 2 * channels, 1, bias=False, norm_cfg=norm_cfg)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Turn (N, C, H, W) into the same shape.
-
-        Raises:
-            RuntimeError: The device has no Fourier transform.
-        """
+        """Turn (N, C, H, W) into the same shape; ``RuntimeError`` where the device has no Fourier transform."""
         wide = x.to(torch.promote_types(x.dtype, torch.float32))
         try:
             spectrum = self.mix(self.to_spectrum(wide)).to(wide.dtype)

@@ -174,15 +174,10 @@ class FusedGenerator(BaseModule):
         return own, seen, changes
 
     def forward(self, *inputs: Tensor) -> Tensor | list[Tensor] | tuple:
-        """Inpaint.
+        """Inpaint masked images in [-1, 1] with their masks, in the generator's form or in 4 channels, (N, 4, H, W).
 
-        Args:
-            inputs: What the generator takes: masked images in [-1, 1] and their masks in its form; or both in 4
-                channels, (N, 4, H, W), as a :class:`CAINetInpaintor` hands them over.
-
-        Returns:
-            With ``output='all'`` the images, finest first, (N, 3, h, w); with ``'finest'`` what the generator puts
-            out, the fused image in place of its own. Fused images are not clamped.
+        Returns with ``output='all'`` the images, finest first, (N, 3, h, w); with ``'finest'`` what the generator
+        returns, the fused image in place of its own. Fused images are not clamped.
         """
         if len(inputs) == 1 and inputs[0].shape[1] == FORMS['view']:
             inputs = self._in_form(inputs[0])

@@ -34,14 +34,9 @@ class SmoothFill(nn.Module):
 
     @torch.no_grad()
     def forward(self, image: Tensor, mask: Tensor) -> Tensor:
-        """Fill.
+        """Fill images, (N, C, H, W), where the mask, (N, 1, H, W), is 1; what they hold there is not looked at.
 
-        Args:
-            image: (N, C, H, W); what it holds in the hole is not looked at.
-            mask: 1 in the hole, (N, 1, H, W).
-
-        Returns:
-            (N, C, H, W). Known pixels are those of ``image``. An image that is hole everywhere is returned as zeros.
+        Known pixels stay as they are; an image that is hole everywhere is returned as zeros.
         """
         known = (mask < 0.5).to(image.dtype)
         images, shares = [image.contiguous() * known], [known]

@@ -213,14 +213,9 @@ class CAINetInpaintor(OneStageInpaintor):
         return {f'loss_{name}': value for name, value in name_terms(values).items()}
 
     def forward_tensor(self, inputs: Tensor, data_samples: DataSample) -> tuple[Tensor, Tensor]:
-        """Inpaint.
+        """Inpaint masked images in [-1, 1] with 0 in the hole, (N, 3, H, W), by ``mask`` of the samples, (N, 1, H, W).
 
-        Args:
-            inputs: Masked images in [-1, 1] with 0 in the hole, (N, 3, H, W).
-            data_samples: Stacked samples with ``mask``, 1 in the hole, (N, 1, H, W).
-
-        Returns:
-            The raw output at full size and the same with the known pixels put back, both (N, 3, H, W).
+        Returns the raw output at full size and the same with the known pixels put back, both (N, 3, H, W).
         """
         mask = data_samples.mask.to(inputs.dtype)
         raw = self.generator(torch.cat((inputs, mask), dim=1))[0].to(inputs.dtype)

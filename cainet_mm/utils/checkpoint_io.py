@@ -134,12 +134,7 @@ def fit_weights(module: nn.Module, weights: Mapping[str, Tensor], source: str | 
 
 
 def load_part(model: nn.Module, part: str, checkpoint: str, prefix: str = '') -> None:
-    """Load a submodule's weights, key for key, from those that a checkpoint has under a prefix.
-
-    Raises:
-        FileNotFoundError: The checkpoint is a local path and nothing is there.
-        ValueError: There is no such submodule; or the weights cannot be read, or do not fit.
-    """
+    """Load a submodule's weights, key for key, from those that a checkpoint has under a prefix."""
     load_strict(find_submodule(model, part), read_weights(checkpoint, prefix), checkpoint)
 
 

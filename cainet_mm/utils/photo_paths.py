@@ -174,11 +174,7 @@ def _real(folder: str) -> str:
 
 @contextmanager
 def open_image_file(path: str | os.PathLike) -> Iterator[Image.Image]:
-    """Open an image file by Pillow, within a block.
-
-    Raises:
-        OSError: It cannot be read, or is no image. Of AVIF and HEIC, the message names the package that reads them.
-    """
+    """Open an image file by Pillow, within a block; the error on AVIF and HEIC names the package that reads them."""
     # not by its path: Pillow would map a grey TIFF into memory, with the wrong width where EXIF turns it
     with open(path, 'rb') as file:
         head = file.read(12)

@@ -57,17 +57,10 @@ class LaMaGenerator(BaseModule):
         self.to_image = nn.Conv2d(width, 3, 7, padding=3, padding_mode='reflect')
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Inpaint.
+        """Inpaint (N, 4, H, W): RGB in [0, 1] with 0 in the hole, then 1 where the image is known.
 
-        Args:
-            inputs: (N, 4, H, W): RGB in [0, 1] with 0 in the hole, then 1 where the image is known, as a
-                :class:`UnitRangeGenerator` hands it over. The network itself sees 1 in the hole.
-
-        Returns:
-            Images in [0, 1], (N, 3, H, W).
-
-        Raises:
-            ValueError: The images are too small to be reflected at their borders.
+        So a :class:`UnitRangeGenerator` hands it over; the network itself sees 1 in the hole. Returns images in [0, 1],
+        (N, 3, H, W); ``ValueError`` where they are too small to be reflected at their borders.
         """
         height, width = inputs.shape[-2:]
         step = 2 ** len(self.downs)
@@ -115,15 +108,10 @@ class PatchCritic(BaseModule):
         self.score = nn.Conv2d(channels[-1], 1, 4, padding=2)
 
     def forward(self, images: Tensor, return_features: bool = False) -> Tensor | tuple[Tensor, list[Tensor]]:
-        """Score images.
+        """Score images, (N, in_channels, H, W).
 
-        Args:
-            images: (N, in_channels, H, W).
-            return_features: Whether the stages' outputs are handed out as well.
-
-        Returns:
-            Scores, (N, 1, h, w), higher means more like a true image; with ``return_features`` also a feature of each
-            stage.
+        Returns scores, (N, 1, h, w), higher means more like a true image; with ``return_features`` also a feature of
+        each stage.
         """
         features = []
         for stage in self.stages:

@@ -112,15 +112,10 @@ class AttentionEncoderStage(BaseModule):
         self.attention = MaskAttention(mask_channels, out_channels, activation)
 
     def forward(self, features: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Encode.
+        """Encode features, (N, C, H, W), by their mask, (N, C_m, H, W).
 
-        Args:
-            features: (N, C, H, W).
-            mask: (N, C_m, H, W).
-
-        Returns:
-            The next stage's features and mask, the features before the attention, which go to the decoder, and the
-            attention; all (N, C', H / 2, W / 2).
+        Returns the next stage's features and mask, the features before the attention, which go to the decoder, and the
+        attention; all (N, C', H / 2, W / 2).
         """
         skip = self.conv(features)
         attention, mask = self.attention(mask)
@@ -142,16 +137,10 @@ class AttentionDecoderStage(BaseModule):
         self.conv = nn.ConvTranspose2d(in_channels, out_channels, **KERNEL)
 
     def forward(self, features: Tensor, skip: Tensor, forward_attention: Tensor, reverse_attention: Tensor) -> Tensor:
-        """Decode.
+        """Decode deeper features, (N, C, H, W), and the encoder's, (N, C_s, 2 H, 2 W), to (N, C_s + C', 2 H, 2 W).
 
-        Args:
-            features: The deeper features, (N, C, H, W).
-            skip: The encoder's features, (N, C_s, 2 H, 2 W).
-            forward_attention: What weights them, from the known region, same shape.
-            reverse_attention: What weights the up-sampled features, from the hole, (N, C', 2 H, 2 W).
-
-        Returns:
-            (N, C_s + C', 2 H, 2 W).
+        The attention from the known region weights the encoder's features; that from the hole, (N, C', 2 H, 2 W), the
+        up-sampled ones.
         """
         upsampled = self.conv(features)
         return F.leaky_relu(torch.cat((skip * forward_attention, upsampled * reverse_attention), dim=1), 0.2)
@@ -196,14 +185,7 @@ class LBAMGenerator(BaseModule):
         self.to_image = nn.ConvTranspose2d(2 * widths[0], 3, **KERNEL)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Inpaint.
-
-        Args:
-            inputs: (N, 4, H, W): RGB in [0, 1] with 0 in the hole, then 1 where the image is known.
-
-        Returns:
-            Images in [0, 1], (N, 3, H, W).
-        """
+        """Inpaint (N, 4, H, W), RGB in [0, 1] with 0 in the hole, then 1 where known; to (N, 3, H, W) in [0, 1]."""
         height, width = inputs.shape[-2:]
         step = 2 ** len(self.encoder)
         # zeros are what a hole looks like: no colour, not known
@@ -244,17 +226,10 @@ class TwoColumnCritic(BaseModule):
         self.hole = MMAGIC_MODELS.build(column)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Score images with their masks, higher means more like a true image.
+        """Score images with their masks, (N, 4, H, W) to (N, 1): higher means more like a true image.
 
-        Args:
-            inputs: (N, 4, H, W): RGB image, then the mask, 1 in the hole; what ``disc_input_with_mask`` of a
-                :class:`CAINetInpaintor` hands over.
-
-        Returns:
-            (N, 1).
-
-        Raises:
-            ValueError: The input has no mask.
+        RGB image, then the mask, 1 in the hole, as ``disc_input_with_mask`` of a :class:`CAINetInpaintor` hands it
+        over; ``ValueError`` without a mask.
         """
         if inputs.shape[1] != 4:
             raise ValueError(

@@ -63,15 +63,7 @@ class VGGPerceptualLoss(FeatureLoss):
         self.norm_img = norm_img
 
     def forward(self, x: Tensor, gt: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        """Compute both terms.
-
-        Args:
-            x: The generator's RGB image, (N, 3, H, W).
-            gt: The true image, same shape.
-
-        Returns:
-            The perceptual and the style term; ``None`` for one whose weight is 0.
-        """
+        """Compute the perceptual and the style term of two RGB images, (N, 3, H, W); ``None`` for one at weight 0."""
         if not self.norm_img:
             x, gt = 2 * x - 1, 2 * gt - 1
         ours, true = (dict(zip(self.layers, features, strict=True)) for features in self.compare(x, gt))

@@ -45,17 +45,9 @@ class TextureLoss(FeatureLoss):
         self.as_pair = as_pair
 
     def forward(self, output: Tensor, target: Tensor) -> dict[str, Tensor] | tuple[Tensor, Tensor]:
-        """Compute both terms.
+        """Compute ``perceptual`` and ``style``, or the pair of them, of RGB images, about [-1, 1], (N, 3, H, W).
 
-        Args:
-            output: The generator's RGB image, about [-1, 1], (N, 3, H, W).
-            target: The true image, same shape.
-
-        Returns:
-            ``perceptual`` and ``style``, or the pair of them.
-
-        Raises:
-            ValueError: The images are smaller than 8 pixels, too small for three poolings.
+        ``ValueError`` where they are smaller than 8 pixels, too small for three poolings.
         """
         if min(output.shape[-2:]) < 8:
             raise ValueError(
