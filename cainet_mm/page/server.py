@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import gradio as gr
 import uvicorn
@@ -120,7 +121,9 @@ class Server(uvicorn.Server):
 def serve(app: ASGIApp, listener: socket.socket, on_exit: Callable[[], None]) -> None:
     """Serve the page on a socket until the process is asked to end, when ``on_exit`` is called."""
     # Pages that are open when the process ends are errors to uvicorn; others are printed by Gradio.
-    options = dict(log_level='critical', access_log=False, server_header=False, timeout_graceful_shutdown=1)
+    options: dict[str, Any] = dict(
+        log_level='critical', access_log=False, server_header=False, timeout_graceful_shutdown=1
+    )
     try:
         Server(uvicorn.Config(app, **options), on_exit).run(sockets=[listener])
     finally:
