@@ -143,15 +143,12 @@ def name_cached_download() -> None:
     Cause: diffusers 0.28, which MMagic imports, downloads its community pipelines with it, and huggingface_hub dropped
     it in 0.26. Nothing in inpainting downloads one.
     """
+
+    def cached_download(*args, **kwargs):
+        raise RuntimeError('This huggingface_hub has no cached_download; for pipelines of diffusers install one <0.26.')
+
     if not hasattr(huggingface_hub, 'cached_download'):
-        huggingface_hub.cached_download = _raise_no_cached_download
-
-
-def _raise_no_cached_download(*args, **kwargs):
-    raise RuntimeError(
-        f'huggingface_hub {huggingface_hub.__version__} has no cached_download, with which diffusers downloads '
-        'community pipelines; for these, install huggingface_hub<0.26.'
-    )
+        huggingface_hub.cached_download = cached_download
 
 
 def let_controlnet_aux_do_without_mediapipe() -> None:

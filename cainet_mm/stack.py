@@ -61,7 +61,9 @@ def find_problems() -> list[str]:
     for distribution, (accepted, requirements) in ACCEPTED.items():
         found = installed_version(distribution)
         if found is None or not is_accepted(found, accepted):
-            problems.append(_describe(distribution, found, accepted, requirements))
+            state = 'is not installed;' if found is None else f'{found} is installed, but'
+            command = _install_command(requirements)
+            problems.append(f'{distribution} {state} {accepted} is accepted: run `{command}`.')
     return problems + _find_mmcv_problems()
 
 
@@ -83,12 +85,6 @@ def _find_mmcv_problems() -> list[str]:
         f'mmcv mmcv-lite`, then `pip install "mmcv-lite{MMCV_ACCEPTED}"` (in a checkout '
         f'`{_install_command(_MMCV_LITE)}`), or install the full mmcv as requirements/optional.txt says.'
     ]
-
-
-def _describe(distribution: str, found: str | None, accepted: str, requirements: str) -> str:
-    state = 'is not installed' if found is None else f'{found} is installed'
-    joint = ';' if found is None else ', but'
-    return f'{distribution} {state}{joint} {accepted} is accepted: run `{_install_command(requirements)}`.'
 
 
 def _install_command(requirements: str) -> str:

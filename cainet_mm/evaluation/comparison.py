@@ -104,7 +104,9 @@ def evaluate_method(
                 (sample,) = model.test_step(single)
                 names.append(name_of(sample, loader.dataset))
                 if rounded:
-                    round_images(sample)
+                    sample.gt_img = sample.gt_img.round().clamp(0, 255).double()
+                    for key, image in sample.output.items():
+                        setattr(sample.output, key, image.round().clamp(0, 255).double())
                 evaluator.process([sample], single, evaluator.metrics)
                 if number in kept:
                     pictures.append(take_pictures(names[-1], sample, [images[0] for images in scales]))
@@ -139,13 +141,6 @@ def metrics_of_images(evaluator: Evaluator, total: int) -> list[dict[str, float]
         for image, result in zip(values, metric.results, strict=True):
             image[full_name] = float(result[name])
     return values
-
-
-def round_images(sample: DataSample) -> None:
-    """Round a predicted sample's images to what 8-bit files hold, and turn them to float64."""
-    sample.gt_img = sample.gt_img.round().clamp(0, 255).double()
-    for key, image in sample.output.items():
-        setattr(sample.output, key, image.round().clamp(0, 255).double())
 
 
 def name_of(sample: DataSample, dataset: Dataset) -> str:
@@ -204,3 +199,21 @@ def take_pictures(name: str, sample: DataSample, scales: list[Tensor]) -> Pictur
 def to_picture(image: Tensor) -> np.ndarray:
     """Turn (3, H, W) in [0, 255] into (H, W, 3), uint8."""
     return image.float().round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).cpu().numpy()
+
+
+class ScaleRecorder:
+    """A model that keeps pictures of the first window it fills: its input, and its scales' outputs, coarsest first."""
+
+    def __init__(self, model: BaseModel) -> None:
+        self.model = model
+        self.pictures: list[np.ndarray] = []
+
+    def test_step(self, data: dict) -> list[DataSample]:
+        """Predict, as the model does."""
+        if self.pictures:
+            return self.model.test_step(data)
+        masked = data['inputs'][0].flip(0)
+        with recorded_scales(self.model) as scales:
+            predictions = self.model.test_step(data)
+            self.pictures = [to_picture(masked), *(to_picture((images[0].float() + 1) * 127.5) for images in scales)]
+        return predictions

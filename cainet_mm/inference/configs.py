@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from mmagic.models.base_models import OneStageInpaintor
 from mmagic.registry import MODELS
@@ -70,14 +71,11 @@ def without_pretrained(model: ConfigDict) -> ConfigDict:
     return model
 
 
-def model_class(config: Config, name: str) -> type | None:
-    """The class of a config's model; ``None`` for one that is not known."""
-    require_model(config, name)
-    kind = config.model['type']
-    try:
-        return MODELS.get(kind) if isinstance(kind, str) else kind
-    except Exception:  # by how it is unknown
-        return None
+def class_of(kind: object) -> Any:
+    """The class of a model's type; ``None`` for one that is not registered, which is not imported to find out."""
+    if isinstance(kind, str):
+        return MODELS.get(kind) if is_part(kind) else None
+    return kind
 
 
 def require_data(config: object, name: str) -> None:

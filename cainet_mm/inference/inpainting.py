@@ -15,26 +15,16 @@ from PIL import Image
 from ..datasets.errors import BadImageError
 from ..datasets.masks import Value
 from ..evaluation import make_montage
+from ..evaluation.comparison import ScaleRecorder
 from ..utils.errors import describe_error
 from ..utils.files import write_file
 from ..utils.photo_paths import say_left_alone
 from .configs import require_eval_mode, trained_size
 from .filling import Options, fill_holes
 from .image_io import IMAGE_FORMATS, image_of, write_image
-from .jobs import (
-    Job,
-    MaskReader,
-    Source,
-    alpha_of,
-    in_groups,
-    make_job,
-    result_of,
-    spread_masks,
-    with_warnings,
-)
+from .jobs import Job, MaskReader, Source, alpha_of, in_groups, make_job, result_of, spread_masks, with_warnings
 from .loading import load_default
 from .pairing import Task, pair_files
-from .recording import ScaleRecorder
 
 __all__ = ['BadImagesError', 'Outcome', 'Task', 'inpaint', 'inpaint_files', 'pair_files']
 

@@ -30,10 +30,7 @@ class FourierUnit(BaseModule):
     """
 
     def __init__(
-        self,
-        channels: int,
-        norm_cfg: dict | None = dict(type='BN'),
-        init_cfg: dict | list[dict] | None = None,
+        self, channels: int, norm_cfg: dict | None = dict(type='BN'), init_cfg: dict | list[dict] | None = None
     ) -> None:
         super().__init__(init_cfg=init_cfg)
         self.mix = ConvModule(2 * channels, 2 * channels, 1, bias=False, norm_cfg=norm_cfg)

@@ -29,6 +29,8 @@ PHOTO_ENDINGS = ['.png', '.jpg', '.jpeg', '.webp', '.tif', '.tiff', '.bmp']
 PAINT = ('#e6007a', 0.6)
 # photographs that wait while one is filled
 WAITING = 4
+# an uploaded file, or what is painted, as Gradio describes it
+File = dict[str, Any] | None
 
 
 class Page:
@@ -139,7 +141,7 @@ class Page:
         named = [(f'{choice.title} ({choice.source})', choice.key) for choice in self.choices.values()]
         return gr.update(choices=named, value=['telea', *([learned] if learned else [])], info=info)
 
-    def show(self, file: dict[str, Any] | None) -> tuple:
+    def show(self, file: File) -> tuple:
         """Show a photograph that was chosen, to be painted; Gradio describes a file by its ``path`` and more."""
         try:
             photo = self.read(file)
@@ -150,7 +152,7 @@ class Page:
         said = [f'{width} × {height} pixels. Paint over what is to be filled.', *photo.notes]
         return gr.update(visible=True), editor, ' '.join(said)
 
-    def read(self, file: dict[str, Any] | None) -> Photo:
+    def read(self, file: File) -> Photo:
         """Read a photograph that was uploaded; :class:`BadImageError` where it cannot be used, or there is none."""
         if file is None:
             raise BadImageError('Choose a photograph first.')
@@ -163,13 +165,13 @@ class Page:
 
     def fill(
         self,
-        file: dict[str, Any] | None,
-        painting: dict[str, Any] | None,
+        file: File,
+        painting: File,
         keys: Sequence[str],
         refine: bool,
         request: gr.Request,
         progress: gr.Progress = gr.Progress(),  # noqa: B008 (how Gradio knows that a function has progress)
-        mask: dict[str, Any] | None = None,
+        mask: File = None,
         invert: bool = False,
         grown: int = 0,
     ) -> Iterator[tuple]:
@@ -221,21 +223,12 @@ class Page:
         finally:
             self.stops.pop(request.session_hash, None)
 
-    def read_hole(
-        self, photo: Photo, painting: dict[str, Any] | None, mask: dict[str, Any] | None, invert: bool, grown: int
-    ) -> np.ndarray:
+    def read_hole(self, photo: Photo, painting: File, mask: File, invert: bool, grown: int) -> np.ndarray:
         """The hole, as :func:`hole_of` reads it from what :meth:`fill` takes."""
         layers = [layer['path'] for layer in painting['layers']] if painting else ()
         return hole_of(photo, layers, mask['path'] if mask else None, invert, grown)
 
-    def save_mask(
-        self,
-        file: dict[str, Any] | None,
-        painting: dict[str, Any] | None,
-        mask: dict[str, Any] | None,
-        invert: bool,
-        grown: int,
-    ) -> tuple[str, str | None]:
+    def save_mask(self, file: File, painting: File, mask: File, invert: bool, grown: int) -> tuple[str, str | None]:
         """Make a file of the hole as it would be filled; the arguments are those of :meth:`fill`."""
         try:
             hole = self.read_hole(self.read(file), painting, mask, invert, grown)
@@ -260,6 +253,6 @@ class Page:
             stop.set()
 
 
-def stem_of(file: dict[str, Any] | None) -> str:
+def stem_of(file: File) -> str:
     """The name of an uploaded file, without its ending."""
     return Path(file['path']).stem if file else ''

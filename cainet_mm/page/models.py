@@ -8,11 +8,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmagic.registry import MODELS
 from mmengine.config import Config
 from mmengine.model import BaseModel
 
-from ..inference.configs import Inpaintor, is_part
+from ..inference.configs import Inpaintor, class_of
 from ..inference.loading import load_inpaintor, load_model
 from ..inference.published import CONFIG_KEY, read_metadata
 from ..inference.zoo import WEIGHT_ENDINGS, list_models
@@ -89,7 +88,8 @@ def search(folder: Path) -> Iterator[Choice]:
         checkpoint = find_checkpoint(place, names)
         if config is not None and checkpoint is not None:
             kind = model_type(config)
-            if kind is None or is_inpaintor(kind):
+            network = class_of(kind)
+            if network is None or issubclass(network, Inpaintor):
                 yield trained_choice(str(config), checkpoint, title, kind)
         for name in sorted(names):
             path = place / name
@@ -123,12 +123,6 @@ def model_type(config: Path) -> str | None:
                 if keyword.arg == 'type' and isinstance(keyword.value, ast.Constant):
                     return str(keyword.value.value)
     return None
-
-
-def is_inpaintor(kind: str) -> bool:
-    """Whether a type fills holes; one that is not registered here may, and is not imported to find out."""
-    found = MODELS.get(kind) if is_part(kind) else None
-    return found is None or issubclass(found, Inpaintor)
 
 
 def read_published_type(path: Path) -> str | None:

@@ -101,11 +101,7 @@ class MIGANGenerator(BaseModule):
     """
 
     def __init__(
-        self,
-        size: int = 256,
-        channels: int = 32768,
-        widest: int = 512,
-        init_cfg: dict | list[dict] | None = None,
+        self, size: int = 256, channels: int = 32768, widest: int = 512, init_cfg: dict | list[dict] | None = None
     ) -> None:
         super().__init__(init_cfg=init_cfg)
         if size < 2 * SMALLEST or size & (size - 1):
