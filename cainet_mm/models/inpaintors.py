@@ -233,10 +233,6 @@ class CAINetInpaintor(OneStageInpaintor):
         reported = composed if self.test_cfg.get('compose', True) else raw
         return DataSample(fake_res=raw, fake_img=composed, pred_img=reported)
 
-    def forward_dummy(self, x: Tensor) -> Tensor:
-        """The finest output of the generator for (N, 4, H, W); what MMEngine's complexity counters call."""
-        return self.generator(x)[0]
-
 
 def name_terms(values: Mapping[str, Tensor | Mapping[str, Tensor]]) -> dict[str, Tensor]:
     """Give every term of several losses, a tensor or tensors by the names of their terms, a name of its own.

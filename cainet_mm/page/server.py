@@ -4,11 +4,9 @@ import asyncio
 import ipaddress
 import socket
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from types import FrameType
-from typing import Any
 
 import gradio as gr
 import uvicorn
@@ -70,6 +68,7 @@ def application(
         # Gradio's own delete_cache leaves files of uploads that broke off, and others
         task = asyncio.create_task(clean(Path(folder), KEPT * room))
         yield
+        page.close()
         task.cancel()
 
     processing_utils.async_ssrf_protected_download = refuse_download
@@ -106,26 +105,12 @@ def application(
     return Guard(app, folder, room, hosts, proxies, root_path, api)
 
 
-class Server(uvicorn.Server):
-    """A server that calls a function as soon as it is asked to end, before it waits for open requests."""
-
-    def __init__(self, config: uvicorn.Config, on_exit: Callable[[], None]) -> None:
-        super().__init__(config)
-        self.on_exit = on_exit
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        self.on_exit()
-        super().handle_exit(sig, frame)
-
-
-def serve(app: ASGIApp, listener: socket.socket, on_exit: Callable[[], None]) -> None:
-    """Serve the page on a socket until the process is asked to end, when ``on_exit`` is called."""
+def serve(app: ASGIApp, listener: socket.socket) -> None:
+    """Serve the page on a socket until the process is asked to end, which stops what is being filled."""
     # Pages that are open when the process ends are errors to uvicorn; others are printed by Gradio.
-    options: dict[str, Any] = dict(
-        log_level='critical', access_log=False, server_header=False, timeout_graceful_shutdown=1
-    )
+    config = uvicorn.Config(app, log_level='critical', server_header=False, timeout_graceful_shutdown=1)
     try:
-        Server(uvicorn.Config(app, **options), on_exit).run(sockets=[listener])
+        uvicorn.Server(config).run(sockets=[listener])
     finally:
         # what Gradio's functions run in: they may still write files, which are to be deleted after this
         for thread in threading.enumerate():

@@ -899,7 +899,7 @@ def demo(monkeypatch, capsys, tmp_path):
             assert root_path == root and api == ('--api' in arguments)
             served.append((page, [*hosts, *proxies] if proxies else hosts))
 
-        def serve(noted, listener, on_exit):
+        def serve(noted, listener):
             assert os.environ['GRADIO_ANALYTICS_ENABLED'] == 'False'
             assert os.path.isdir(os.environ['GRADIO_TEMP_DIR'])
             served.append(listener.getsockname())
