@@ -1,13 +1,12 @@
 """Holes of several boxes."""
 
 import numpy as np
+from mmcv.transforms import BaseTransform
 from mmengine.registry import TRANSFORMS
-
-from .transforms import Transform
 
 
 @TRANSFORMS.register_module()
-class DrawBoxes(Transform):
+class DrawBoxes(BaseTransform):
     """Draws a mask of several boxes, as LaMa trains with; MMagic's ``LoadMask`` draws one.
 
     All numbers are drawn with equal probability from NumPy's global random state, as MMagic's masks are.

@@ -3,13 +3,12 @@
 import math
 
 import numpy as np
+from mmcv.transforms import BaseTransform
 from mmengine.registry import TRANSFORMS
-
-from .transforms import Transform
 
 
 @TRANSFORMS.register_module()
-class RandomPlainPicture(Transform):
+class RandomPlainPicture(BaseTransform):
     """Replaces a share of the training photographs by a flat colour, a linear gradient or a straight edge.
 
     Plain skies, walls and straight borders are rare in photographs of objects, but there people see a wrong colour

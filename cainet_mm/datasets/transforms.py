@@ -6,7 +6,6 @@ import random
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from inspect import signature
 
 import numpy as np
 from mmagic.datasets.transforms import LoadImageFromFile
@@ -18,14 +17,6 @@ from ..utils.errors import describe_error
 from ..utils.photo_paths import open_image_file, read_names
 from .errors import BadImageError, BadMaskError, reading
 from .masks import Value, read_hole
-
-
-class Transform(BaseTransform):
-    """A transform that shows the arguments that it was made with."""
-
-    def __repr__(self) -> str:
-        settings = ', '.join(f'{name}={vars(self)[name]!r}' for name in signature(type(self)).parameters)
-        return f'{type(self).__name__}({settings})'
 
 
 @TRANSFORMS.register_module()
@@ -71,7 +62,7 @@ class LoadPhoto(LoadImageFromFile):
         return pixels if self.channel_order == 'rgb' else np.ascontiguousarray(pixels[..., ::-1])
 
 
-class HoleReader(Transform):
+class HoleReader(BaseTransform):
     """What transforms that read masks from files have in common.
 
     Args:
@@ -170,7 +161,7 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 @TRANSFORMS.register_module()
-class SeededByImage(Transform):
+class SeededByImage(BaseTransform):
     """Runs transforms with the random state seeded by the image's name.
 
     Around the mask generators it gives each image of a test set a mask of its own that is the same in every run, in
@@ -192,7 +183,7 @@ class SeededByImage(Transform):
 
 
 @TRANSFORMS.register_module()
-class RandomTint(Transform):
+class RandomTint(BaseTransform):
     """Gives a photograph other colours: channels in random order, each with a random gain and offset.
 
     It makes of a handful of photographs many differently coloured ones, so that a network learns to take colours from
@@ -220,7 +211,7 @@ class RandomTint(Transform):
 
 
 @TRANSFORMS.register_module()
-class HoleBox(Transform):
+class HoleBox(BaseTransform):
     """Places a window of a fixed size around the hole, for the critics of Global&Local and DeepFillv1 that look at it.
 
     Of MMagic's masks only rectangles bring such a box along. Here the window is centred on the hole's bounding box and

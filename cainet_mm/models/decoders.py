@@ -40,6 +40,8 @@ class UpConvModule(ConvModule):
 
     def _can_be_fused(self, feature: Tensor, skip: Tensor) -> bool:
         # other devices have not been measured; a traced size would be taken for the size of all images
+        # (torch before 2.3 cannot say whether it compiles)
+        is_compiling = getattr(torch.compiler, 'is_compiling', bool)
         if feature.device.type != 'cpu' or torch.jit.is_tracing() or is_compiling():
             return False
         height, width = feature.shape[-2:]
@@ -55,11 +57,6 @@ def sum_over_pairs(kernel: Tensor) -> Tensor:
     padded = F.pad(kernel.transpose(0, 1).flip(-2, -1), (1, 1, 1, 1))
     rows = padded[..., 1:, :] + padded[..., :-1, :]
     return rows[..., 1:] + rows[..., :-1]
-
-
-def is_compiling() -> bool:
-    """Whether torch.compile or torch.export looks at the code, as far as torch has that to ask."""
-    return getattr(torch.compiler, 'is_compiling', lambda: False)()
 
 
 @MODELS.register_module()

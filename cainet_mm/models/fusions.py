@@ -218,7 +218,4 @@ class AlphaFusion(BaseModule):
         alpha = self.attend(torch.cat((known, restored), dim=1)).sigmoid()
         return alpha, restored, known
 
-    def forward(self, feature: Tensor, masked: Tensor) -> Tensor:
-        """Fuse; see :meth:`decompose` for the shapes. Returns the image, (N, image_channels, h, w)."""
-        alpha, restored, known = self.decompose(feature, masked)
-        return torch.lerp(known, restored, alpha)
+    forward = DualAttentionFusion.forward

@@ -141,14 +141,8 @@ def stencil(tensor: Tensor) -> Tensor:
 BEFORE, HERE, AFTER = slice(None, -2), slice(1, -1), slice(2, None)
 # rows and columns of a padded image: right, left, below, above, then the four corners
 NEIGHBOURS = (
-    (HERE, AFTER),
-    (HERE, BEFORE),
-    (AFTER, HERE),
-    (BEFORE, HERE),
-    (AFTER, AFTER),
-    (BEFORE, BEFORE),
-    (BEFORE, AFTER),
-    (AFTER, BEFORE),
+    *((HERE, AFTER), (HERE, BEFORE), (AFTER, HERE), (BEFORE, HERE)),
+    *((AFTER, AFTER), (BEFORE, BEFORE), (BEFORE, AFTER), (AFTER, BEFORE)),
 )
 
 
