@@ -200,7 +200,7 @@ class PhotoMaskDataset(PhotoDataset):
 
     def _leave_out_empty(self, cases: list[dict]) -> list[dict]:
         steps = self.pipeline.transforms
-        reader = next((step for step in steps if isinstance(step, LoadHole)), None)
+        reader = next((step for step in steps if type(step) is LoadHole), None)
         if reader is None:
             return cases
         kept = []

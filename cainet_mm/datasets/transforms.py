@@ -62,12 +62,20 @@ class LoadPhoto(LoadImageFromFile):
         return pixels if self.channel_order == 'rgb' else np.ascontiguousarray(pixels[..., ::-1])
 
 
-class HoleReader(BaseTransform):
-    """What transforms that read masks from files have in common.
+@TRANSFORMS.register_module()
+class LoadHole(BaseTransform):
+    """Loads a photograph's own mask: ``mask_path`` to ``mask``, (H, W, 1), uint8, 1 in the hole.
+
+    MMagic's ``LoadMask`` takes every pixel that is not black, which in a JPEG is also the blur around black. Here the
+    mask is read as everywhere in this package, by :func:`~cainet_mm.datasets.masks.read_hole`.
 
     Args:
         hole_value: The hole's value in masks of several, and
-        invert: whether masks mark what is known instead, both as in :func:`~cainet_mm.datasets.masks.read_hole`.
+        invert: whether masks mark what is known instead, both as ``read_hole`` takes them.
+
+    Raises:
+        BadImageError: The file cannot be read as an image, does not say what is the hole, or has another size than
+            the photograph.
     """
 
     def __init__(self, hole_value: Value | None = None, invert: bool = False) -> None:
@@ -76,7 +84,7 @@ class HoleReader(BaseTransform):
         self.invert = invert
 
     def load(self, path: str, results: dict) -> dict:
-        """Load a mask as ``mask``, (H, W, 1), 1 in the hole; ``BadImageError`` as :class:`LoadHole` says."""
+        """Load the mask of a path; its size has to be that of the photograph ``gt``, where it has been loaded."""
         hole = read_hole(path, self.hole_value, self.invert)
         size = results['gt'].shape[:2] if 'gt' in results else hole.shape
         if hole.shape != size:
@@ -87,26 +95,12 @@ class HoleReader(BaseTransform):
         results['mask'] = hole[..., None].astype(np.uint8)
         return results
 
-
-@TRANSFORMS.register_module()
-class LoadHole(HoleReader):
-    """Loads a photograph's own mask: ``mask_path`` to ``mask``, (H, W, 1), uint8, 1 in the hole.
-
-    MMagic's ``LoadMask`` takes every pixel that is not black, which in a JPEG is also the blur around black. Here the
-    mask is read as everywhere in this package, by :func:`~cainet_mm.datasets.masks.read_hole`, of which the arguments
-    are, ``hole_value`` and ``invert``.
-
-    Raises:
-        BadImageError: The file cannot be read as an image, does not say what is the hole, or has another size than
-            the photograph.
-    """
-
     def transform(self, results: dict) -> dict:
         return self.load(results['mask_path'], results)
 
 
 @TRANSFORMS.register_module()
-class LoadHoleFromSet(HoleReader):
+class LoadHoleFromSet(LoadHole):
     """Draws one of a set of masks: ``mask``, (H, W, 1), uint8, 1 in the hole; read as :class:`LoadHole` reads.
 
     Inside :class:`SeededByImage` the photograph's name picks the mask, as it does for MMagic's ``LoadMask``.
