@@ -11,12 +11,12 @@ from pathlib import Path
 from mmengine.config import Config
 from mmengine.model import BaseModel
 
+from ..engine.checkpointing import list_checkpoints
 from ..inference.configs import Inpaintor, class_of
 from ..inference.loading import load_inpaintor, load_model
 from ..inference.published import CONFIG_KEY, read_metadata
 from ..inference.zoo import WEIGHT_ENDINGS, list_models
 
-TRAINED = re.compile(r'(?:iter|epoch)_(\d+)\.pth')
 # as publish() names files
 PUBLISHED = re.compile(r'.+-[0-9a-f]{8}\.(pth|safetensors)')
 CLASSICAL = {
@@ -85,7 +85,7 @@ def search(folder: Path) -> Iterator[Choice]:
         # the last one written
         configs = [place / name for name in names if name.endswith('.py')]
         config = max(configs, key=lambda path: path.stat().st_mtime, default=None)
-        checkpoint = find_checkpoint(place, names)
+        checkpoint = next((path for path in list_checkpoints(place) if path.is_file()), None)
         if config is not None and checkpoint is not None:
             kind = model_type(config)
             network = class_of(kind)
@@ -97,18 +97,6 @@ def search(folder: Path) -> Iterator[Choice]:
             is_other = path.suffix in WEIGHT_ENDINGS and path != checkpoint
             if is_other and (PUBLISHED.fullmatch(name) or read_published_type(path)):
                 yield published_choice(path, path.relative_to(folder).with_suffix('').as_posix())
-
-
-def find_checkpoint(place: Path, names: Sequence[str]) -> Path | None:
-    """The last checkpoint in a work directory."""
-    if 'last_checkpoint' in names:
-        # it holds a path, which no longer holds where the folder was moved
-        text = (place / 'last_checkpoint').read_text(encoding='utf-8', errors='replace').strip()
-        last = re.split(r'[\\/]', text)[-1]
-        if last in names:
-            return place / last
-    trained = {int(found[1]): name for name in names if (found := TRAINED.fullmatch(name))}
-    return place / trained[max(trained)] if trained else None
 
 
 def model_type(config: Path) -> str | None:
