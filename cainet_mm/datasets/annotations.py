@@ -189,7 +189,7 @@ def read_label_maps(folder: Path, names: Sequence[str] | None) -> Annotations:
         photo = photos[name] = AnnotatedPhoto(name, labels.shape)
         for value in np.unique(labels).tolist():
             label = names[value] if names is not None and value < len(names) else str(value)
-            photo.objects.append(AnnotatedObject(label, lambda size, file=path, value=value: labels_in(file) == value))
+            photo.objects.append(AnnotatedObject(label, partial(draw_label, path, value)))
             classes[label] = None
     return Annotations(list(classes), photos)
 
@@ -200,6 +200,10 @@ def labels_in(path: Path) -> np.ndarray:
     if labels.ndim != 2:
         raise AnnotationError(f'The label map {path} has colours; it needs one number for each pixel, or a palette.')
     return labels
+
+
+def draw_label(path: Path, value: int, size: Size) -> np.ndarray:
+    return labels_in(path) == value
 
 
 def choose_objects(

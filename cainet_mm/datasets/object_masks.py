@@ -83,6 +83,11 @@ def masks_of_detector(
         yield name, draw_hole(objects, upright_size(photos / name), grow) if objects else None
 
 
+def drawn(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Hand out the mask that a model has drawn of an object."""
+    return mask
+
+
 def load_finder(
     config: str | Path, checkpoint: str, classes: Collection[str], device: str = 'cpu', score: float = 0.3
 ) -> Finder:
@@ -106,11 +111,10 @@ def load_finder(
         result = infer(model, str(path))
         if package == 'mmseg':
             labels = result.pred_sem_seg.data[0].cpu().numpy()
-            found = {name: labels == index for index, name in enumerate(known) if index in labels}
-            return [AnnotatedObject(name, lambda size, mask=mask: mask) for name, mask in found.items()]
+            return [AnnotatedObject(name, partial(drawn, labels == i)) for i, name in enumerate(known) if i in labels]
         kept = result.pred_instances[result.pred_instances.scores >= score].cpu().numpy()
         if 'masks' in kept:
-            draws = [lambda size, mask=mask: mask.astype(bool) for mask in kept.masks]
+            draws = [partial(drawn, mask.astype(bool)) for mask in kept.masks]
         else:
             draws = [partial(draw_box, tuple(box)) for box in kept.bboxes]
         return [AnnotatedObject(known[label], draw) for label, draw in zip(kept.labels, draws, strict=True)]

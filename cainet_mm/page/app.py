@@ -12,8 +12,7 @@ from gradio.processing_utils import save_bytes_to_cache
 from PIL import Image
 
 from ..datasets.errors import BadImageError
-from ..datasets.masks import encode_mask
-from ..inference.image_io import Photo
+from ..inference.image_io import IMAGE_FORMATS, Photo, image_bytes
 from ..utils.errors import describe_error
 from .models import Choice, find_models
 from .photos import GROWTH, Limits, filled_file, hole_of, read_again, read_upload, view_of, with_hole
@@ -234,8 +233,8 @@ class Page:
             hole = self.read_hole(self.read(file), painting, mask, invert, grown)
         except BadImageError as error:
             return str(error), None
-        name = f'{stem_of(file)}-mask'
-        return f'{hole.mean():.1%} of the photograph is hole.', self.keep(encode_mask(hole), name)
+        content = image_bytes(Image.fromarray(hole), IMAGE_FORMATS['.png'])
+        return f'{hole.mean():.1%} of the photograph is hole.', self.keep(content, f'{stem_of(file)}-mask')
 
     def keep(self, content: bytes, name: str) -> str:
         """Put a PNG where it can be downloaded for a while; returns its path."""
