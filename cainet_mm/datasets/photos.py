@@ -108,7 +108,7 @@ class PhotoDataset(BasicImageDataset):
     def _get_path_list_from_folder(self) -> list[str]:
         """Find the images of the folder; MMagic's own leaves out links, and what is written in mixed letter case."""
         if self.backend_args is not None:
-            return [name.replace(os.sep, '/') for name in super()._get_path_list_from_folder()]
+            return super()._get_path_list_from_folder()
         folder = Path(self.data_prefix[self.search_key])
         found = find_files(folder, recursive=self.recursive, endings=self.img_suffix)
         if left := found.left_alone():

@@ -157,14 +157,11 @@ def name_in(folder: str, given: str, local: bool = True) -> str:
 def _relative(path: str, folder: str) -> str:
     """The name in a folder of an absolute path; links of both are followed where it lies outside otherwise."""
     parent, name = os.path.split(path)
-    try:
-        relative = os.path.relpath(path, folder or '.')
-        if relative.startswith('..'):
-            inside = os.path.relpath(os.path.join(_real(parent), name), _real(folder or '.'))
-            relative = inside if not inside.startswith('..') else relative if folder else path
-    except ValueError:  # another drive of Windows
-        relative = path
-    return relative.replace(os.sep, '/')
+    relative = os.path.relpath(path, folder or '.')
+    if relative.startswith('..'):
+        inside = os.path.relpath(os.path.join(_real(parent), name), _real(folder or '.'))
+        relative = inside if not inside.startswith('..') else relative if folder else path
+    return relative
 
 
 @lru_cache(maxsize=4096)
