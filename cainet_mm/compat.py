@@ -120,7 +120,7 @@ class _MissingOperatorsFinder(MetaPathFinder, Loader):
 class _MissingOperators(ModuleType):
     """A placeholder for mmcv's compiled operators: any name is there, and raises when called."""
 
-    # mmcv reports these two in its description of the environment; without operators it says the same.
+    # mmcv reports these two in its description of the environment; without operators it says the same
     get_compiler_version = get_compiling_cuda_version = staticmethod(lambda: 'n/a')
 
     def __getattr__(self, name):
@@ -133,8 +133,6 @@ class _MissingOperators(ModuleType):
                 'install the full mmcv, >=2.0.0,<2.2.0, as requirements/optional.txt says.'
             )
 
-        raise_missing_operator.__name__ = name
-        setattr(self, name, raise_missing_operator)
         return raise_missing_operator
 
 
@@ -145,15 +143,12 @@ def name_cached_download() -> None:
     Cause: diffusers 0.28, which MMagic imports, downloads its community pipelines with it, and huggingface_hub dropped
     it in 0.26. Nothing in inpainting downloads one.
     """
+
+    def cached_download(*args, **kwargs):
+        raise RuntimeError('This huggingface_hub has no cached_download; for pipelines of diffusers install one <0.26.')
+
     if not hasattr(huggingface_hub, 'cached_download'):
-        huggingface_hub.cached_download = _raise_no_cached_download
-
-
-def _raise_no_cached_download(*args, **kwargs):
-    raise RuntimeError(
-        f'huggingface_hub {huggingface_hub.__version__} has no cached_download, with which diffusers downloads '
-        'community pipelines; for these, install huggingface_hub<0.26.'
-    )
+        huggingface_hub.cached_download = cached_download
 
 
 def let_controlnet_aux_do_without_mediapipe() -> None:
@@ -171,10 +166,10 @@ class _ControlnetAuxFinder(MetaPathFinder):
     """Finds ``controlnet_aux`` as usual, and has it loaded without a mediapipe with which that would fail."""
 
     def find_spec(self, fullname, path=None, target=None):
-        if fullname != 'controlnet_aux':
+        if fullname != 'controlnet_aux' or _find_submodule('mediapipe', 'python') is not None:
             return None
         spec = PathFinder.find_spec(fullname, path, target)
-        if spec is not None and spec.loader is not None and _mediapipe_has_no_solutions():
+        if spec is not None and spec.loader is not None:
             spec.loader.exec_module = functools.partial(_execute_without_mediapipe, spec.loader.exec_module)
         return spec
 
@@ -192,10 +187,6 @@ def _execute_without_mediapipe(execute, module) -> None:
         sys.modules.update(hidden)
 
 
-def _mediapipe_has_no_solutions() -> bool:
-    return importlib.util.find_spec('mediapipe') is not None and _find_submodule('mediapipe', 'python') is None
-
-
 def let_generation_init_weights_pass_layers_by() -> None:
     """Let MMagic initialise discriminators with layers that have no weights, such as activations.
 
@@ -208,7 +199,7 @@ def let_generation_init_weights_pass_layers_by() -> None:
     utils = importlib.import_module('mmagic.models.utils')
     original: Callable[..., None] = utils.generation_init_weights
     attribute = original.__name__
-    if not _fails_on_layers_without_weights(original):
+    if hasattr(original, '__wrapped__'):
         return
 
     @functools.wraps(original)
@@ -224,16 +215,6 @@ def let_generation_init_weights_pass_layers_by() -> None:
     for name, module in list(sys.modules.items()):
         if name.startswith('mmagic.') and getattr(module, attribute, None) is original:
             setattr(module, attribute, generation_init_weights)
-
-
-def _fails_on_layers_without_weights(initialise) -> bool:
-    layer = torch.nn.ReLU()
-    setattr(layer, _INIT_RECORD, {})
-    try:
-        initialise(layer)
-    except UnboundLocalError:
-        return True
-    return False
 
 
 def _find_submodule(package: str, submodule: str) -> ModuleSpec | None:

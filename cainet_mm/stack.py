@@ -61,7 +61,9 @@ def find_problems() -> list[str]:
     for distribution, (accepted, requirements) in ACCEPTED.items():
         found = installed_version(distribution)
         if found is None or not is_accepted(found, accepted):
-            problems.append(_describe(distribution, found, accepted, requirements))
+            state = 'is not installed;' if found is None else f'{found} is installed, but'
+            command = _install_command(requirements)
+            problems.append(f'{distribution} {state} {accepted} is accepted: run `{command}`.')
     return problems + _find_mmcv_problems()
 
 
@@ -74,37 +76,15 @@ def check() -> None:
 
 
 def _find_mmcv_problems() -> list[str]:
-    found = {name: installed_version(name) for name in MMCV_DISTRIBUTIONS}
-    present = {name: version for name, version in found.items() if version is not None}
-    if len(present) > 1:
-        both = ' and '.join(f'{name} {version}' for name, version in present.items())
-        return [
-            f'{both} are both installed and own the same files; exactly one of them, {MMCV_ACCEPTED}, is accepted: '
-            f'run `pip uninstall -y mmcv mmcv-lite`, then install the one you want '
-            f'(`{_install_command(_MMCV_LITE)}`, or the full mmcv as requirements/optional.txt says).'
-        ]
-    if not present:
-        return [
-            f'Neither mmcv nor mmcv-lite is installed; one of them, {MMCV_ACCEPTED}, is accepted: '
-            f'run `pip install "mmcv-lite{MMCV_ACCEPTED}"` (in a checkout `{_install_command(_MMCV_LITE)}`), or '
-            'install the full mmcv as requirements/optional.txt says.'
-        ]
-    name, version = present.popitem()
-    if is_accepted(version, MMCV_ACCEPTED):
+    present = [(name, version) for name in MMCV_DISTRIBUTIONS if (version := installed_version(name)) is not None]
+    if len(present) == 1 and is_accepted(present[0][1], MMCV_ACCEPTED):
         return []
-    if name == 'mmcv':
-        return [
-            f'mmcv {version} is installed, but {MMCV_ACCEPTED} is accepted: install the full mmcv 2.1.0 as '
-            f'requirements/optional.txt says, or run `pip uninstall -y mmcv` and then '
-            f'`{_install_command(_MMCV_LITE)}`.'
-        ]
-    return [_describe(name, version, MMCV_ACCEPTED, _MMCV_LITE)]
-
-
-def _describe(distribution: str, found: str | None, accepted: str, requirements: str) -> str:
-    state = 'is not installed' if found is None else f'{found} is installed'
-    joint = ';' if found is None else ', but'
-    return f'{distribution} {state}{joint} {accepted} is accepted: run `{_install_command(requirements)}`.'
+    found = ' and '.join(f'{name} {version}' for name, version in present) or 'Neither mmcv nor mmcv-lite'
+    return [
+        f'{found} found, but exactly one of mmcv and mmcv-lite, {MMCV_ACCEPTED}, is accepted: run `pip uninstall -y '
+        f'mmcv mmcv-lite`, then `pip install "mmcv-lite{MMCV_ACCEPTED}"` (in a checkout '
+        f'`{_install_command(_MMCV_LITE)}`), or install the full mmcv as requirements/optional.txt says.'
+    ]
 
 
 def _install_command(requirements: str) -> str:

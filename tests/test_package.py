@@ -440,16 +440,6 @@ class TestGenerationInitWeights:
         for module, function in before.items():
             assert module.generation_init_weights is function
 
-    def test_a_function_without_the_fault_is_left_alone(self, put_back, original, monkeypatch):
-        def generation_init_weights(module, *args, **kwargs):
-            """One of a later MMagic."""
-
-        monkeypatch.setattr(utils, 'generation_init_weights', generation_init_weights)
-        compat.let_generation_init_weights_pass_layers_by()
-        assert utils.generation_init_weights is generation_init_weights
-        others = [module for module in modules_with_generation_init_weights() if module is not utils]
-        assert all(module.generation_init_weights is original for module in others)
-
     @pytest.mark.parametrize('entry', [None, object()])
     def test_entries_among_the_modules_that_are_none_do_no_harm(self, put_back, original, entry, monkeypatch):
         # None is how an import is blocked

@@ -113,7 +113,7 @@ def run(tool, args):
             file=sys.stderr,
         )
     print(f'{len(page.choices)} models. The page is at http://{name}:{port} until Ctrl-C.', flush=True)
-    serve(application(page, hosts, args.allowed_host, root_path, args.api), listener, page.close)
+    serve(application(page, hosts, args.allowed_host, root_path, args.api), listener)
 
 
 if __name__ == '__main__':

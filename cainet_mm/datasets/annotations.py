@@ -16,6 +16,7 @@ from PIL import Image
 
 from ..utils.errors import describe_error
 from ..utils.photo_paths import open_image_file, read_list
+from .errors import reading
 from .masks import grow_hole
 
 Size = tuple[int, int]
@@ -114,14 +115,13 @@ def draw_of_coco(entry: Mapping, size: Size) -> Callable[[Size], np.ndarray]:
                 f'Annotation {entry.get("id")} has runs of {shape["size"]} pixels, and its image has {list(size)}.'
             )
         if isinstance(counts, list):
-            return partial(draw_runs, counts)
+            # outside and inside in turn, column by column
+            inside = np.arange(len(counts)) % 2 == 1
+            return lambda size: np.repeat(inside, counts).reshape(size, order='F')
         try:
             decode = importlib.import_module('pycocotools.mask').decode
         except ImportError as error:
-            raise AnnotationError(
-                f'Annotation {entry.get("id")} has compressed runs (RLE), which pycocotools reads, and it is not '
-                'installed; pip install pycocotools.'
-            ) from error
+            raise AnnotationError('Compressed runs (RLE) are read by pycocotools: pip install pycocotools.') from error
         return lambda size: decode(dict(size=list(size), counts=counts)).astype(bool)
     if shape:
         return partial(draw_polygons, [np.asarray(polygon, np.float64).reshape(-1, 2) for polygon in shape])
@@ -137,12 +137,6 @@ def draw_polygons(polygons: Iterable[np.ndarray], size: Size) -> np.ndarray:
         points = np.round((polygon - 0.5) * 2**SHIFT).astype(np.int32)
         cv2.fillPoly(mask, [points], 1, shift=SHIFT)
     return mask.astype(bool)
-
-
-def draw_runs(counts: Sequence[int], size: Size) -> np.ndarray:
-    """Draw runs of pixels outside and inside in turn, column by column."""
-    inside = np.arange(len(counts)) % 2 == 1
-    return np.repeat(inside, counts).reshape(size, order='F')
 
 
 def draw_box(box: tuple[float, float, float, float], size: Size) -> np.ndarray:
@@ -164,9 +158,8 @@ def read_voc(folder: Path) -> Annotations:
             size = int(text_at(root, 'size/height')), int(text_at(root, 'size/width'))
             objects = []
             for entry in root.iter('object'):
-                left, top, right, bottom = (
-                    float(text_at(entry, f'bndbox/{side}')) for side in ('xmin', 'ymin', 'xmax', 'ymax')
-                )
+                sides = (float(text_at(entry, f'bndbox/{side}')) for side in ('xmin', 'ymin', 'xmax', 'ymax'))
+                left, top, right, bottom = sides
                 draw = partial(draw_box, (left - 1, top - 1, right, bottom))
                 objects.append(AnnotatedObject(text_at(entry, 'name'), draw))
         except (OSError, ElementTree.ParseError, ValueError) as error:
@@ -202,11 +195,8 @@ def read_label_maps(folder: Path, names: Sequence[str] | None) -> Annotations:
 
 
 def labels_in(path: Path) -> np.ndarray:
-    try:
-        with Image.open(path) as image:
-            labels = np.asarray(image)
-    except Exception as error:  # Pillow's decoders raise their own kinds on damaged bytes
-        raise AnnotationError(f'The label map {path} cannot be read as an image ({describe_error(error)}).') from error
+    with reading(f'The label map {path}'), Image.open(path) as image:
+        labels = np.asarray(image)
     if labels.ndim != 2:
         raise AnnotationError(f'The label map {path} has colours; it needs one number for each pixel, or a palette.')
     return labels
@@ -221,8 +211,7 @@ def choose_objects(
 ) -> dict[str, list[AnnotatedObject]]:
     """Choose objects by their class or the id of their annotation: those of each photograph that has some, by its name.
 
-    Raises:
-        AnnotationError: There is no such class or annotation; the message has the nearest names.
+    ``AnnotationError`` where there is no such class or annotation.
     """
     require_classes(annotations.classes, classes)
     chosen = {

@@ -1,7 +1,7 @@
 """Bad images that are skipped: named once, counted over all workers, listed in a file."""
 
 import contextlib
-import sys
+from fcntl import LOCK_EX, flock
 from logging import WARNING
 from pathlib import Path
 
@@ -9,9 +9,6 @@ import torch
 from mmengine.logging import print_log
 
 from .errors import TooManyBadImagesError
-
-if sys.platform != 'win32':  # Windows has no such locks
-    from fcntl import LOCK_EX, flock
 
 
 class BadImages:
@@ -45,11 +42,7 @@ class BadImages:
         self.listing = Path(path)
 
     def add(self, index: int, path: str, message: str) -> None:
-        """Count an image by its index, and log it where it is new.
-
-        Raises:
-            TooManyBadImagesError: There are now too many of them.
-        """
+        """Count an image by its index, and log it where it is new; ``TooManyBadImagesError`` for too many."""
         if self._flags[index]:
             return
         self._flags[index] = 1
@@ -70,10 +63,9 @@ class BadImages:
             return True
         try:
             with open(self.listing, 'a+', encoding='utf-8', errors='surrogateescape') as file:
-                if sys.platform != 'win32':
-                    # file systems that know no locks may get a line twice, which counts once
-                    with contextlib.suppress(OSError):
-                        flock(file, LOCK_EX)
+                # file systems that know no locks may get a line twice, which counts once
+                with contextlib.suppress(OSError):
+                    flock(file, LOCK_EX)
                 file.seek(0)
                 if any(line.split('\t')[0] == path for line in file):
                     return False

@@ -1,5 +1,12 @@
 """Errors of images and masks."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from PIL import Image
+
+from ..utils.errors import describe_error
+
 
 class BadImageError(ValueError):
     """An image that cannot be used; the message names the file, what was found and what is accepted.
@@ -14,3 +21,29 @@ class BadMaskError(ValueError):
 
 class TooManyBadImagesError(ValueError):
     """More images are bad than the data set may skip."""
+
+
+@contextmanager
+def reading(name: str) -> Iterator[None]:
+    """Raise ``BadImageError`` on an image, which it calls ``name``, that cannot be read."""
+    try:
+        yield
+    except BadImageError:
+        raise
+    except Exception as error:  # Pillow's decoders raise their own kinds on damaged bytes
+        raise BadImageError(f'{name} cannot be read as an image ({describe_error(error)}).') from error
+
+
+def refuse_frames(image: Image.Image, name: str) -> None:
+    """Raise ``BadImageError`` for an image of several frames."""
+    # a phone's MPO is a JPEG with a second view behind it
+    frames = getattr(image, 'n_frames', 1)
+    if frames > 1 and image.format != 'MPO':
+        raise BadImageError(f'{name} has {frames} frames; give each as an image of its own.')
+
+
+def is_deep(image: Image.Image) -> bool:
+    """Whether an image that was opened, and not read yet, has colours of 16 bits, of which Pillow reads 8."""
+    # a raw mode such as RGB;16B, or the largest value of a PPM
+    coding = str([tile[3] for tile in getattr(image, 'tile', ())])
+    return image.mode in ('L', 'LA', 'RGB', 'RGBA', 'CMYK') and (';16' in coding or '65535' in coding)

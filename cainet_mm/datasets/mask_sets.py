@@ -1,19 +1,17 @@
 """Fixed sets of masks on disk, drawn by the generators that the configs train with."""
 
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mmcv.transforms import Compose
 from mmengine.config import Config
 
 from ..utils.files import write_file
 from .masks import encode_mask
 from .preparation import write_list
-from .transforms import seeded
+from .transforms import SeededByImage
 
 KINDS = ('rectangular', 'irregular', 'buckets')
 # Shares of the image that is hole, above the first and up to the second, in per cent: those of PConv's test masks.
@@ -66,16 +64,17 @@ def write_mask_set(
         raise ValueError(f'The kind of masks is one of {", ".join(KINDS)}, got {kind!r}.')
     if size < 1 or count < 1:
         raise ValueError(f'A set of masks needs a size and a count of at least 1, got {size} and {count}.')
-    transforms = Compose(scale_lengths(masks['rectangles' if kind == 'rectangular' else 'strokes'], masks, size))
+    generators = masks['rectangles' if kind == 'rectangular' else 'strokes']
+    draw = SeededByImage(scale_lengths(generators, masks, size), seed=seed)
     everything, buckets = MaskList(folder / 'masks.txt'), []
     for area in AREA_RANGES if kind == 'buckets' else (None,):
         title = kind if area is None else f'{area[0]:02d}-{area[1]:02d}'
         bucket = MaskList(folder / f'{title}.txt')
         for index in range(count):
             if area is None:
-                name, mask = f'{index:05d}.png', draw(transforms, f'{seed}/{title}/{index}')
+                name, mask = f'{index:05d}.png', draw(dict(key=f'{title}/{index}'))['mask']
             else:
-                name, mask = f'{title}/{index:05d}.png', draw_of_area(transforms, area, f'{seed}/{title}/{index}')
+                name, mask = f'{title}/{index:05d}.png', draw_of_area(draw, area, f'{title}/{index}')
             write_file(folder / name, encode_mask(mask))
             bucket.names.append(name)
             bucket.areas.append(float(mask.mean()))
@@ -90,11 +89,7 @@ def write_mask_set(
 
 
 def scale_lengths(transforms: Any, masks: Config, size: int) -> Any:
-    """Copy the configs of mask generators with every length in pixels brought from the config's size to another.
-
-    Raises:
-        ValueError: The config's masks are not square, or nothing would be left of a range of lengths.
-    """
+    """Copy the configs of mask generators with every length in pixels brought from the config's size to another."""
     height, width = masks['image_size']
     if height != width:
         raise ValueError(f'Masks are scaled from generators of square ones, but image_size is {(height, width)}.')
@@ -104,9 +99,7 @@ def scale_lengths(transforms: Any, masks: Config, size: int) -> Any:
             scaled = {name: scale(entry, name) for name, entry in value.items()}
             low, high = scaled.get('brush_width', (0, 1))
             if low >= high or scaled.get('max_bbox_delta', 0) >= scaled.get('max_bbox_shape', 1):
-                raise ValueError(
-                    f'Masks of {size}x{size} pixels are too small for the generators; choose a larger size.'
-                )
+                raise ValueError(f'Masks of {size}x{size} pixels are too small for the generators; choose larger ones.')
             return scaled
         if isinstance(value, list | tuple):
             return type(value)(scale(entry, key) for entry in value)
@@ -115,24 +108,15 @@ def scale_lengths(transforms: Any, masks: Config, size: int) -> Any:
     return scale(transforms)
 
 
-def draw(transforms: Compose, seed: str) -> np.ndarray:
-    """Draw a mask, (H, W, 1), uint8, 1 in the hole."""
-    with seeded(zlib.crc32(seed.encode())):
-        return transforms({})['mask']
-
-
-def draw_of_area(transforms: Compose, area: tuple[int, int], seed: str) -> np.ndarray:
-    """Draw a mask whose hole takes a share of the image within ``area``, in percent.
+def draw_of_area(draw: SeededByImage, area: tuple[int, int], key: str) -> np.ndarray:
+    """Draw a mask whose hole takes a share of the image within ``area``, in percent; ``ValueError`` if none comes.
 
     Masks are laid over each other until the hole is large enough, and thrown away when it has become too large.
-
-    Raises:
-        ValueError: No such mask came in :data:`MAX_ATTEMPTS` draws.
     """
     low, high = (share / 100 for share in area)
     mask = None
     for attempt in range(MAX_ATTEMPTS):
-        drawn = draw(transforms, f'{seed}/{attempt}')
+        drawn = draw(dict(key=f'{key}/{attempt}'))['mask']
         mask = drawn if mask is None else mask | drawn
         if low < mask.mean() <= high:
             return mask

@@ -9,9 +9,8 @@ import cv2
 import numpy as np
 from PIL import Image, ImageOps
 
-from ..utils.errors import describe_error
 from ..utils.photo_paths import open_image_file
-from .errors import BadImageError
+from .errors import BadImageError, is_deep, reading, refuse_frames
 
 Mask = np.ndarray | Image.Image | str | Path
 Value = float | tuple[float, float, float]
@@ -85,30 +84,19 @@ def encode_mask(mask: np.ndarray) -> bytes:
 
 
 def pixels_of(mask: Image.Image | str | Path, name: str) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
-    """The pixels of a mask's image, upright; errors call it ``name``.
+    """The pixels of a mask's image, upright; ``BadImageError`` where it cannot be read.
 
-    Returns:
-        Grey levels or colours, (H, W) or (H, W, 3); the alpha channel, (H, W), in [0, 1], where there is one that
-        differs anywhere; and the indices, (H, W), of an image with a palette.
-
-    Raises:
-        BadImageError: It cannot be read.
+    Grey levels or colours, (H, W) or (H, W, 3); the alpha channel, (H, W), in [0, 1], where there is one that differs
+    anywhere; and the indices, (H, W), of an image with a palette.
     """
-    try:
+    with reading(name):
         if isinstance(mask, str | Path):
             with open_image_file(mask) as image:
                 return pixels_of(image, name)
-        # a phone's MPO is a JPEG with a second view behind it
-        frames = getattr(mask, 'n_frames', 1)
-        if frames > 1 and mask.format != 'MPO':
-            raise BadImageError(f'{name} has {frames} frames; give each as an image of its own.')
-        deep = mask.mode in ('L', 'LA', 'RGB', 'RGBA') and ';16' in str([tile[3] for tile in getattr(mask, 'tile', ())])
+        refuse_frames(mask, name)
+        deep = is_deep(mask)
         mask.load()
         image = ImageOps.exif_transpose(mask)
-    except BadImageError:
-        raise
-    except Exception as error:  # Pillow's decoders raise their own kinds on damaged bytes
-        raise BadImageError(f'{name} cannot be read as an image ({describe_error(error)}).') from error
     indices = np.asarray(image) if image.mode == 'P' else None
     if 'transparency' in image.info and image.mode in ('1', 'L', 'P', 'RGB'):
         image = image.convert('RGBA')
@@ -116,9 +104,7 @@ def pixels_of(mask: Image.Image | str | Path, name: str) -> tuple[np.ndarray, np
         image = image.convert('RGBA' if image.mode in ('PA', 'La', 'RGBa') else 'RGB')
     pixels = np.asarray(image)
     if deep and not pixels[..., :3].any():
-        raise BadImageError(
-            f'{name} has 16 bits for each colour, of which Pillow reads 8, and these are 0; save it with 8.'
-        )
+        raise BadImageError(f'{name} has 16 bits a colour, of which Pillow reads 8, and these are 0; save it with 8.')
     if image.mode not in ('LA', 'RGBA'):
         return pixels, None, indices
     alpha = pixels[..., -1] / 255

@@ -4,15 +4,15 @@ import os
 from collections.abc import Sequence
 
 import numpy as np
+from mmcv.transforms import BaseTransform
 from mmengine.registry import TRANSFORMS
 
 from .annotations import choose_objects, draw_hole, read_annotations
 from .errors import BadImageError
-from .transforms import Transform
 
 
 @TRANSFORMS.register_module()
-class LoadHoleOfObjects(Transform):
+class LoadHoleOfObjects(BaseTransform):
     """Makes a photograph's annotated objects its hole: ``mask``, (H, W, 1), uint8, 1 in the hole.
 
     It stands before crops, as the annotations are for the whole photograph ``gt``, which ``key`` names.

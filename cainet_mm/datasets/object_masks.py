@@ -13,14 +13,13 @@ from .annotations import (
     AnnotatedObject,
     AnnotationError,
     Annotations,
-    Size,
     choose_objects,
     draw_box,
     draw_hole,
     require_classes,
     upright_size,
 )
-from .mask_names import masks_among
+from .mask_names import masks_among, stem_of
 from .masks import encode_mask
 
 # what finds objects in a photograph; the classes that it knows
@@ -54,9 +53,7 @@ def masks_of_annotations(
     """
     chosen = choose_objects(annotations, classes, instances)
     # label maps tell the name without its ending
-    owners = {
-        name: key for name in names for key in (name.as_posix(), name.with_suffix('').as_posix()) if key in chosen
-    }
+    owners = {name: key for name in names for key in (name.as_posix(), stem_of(name).as_posix()) if key in chosen}
     absent = sorted(chosen.keys() - owners.values())
     if absent:
         raise AnnotationError(
@@ -86,7 +83,7 @@ def masks_of_detector(
         yield name, draw_hole(objects, upright_size(photos / name), grow) if objects else None
 
 
-def drawn(mask: np.ndarray, size: Size) -> np.ndarray:
+def drawn(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Hand out the mask that a model has drawn of an object."""
     return mask
 
@@ -96,8 +93,7 @@ def load_finder(
 ) -> Finder:
     """Load a detector of MMDetection's, with masks or boxes, or a segmentor of MMSegmentation's.
 
-    Raises:
-        AnnotationError: The config is of neither, its package is not installed, or the model has no such class.
+    ``AnnotationError`` where the config is of neither, its package is not installed, or the model has no such class.
     """
     package = Config.fromfile(config).get('default_scope')
     if package not in LOADERS:
@@ -131,12 +127,9 @@ def name_masks(
 ) -> tuple[dict[Path, bytes], list[Path]]:
     """Name the masks as :func:`pair_files` finds them, ``a_mask.png`` for ``a.jpg``, and encode them.
 
-    Returns:
-        The content of the files by their names; all of it, so that nothing is written before all is known to be right.
-        And the photographs without a hole; with ``empty`` these have masks, too, of zeros.
-
-    Raises:
-        AnnotationError: Two photographs differ in their ending alone.
+    Returns the content of the files by their names, all of it, so that nothing is written before all is known to be
+    right; and the photographs without a hole, which with ``empty`` have masks, too, of zeros. ``AnnotationError`` where
+    two photographs differ in their ending alone.
     """
     files, without = {}, []
     for name, hole in masks:

@@ -14,7 +14,7 @@ from mmengine.registry import DATASETS
 from ..utils.photo_paths import IMAGE_ENDINGS, find_files, open_image_file, read_names
 from .bad_images import BadImages
 from .errors import BadImageError, BadMaskError
-from .mask_names import masks_among, match_masks, name_of_case, names_of_masks, own_of, stem_of
+from .mask_names import masks_among, match_masks
 from .masks import read_hole
 from .transforms import LoadHole
 
@@ -108,7 +108,7 @@ class PhotoDataset(BasicImageDataset):
     def _get_path_list_from_folder(self) -> list[str]:
         """Find the images of the folder; MMagic's own leaves out links, and what is written in mixed letter case."""
         if self.backend_args is not None:
-            return [name.replace(os.sep, '/') for name in super()._get_path_list_from_folder()]
+            return super()._get_path_list_from_folder()
         folder = Path(self.data_prefix[self.search_key])
         found = find_files(folder, recursive=self.recursive, endings=self.img_suffix)
         if left := found.left_alone():
@@ -179,26 +179,20 @@ class PhotoMaskDataset(PhotoDataset):
         masks = [path.relative_to(root) for path in find_files(root).images]
         if root.resolve() == Path(photos).resolve():
             masks = masks_among(masks)
-        found, left = match_masks(map(self._name_of, images), masks)
-        without, several, cases = [], [], []
-        for info in images:
-            name = self._name_of(info)
-            own = found.get(stem_of(name), {})
-            if not own:
-                without.append(name)
-            for stem, same in own.items():
-                mask = own_of(same, name)
-                if mask is None:
-                    several.append(name)
-                    continue
-                case = name_of_case(name, stem, len(own)).as_posix()
-                key = info['key'] if len(own) == 1 else stem_of(Path(case)).as_posix()
-                cases.append(dict(info, key=key, case=case, mask_path=str(root / mask)))
-        for names, fault in ((without, 'have no mask'), (several, 'have several masks of one name')):
-            if names:
-                where = f'{len(names)} of {len(images)} photographs in {photos!r} {fault} in {self.mask_root!r}'
-                name, accepted = names[0].as_posix(), names_of_masks(names[0])
-                raise ValueError(f'{where}, such as {name}; its masks may be called {accepted}.')
+        infos = {self._name_of(info): info for info in images}
+        found, left = match_masks(infos, masks)
+        cases = []
+        for case in found:
+            if case.mask is None:
+                count = sum(other.mask is None for other in found)
+                raise ValueError(
+                    f'{count} of {len(images)} photographs in {photos!r} lack a mask in {self.mask_root!r}, such as '
+                    f'{case.photo.as_posix()}, which has {case.problem}.'
+                )
+            own = dict(case=case.name.as_posix(), mask_path=str(root / case.mask))
+            if case.name != case.photo:
+                own['key'] = case.name.with_suffix('').as_posix()
+            cases.append(infos[case.photo] | own)
         if left:
             message = f'{len(left)} masks in {self.mask_root!r} have no photograph, such as {left[0]}; left out.'
             print_log(message, 'current', WARNING)
@@ -206,7 +200,7 @@ class PhotoMaskDataset(PhotoDataset):
 
     def _leave_out_empty(self, cases: list[dict]) -> list[dict]:
         steps = self.pipeline.transforms
-        reader = next((step for step in steps if isinstance(step, LoadHole)), None)
+        reader = next((step for step in steps if type(step) is LoadHole), None)
         if reader is None:
             return cases
         kept = []

@@ -3,13 +3,12 @@
 import math
 
 import numpy as np
+from mmcv.transforms import BaseTransform
 from mmengine.registry import TRANSFORMS
-
-from .transforms import Transform
 
 
 @TRANSFORMS.register_module()
-class RandomPlainPicture(Transform):
+class RandomPlainPicture(BaseTransform):
     """Replaces a share of the training photographs by a flat colour, a linear gradient or a straight edge.
 
     Plain skies, walls and straight borders are rare in photographs of objects, but there people see a wrong colour
@@ -33,12 +32,7 @@ class RandomPlainPicture(Transform):
 
 
 def draw_plain_picture(size: tuple[int, int], edge_width: float) -> np.ndarray:
-    """Draw two random colours: as one flat area of the first, with a gradient between them, or with an edge.
-
-    Args:
-        size: Height and width of the picture, (H, W, 3), uint8.
-        edge_width: Width in pixels of the edge, over which one colour becomes the other.
-    """
+    """Draw two random colours, (H, W, 3), uint8: flat, with a gradient between them, or with an edge of a width."""
     first, second = np.random.uniform(0, 255, (2, 3))
     kind = np.random.choice(['flat', 'gradient', 'edge'], p=[0.2, 0.3, 0.5])
     if kind == 'flat':

@@ -24,34 +24,21 @@ class PreparationError(ValueError):
 
 @dataclass(frozen=True)
 class Part:
-    """A part of a data set as it is distributed.
+    """A part of a data set as it is distributed."""
 
-    Attributes:
-        name: Name of its list.
-        folders: Where it may lie below the data set's folder; the first one that exists is taken.
-        counts: Numbers of images that are expected; empty for any.
-    """
-
-    name: str
-    folders: tuple[str, ...]
-    counts: tuple[int, ...] = ()
+    name: str  # of its list
+    folders: tuple[str, ...]  # where it may lie below the data set's folder; the first one that exists is taken
+    counts: tuple[int, ...] = ()  # numbers of images that are expected; empty for any
 
 
 @dataclass(frozen=True)
 class Layout:
-    """A data set as it is distributed.
-
-    Attributes:
-        title: Its name.
-        parts: Its parts. A single one is divided at random into the lists ``train`` and ``test``.
-        num_test: Images for test, where the paper says so, of a data set with a single part.
-        min_side: Smallest accepted height and width. Smaller photographs would be enlarged in training.
-    """
+    """A data set as it is distributed."""
 
     title: str
-    parts: tuple[Part, ...]
-    num_test: int = 0
-    min_side: int = 256
+    parts: tuple[Part, ...]  # a single one is divided at random into the lists train and test
+    num_test: int = 0  # images for test, where the paper says so, of a data set with a single part
+    min_side: int = 256  # smallest accepted height and width; smaller photographs would be enlarged in training
 
 
 LAYOUTS = {
@@ -202,11 +189,7 @@ def write_verified(
 
 
 def list_part(root: Path, part: Part, lists: Path) -> list[str]:
-    """Name the images of a part relative to the data set's folder, sorted.
-
-    Raises:
-        PreparationError: None of the part's folders exists, or there is no image in it.
-    """
+    """Name the images of a part relative to the data set's folder, sorted; ``PreparationError`` without any."""
     folder = next((folder for folder in part.folders if (root / folder).is_dir()), None)
     if folder is None:
         raise PreparationError(
@@ -227,9 +210,7 @@ def divide(images: Sequence[str], num_test: int | float, seed: int) -> dict[str,
 
     The draw depends on the seed and on the number of images alone (NumPy keeps the numbers of ``RandomState`` the same
     from version to version), so it is made before any image is left out. ``num_test`` is a number, or a share below 1.
-
-    Raises:
-        PreparationError: One of the lists would be empty.
+    ``PreparationError`` where one of the lists would be empty.
     """
     count = round(num_test * len(images)) if num_test < 1 else int(num_test)
     if not 0 < count < len(images):
@@ -246,7 +227,8 @@ def divide(images: Sequence[str], num_test: int | float, seed: int) -> dict[str,
 
 def find_problem(path: Path, min_side: int = 1, headers_only: bool = False) -> str | None:
     """Say what is wrong with an image, or ``None``."""
-    if not is_writable_name(path.name):
+    # a line of UTF-8
+    if path.name.encode(errors='ignore').decode().splitlines() != [path.name]:
         return 'has a name that no list can hold'
     try:
         with open_image_file(path) as image:
@@ -260,15 +242,6 @@ def find_problem(path: Path, min_side: int = 1, headers_only: bool = False) -> s
     except Exception as error:  # Pillow's decoders raise their own kinds on damaged bytes
         return f'cannot be decoded ({describe_error(error)})'
     return None
-
-
-def is_writable_name(name: str) -> bool:
-    """Whether a file name fits into a line of UTF-8."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return len(name.splitlines()) == 1
 
 
 def write_list(path: Path, lines: Sequence[str]) -> None:

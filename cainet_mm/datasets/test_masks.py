@@ -34,15 +34,11 @@ def draw_test_masks(
     known = config.get('test_masks') or {}
     unknown = [kind for kind in kinds if kind not in known]
     if unknown or not known:
-        raise ValueError(
-            f'The kinds of masks of the config (test_masks) are {", ".join(known) or "none"}: got {kinds}.'
-        )
+        raise ValueError(f'The kinds of masks of a config (test_masks) are {", ".join(known) or "none"}, got {kinds}.')
     keys = list(names_in(config, names))
     for key in keys:
         if posixpath.isabs(key) or posixpath.normpath(key).startswith('..'):
-            raise ValueError(
-                f'The name {key!r} leads out of its folder; give names relative to that of the photographs.'
-            )
+            raise ValueError(f"The name {key!r} leads out of its folder; give names relative to the photographs'.")
     pipeline = (config.get('test_dataloader') or {}).get('dataset', {}).get('pipeline', ())
     seed = next((step.get('seed', 0) for step in pipeline if step['type'] == 'SeededByImage'), 0)
     for kind in kinds or known:
@@ -67,11 +63,7 @@ def hash_mask(mask: np.ndarray) -> str:
 
 
 def read_hashes(path: str | Path) -> dict[str, str]:
-    """Read a list of hashes: lines ``HASH  KIND/NAME``, and remarks behind ``#``.
-
-    Raises:
-        ValueError: It is something else.
-    """
+    """Read a list of hashes: lines ``HASH  KIND/NAME``, and remarks behind ``#``; else a ``ValueError``."""
     lines = [line.split('  ', 1) for line in read_list(path) if not line.startswith('#')]
     if not lines or any(len(line) != 2 or len(line[0]) != 64 for line in lines):
         raise ValueError(f'{path} is no list of hashes, lines of "HASH  KIND/NAME" as tools/test_masks.py writes.')

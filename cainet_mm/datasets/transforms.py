@@ -5,36 +5,25 @@ import posixpath
 import random
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from inspect import signature
-from logging import WARNING
+from contextlib import contextmanager
 
 import numpy as np
 from mmagic.datasets.transforms import LoadImageFromFile
 from mmcv.transforms import BaseTransform, Compose
-from mmengine.logging import print_log
 from mmengine.registry import TRANSFORMS
 from PIL import ImageOps
 
 from ..utils.errors import describe_error
 from ..utils.photo_paths import open_image_file, read_names
-from .errors import BadImageError, BadMaskError
+from .errors import BadImageError, BadMaskError, reading
 from .masks import Value, read_hole
-
-
-class Transform(BaseTransform):
-    """A transform that shows the arguments that it was made with."""
-
-    def __repr__(self) -> str:
-        settings = ', '.join(f'{name}={vars(self)[name]!r}' for name in signature(type(self)).parameters)
-        return f'{type(self).__name__}({settings})'
 
 
 @TRANSFORMS.register_module()
 class LoadPhoto(LoadImageFromFile):
     """MMagic's ``LoadImageFromFile`` for three-channel photographs, which says what is wrong with a file.
 
-    Grey, palette and RGBA files are accepted and become three channels; the first file of each kind is logged.
+    Grey, palette and RGBA files are accepted and become three channels of 8 bits.
 
     Args:
         key: Loads ``results[f'{key}_path']`` into ``results[key]``, (H, W, 3), uint8, BGR.
@@ -48,7 +37,6 @@ class LoadPhoto(LoadImageFromFile):
     def __init__(self, key: str = 'gt', min_size: tuple[int, int] = (1, 1), **kwargs) -> None:
         super().__init__(key=key, color_type='color', **kwargs)
         self.min_size = tuple(min_size)
-        self._noted_modes: set[str] = set()
 
     def _load_image(self, filename: str) -> np.ndarray:
         try:
@@ -65,35 +53,29 @@ class LoadPhoto(LoadImageFromFile):
                 f'{filename} is {height}x{width} pixels, smaller than the crop of '
                 f'{self.min_size[0]}x{self.min_size[1]}. Enlarge it, take it out, or use a smaller crop.'
             )
-        self._note_mode(filename)
         return image
 
     def _decode_by_pillow(self, filename: str) -> np.ndarray:
         """Decode what OpenCV cannot, such as HEIC where Pillow can: (H, W, 3), uint8, upright."""
-        try:
-            with open_image_file(filename) as image:
-                pixels = np.asarray(ImageOps.exif_transpose(image).convert('RGB'))
-        except Exception as error:  # Pillow's decoders raise their own kinds on damaged bytes
-            raise BadImageError(
-                f'{filename} is no image that can be decoded (JPEG, PNG, BMP, TIFF, WebP are): {describe_error(error)}.'
-            ) from error
+        with reading(f'{filename}, which is no JPEG, PNG, BMP, TIFF or WebP,'), open_image_file(filename) as image:
+            pixels = np.asarray(ImageOps.exif_transpose(image).convert('RGB'))
         return pixels if self.channel_order == 'rgb' else np.ascontiguousarray(pixels[..., ::-1])
 
-    def _note_mode(self, filename: str) -> None:
-        # the header alone, of local files; the decoder has turned whatever it was into BGR
-        with suppress(OSError), open_image_file(filename) as header:
-            if header.mode != 'RGB' and header.mode not in self._noted_modes:
-                self._noted_modes.add(header.mode)
-                message = f'{filename} is {header.mode}, and is taken as RGB of 8 bits; an alpha channel is dropped'
-                print_log(f'{message} (said once for each kind).', 'current', WARNING)
 
+@TRANSFORMS.register_module()
+class LoadHole(BaseTransform):
+    """Loads a photograph's own mask: ``mask_path`` to ``mask``, (H, W, 1), uint8, 1 in the hole.
 
-class HoleReader(Transform):
-    """What transforms that read masks from files have in common.
+    MMagic's ``LoadMask`` takes every pixel that is not black, which in a JPEG is also the blur around black. Here the
+    mask is read as everywhere in this package, by :func:`~cainet_mm.datasets.masks.read_hole`.
 
     Args:
         hole_value: The hole's value in masks of several, and
-        invert: whether masks mark what is known instead, both as in :func:`~cainet_mm.datasets.masks.read_hole`.
+        invert: whether masks mark what is known instead, both as ``read_hole`` takes them.
+
+    Raises:
+        BadImageError: The file cannot be read as an image, does not say what is the hole, or has another size than
+            the photograph.
     """
 
     def __init__(self, hole_value: Value | None = None, invert: bool = False) -> None:
@@ -102,11 +84,7 @@ class HoleReader(Transform):
         self.invert = invert
 
     def load(self, path: str, results: dict) -> dict:
-        """Load a mask as ``mask``, (H, W, 1), 1 in the hole.
-
-        Raises:
-            BadImageError: It cannot be read, is ambiguous, or has another size than the photograph ``gt``.
-        """
+        """Load the mask of a path; its size has to be that of the photograph ``gt``, where it has been loaded."""
         hole = read_hole(path, self.hole_value, self.invert)
         size = results['gt'].shape[:2] if 'gt' in results else hole.shape
         if hole.shape != size:
@@ -117,26 +95,12 @@ class HoleReader(Transform):
         results['mask'] = hole[..., None].astype(np.uint8)
         return results
 
-
-@TRANSFORMS.register_module()
-class LoadHole(HoleReader):
-    """Loads a photograph's own mask: ``mask_path`` to ``mask``, (H, W, 1), uint8, 1 in the hole.
-
-    MMagic's ``LoadMask`` takes every pixel that is not black, which in a JPEG is also the blur around black. Here the
-    mask is read as everywhere in this package, by :func:`~cainet_mm.datasets.masks.read_hole`, of which the arguments
-    are, ``hole_value`` and ``invert``.
-
-    Raises:
-        BadImageError: The file cannot be read as an image, does not say what is the hole, or has another size than
-            the photograph.
-    """
-
     def transform(self, results: dict) -> dict:
         return self.load(results['mask_path'], results)
 
 
 @TRANSFORMS.register_module()
-class LoadHoleFromSet(HoleReader):
+class LoadHoleFromSet(LoadHole):
     """Draws one of a set of masks: ``mask``, (H, W, 1), uint8, 1 in the hole; read as :class:`LoadHole` reads.
 
     Inside :class:`SeededByImage` the photograph's name picks the mask, as it does for MMagic's ``LoadMask``.
@@ -191,7 +155,7 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 @TRANSFORMS.register_module()
-class SeededByImage(Transform):
+class SeededByImage(BaseTransform):
     """Runs transforms with the random state seeded by the image's name.
 
     Around the mask generators it gives each image of a test set a mask of its own that is the same in every run, in
@@ -201,27 +165,19 @@ class SeededByImage(Transform):
         transforms: Configs of the transforms.
         name_key: The entry of the results that names the image, wherever the data lies; data sets put it into ``key``.
         seed: Another seed gives another set of masks.
-
-    Raises:
-        KeyError: The results have no ``name_key``.
     """
 
     def __init__(self, transforms: list[dict | Callable[[dict], dict]], name_key: str = 'key', seed: int = 0) -> None:
         self.transforms, self.name_key, self.seed = Compose(transforms), name_key, seed
 
     def transform(self, results: dict) -> dict | None:
-        if self.name_key not in results:
-            raise KeyError(
-                f'SeededByImage seeds by results[{self.name_key!r}], but the results have {sorted(results)}. Set '
-                'name_key to an entry that names the image.'
-            )
         name = posixpath.normpath(str(results[self.name_key]).replace('\\', '/'))
         with seeded(zlib.crc32(f'{self.seed}/{name}'.encode())):
             return self.transforms(results)
 
 
 @TRANSFORMS.register_module()
-class RandomTint(Transform):
+class RandomTint(BaseTransform):
     """Gives a photograph other colours: channels in random order, each with a random gain and offset.
 
     It makes of a handful of photographs many differently coloured ones, so that a network learns to take colours from
@@ -249,7 +205,7 @@ class RandomTint(Transform):
 
 
 @TRANSFORMS.register_module()
-class HoleBox(Transform):
+class HoleBox(BaseTransform):
     """Places a window of a fixed size around the hole, for the critics of Global&Local and DeepFillv1 that look at it.
 
     Of MMagic's masks only rectangles bring such a box along. Here the window is centred on the hole's bounding box and

@@ -60,11 +60,7 @@ def make_case(module: ExportableInpaintor, batch: int, height: int, width: int) 
 
 
 def find_multiple(module: ExportableInpaintor, size: tuple[int, int], fixed: bool = False) -> int:
-    """Find the power of two whose multiples the network takes, near a size; 1 where it is ``fixed``, if it takes it.
-
-    Raises:
-        ValueError: There is none.
-    """
+    """Find the power of two whose multiples the network takes, near a size, 1 if ``fixed``; else ``ValueError``."""
     multiple = 1
     while True:
         # an odd number of times, as no larger power divides it

@@ -16,25 +16,16 @@ OPTIONAL_SUFFIX = 'num_batches_tracked'
 def rename_strictly(
     weights: Mapping[str, Tensor], mapping: Mapping[str, str], module: nn.Module, source: str
 ) -> dict[str, Tensor]:
-    """Give weights the names of a module, key for key.
+    """Give weights the names of a module, key for key; returns what its ``load_state_dict`` takes, in its order.
 
-    Args:
-        weights: The weights under their old names; a counter ``num_batches_tracked`` may be missing.
-        mapping: From the old name to the module's, for everything that the module's ``state_dict`` has.
-        module: What the weights are for.
-        source: What errors call the weights.
-
-    Returns:
-        A state dict that ``module.load_state_dict`` takes, in the module's order.
+    The mapping has the module's name of each old one; weights, which errors call ``source``, may lack the counters
+    ``num_batches_tracked``.
 
     Raises:
-        ValueError: Weights are missing, left over, or of another shape; or the mapping does not cover the module.
+        ValueError: Weights are missing, left over, or of another shape.
     """
     wanted = module.state_dict()
     old_names = {new: old for old, new in mapping.items()}
-    if len(old_names) != len(mapping) or old_names.keys() != wanted.keys():
-        differing = sorted(old_names.keys() ^ wanted.keys()) or 'two old names for one new one'
-        raise ValueError(f'The mapping of names does not fit the {type(module).__name__}: {differing}.')
     needed = {old: new for old, new in mapping.items() if old in weights or not old.endswith(OPTIONAL_SUFFIX)}
     problems = find_misfits(shapes_of(weights), shapes_of({old: wanted[new] for old, new in needed.items()}))
     if problems:
@@ -43,11 +34,7 @@ def rename_strictly(
 
 
 def write_checkpoint(weights: Mapping[str, Tensor], path: str | Path, meta: dict, force: bool = False) -> None:
-    """Write weights and notes (``meta``) to ``NAME.pth`` or ``NAME.safetensors``; folders are made.
-
-    Raises:
-        FileExistsError: There is a file already, and ``force`` is false.
-    """
+    """Write weights and notes to ``NAME.pth`` or ``NAME.safetensors``, over a file of that name only with ``force``."""
     path = Path(path)
     if path.exists() and not force:
         raise FileExistsError(f'{str(path)!r} exists already; name another file, or replace it with --force.')

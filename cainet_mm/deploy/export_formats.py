@@ -108,11 +108,7 @@ def fold_constants(path: Path) -> None:
 
 
 def finish_onnx(path: Path, plan: Plan) -> None:
-    """Fold constants of an ONNX file, put the metadata into it, and have it checked.
-
-    Raises:
-        UnfitFileError: ONNX's checker refuses it, or its operators are of another version than was asked for.
-    """
+    """Fold constants of an ONNX file, put the metadata into it, and have it checked; ``UnfitFileError`` if it fails."""
     import onnx
 
     fold_constants(path)

@@ -37,8 +37,10 @@ class Stored(NamedTuple):
 class Placeholder:
     """Replaces an object of any foreign type: it has the state that the file gives it, and does nothing."""
 
+    state: object = None
+
     def __init__(self, *args) -> None:
-        self.state: object = None
+        pass
 
     def __setstate__(self, state: object) -> None:
         self.state = state
@@ -46,11 +48,7 @@ class Placeholder:
     def __setitem__(self, key: object, value: object) -> None:
         pass
 
-    def append(self, value: object) -> None:
-        """Leave it."""
-
-    def extend(self, values: object) -> None:
-        """Leave them."""
+    append = extend = __init__
 
 
 class WeightsUnpickler(pickle.Unpickler):

@@ -11,7 +11,7 @@ from mmengine.config import Config
 from safetensors.torch import save
 from torch import Tensor
 
-from ..inference.configs import for_inference, model_class, read_config, require_inpaintor, training_size
+from ..inference.configs import class_of, for_inference, read_config, require_inpaintor, require_model, training_size
 from ..inference.published import CONFIG_KEY, SAFETENSORS
 from ..utils.checkpoint_io import read_weights
 from ..utils.files import write_file
@@ -60,7 +60,8 @@ def publish(
     if critic and not any(key.startswith('disc.') for key in weights):
         raise ValueError(f'The checkpoint {str(checkpoint)!r} has no critic (disc.*); publish it without one.')
     weights = {key: value for key, value in weights.items() if critic or not key.startswith('disc.')}
-    kind = model_class(config, 'The config')
+    require_model(config, 'The config')
+    kind = class_of(config.model['type'])
     if kind is not None:
         require_inpaintor(kind, f'The checkpoint {str(checkpoint)!r}')
     if half:

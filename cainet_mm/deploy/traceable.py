@@ -1,7 +1,7 @@
 """An inpaintor as a module that exporters can trace: batch norms folded, sizes free, no operator that ONNX lacks."""
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
@@ -15,6 +15,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torch.overrides import TorchFunctionMode
 
+from ..evaluation.comparison import recorded_scales
 from ..evaluation.costs import TracedInpaintor
 from ..models.fourier import FourierUnit, MatrixFourierUnit
 
@@ -61,14 +62,12 @@ class ExportableInpaintor(nn.Module):
         """
         hole = mask > 0.5
         masked = image.masked_fill(hole, 0.0)
-        scales: list[Tensor] = []
-
-        def keep(module: nn.Module, arguments: tuple, outputs: Sequence[Tensor]) -> None:
-            scales.extend(outputs[: self.num_scales])
-
-        with self.inpaint.model.generator.register_forward_hook(keep) if self.num_scales else nullcontext():
+        recording: Any = recorded_scales(self.inpaint.model) if self.num_scales else nullcontext([])
+        with recording as recorded:
             raw, _ = self.inpaint(self.in_order(masked), hole.to(image.dtype))
-        raw, *scales = (self.in_order(output).clamp(-1, 1) for output in (raw, *scales))
+        # coarsest first
+        outputs = (raw, *recorded[::-1][: self.num_scales])
+        raw, *scales = (self.in_order(output).clamp(-1, 1) for output in outputs)
         filled = torch.where(hole, raw, image)
         return (filled, *scales) if scales else filled
 

@@ -1,7 +1,8 @@
 """Batches that broke a training, in files that can be read without running code."""
 
 import re
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -56,7 +57,7 @@ def to_plain(value: object) -> object:
         return value.item()
     if isinstance(value, BaseDataElement):
         return {
-            ELEMENT: _name_of(type(value)),
+            ELEMENT: f'{type(value).__module__}.{type(value).__name__}',
             'metainfo': to_plain(dict(value.metainfo_items())),
             'data': to_plain(dict(value.items())),
         }
@@ -70,25 +71,16 @@ def to_plain(value: object) -> object:
 def from_plain(value: object) -> Any:
     """Undo :func:`to_plain` as far as a model needs it: data elements are built again."""
     if isinstance(value, dict) and ELEMENT in value:
-        # only classes that are imported already: a file imports nothing
-        kinds = (kind for kind in _subclasses(BaseDataElement) if _name_of(kind) == value[ELEMENT])
-        return next(kinds, BaseDataElement)(metainfo=from_plain(value['metainfo']), **from_plain(value['data']))
+        # only a class that is imported already: a file imports nothing
+        module, _, name = value[ELEMENT].rpartition('.')
+        kind = getattr(sys.modules.get(module), name, None)
+        kind = kind if isinstance(kind, type) and issubclass(kind, BaseDataElement) else BaseDataElement
+        return kind(metainfo=from_plain(value['metainfo']), **from_plain(value['data']))
     if isinstance(value, dict):
         return {key: from_plain(part) for key, part in value.items()}
     if isinstance(value, list):
         return [from_plain(part) for part in value]
     return value
-
-
-def _name_of(kind: type) -> str:
-    return f'{kind.__module__}.{kind.__qualname__}'
-
-
-def _subclasses(kind: type[Any]) -> Iterator[type[Any]]:
-    yield kind
-    below: type[Any]
-    for below in kind.__subclasses__():
-        yield from _subclasses(below)
 
 
 def find_sources(value: object) -> list[str]:

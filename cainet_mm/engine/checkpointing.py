@@ -35,14 +35,8 @@ def find_whole_checkpoint(
 ) -> str | None:
     """Find the newest checkpoint of a run that is not damaged; ``None`` where there are no checkpoints.
 
-    Args:
-        folder: The work directory.
-        warn: Called with a message for each that is damaged.
-        elsewhere: Further folders that checkpoints were written to.
-        template: The names of checkpoints, with braces where the number stands; ``None`` for MMEngine's.
-
-    Raises:
-        CheckpointError: There are checkpoints, but none is whole.
+    It is looked for in the work directory and ``elsewhere``, under names like ``template`` (braces where the number
+    stands; ``None`` for MMEngine's). ``warn`` is called for each that is damaged; ``CheckpointError`` if all are.
     """
     candidates = list_checkpoints(Path(folder), elsewhere, template)
     for path in candidates:

@@ -16,22 +16,14 @@ Gradients = tuple[list[tuple[str, str]], Tensor]
 
 @dataclass
 class StepRecord:
-    """The numbers of one iteration, as in the log, which are copied from the device asynchronously.
-
-    Attributes:
-        batch: The batch, as the loop got it.
-        losses: What the model returned for the log, (1,) each.
-        gradients: Those that were looked at.
-        skipped: The optimisers whose steps were skipped.
-        is_late: Whether they were skipped for gradients accumulated before, which have been reported.
-    """
+    """The numbers of one iteration, as in the log, which are copied from the device asynchronously."""
 
     iteration: int
-    batch: object
-    losses: Mapping[str, Tensor]
-    gradients: Sequence[Gradients]
-    skipped: list[str]
-    is_late: bool
+    batch: object  # as the loop got it
+    losses: Mapping[str, Tensor]  # what the model returned for the log, (1,) each
+    gradients: Sequence[Gradients]  # those that were looked at
+    skipped: list[str]  # the optimisers whose steps were skipped
+    is_late: bool  # whether for gradients accumulated before, which have been reported
 
     def __post_init__(self) -> None:
         values = torch.cat([*self.losses.values(), *(norms for _, norms in self.gradients)] or [torch.zeros(1)])

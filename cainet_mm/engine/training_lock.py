@@ -3,19 +3,17 @@
 import json
 import os
 import socket
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+
+# not flock, which the workers of a killed process would hold on to
+from fcntl import LOCK_EX, LOCK_NB, lockf
 from pathlib import Path
 from typing import TextIO
 
 from ..utils.dist import ask_first
 from .errors import TrainingError
-
-if sys.platform != 'win32':  # Windows has no such locks
-    # not flock, which the workers of a killed process would hold on to
-    from fcntl import LOCK_EX, LOCK_NB, lockf
 
 LOCK = 'training.lock'
 
@@ -31,8 +29,7 @@ def refuse_second_training(folder: str | Path) -> None:
 def lock_file(file: TextIO, folder: str | Path) -> None:
     """Lock an open file until it is closed, or its process ends in whatever way; a ``TrainingError`` where it is."""
     try:
-        if sys.platform != 'win32':
-            lockf(file, LOCK_EX | LOCK_NB)
+        lockf(file, LOCK_EX | LOCK_NB)
     except (BlockingIOError, PermissionError) as error:
         file.seek(0)
         with suppress(ValueError):  # not written yet
@@ -68,10 +65,7 @@ def training_in(folder: str | Path) -> Iterator[None]:
     """Hold an existing work directory for one training, all of its processes together.
 
     The first process locks a file, ``training.lock``. The system takes the lock of a killed process away, also on
-    disks that several machines share.
-
-    Raises:
-        TrainingError: Another training is there, in all processes of this one.
+    disks that several machines share. ``TrainingError`` in all processes where another training is there.
     """
     path, held = Path(folder) / LOCK, []
     ask_first(lambda: held.append(take_lock(path)))

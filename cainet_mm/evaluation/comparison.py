@@ -25,23 +25,14 @@ HOLE = ('HoleMAE', 'HolePSNR', 'HoleSSIM')
 
 @dataclass
 class Pictures:
-    """What there is to see of one image; all (H, W, 3), uint8, RGB.
-
-    Attributes:
-        name: The image's name.
-        masked: The input; the hole is grey.
-        truth: The true image.
-        final: The method's answer.
-        hole: (H, W), true in the hole.
-        scales: The generator's outputs, coarsest first, for methods that have several.
-    """
+    """What there is to see of one image; all (H, W, 3), uint8, RGB."""
 
     name: str
-    masked: np.ndarray
+    masked: np.ndarray  # the input; the hole is grey
     truth: np.ndarray
-    final: np.ndarray
-    hole: np.ndarray
-    scales: list[np.ndarray] = field(default_factory=list)
+    final: np.ndarray  # the method's answer
+    hole: np.ndarray  # (H, W), true in the hole
+    scales: list[np.ndarray] = field(default_factory=list)  # the generator's outputs, coarsest first, if several
 
 
 @dataclass
@@ -55,21 +46,13 @@ class ImageResult:
 
 @dataclass
 class MethodResult:
-    """What a method did on a test set.
-
-    Attributes:
-        metrics: The metrics' names and values.
-        images: Each image by itself, in the order of the test set.
-        pictures: Some images of the test set.
-        size: Height and width of the last image.
-        without_hole: Names of the images that have no hole, and so no metrics: they are left out.
-    """
+    """What a method did on a test set."""
 
     metrics: dict[str, float]
-    images: list[ImageResult]
-    pictures: list[Pictures]
-    size: tuple[int, int]
-    without_hole: list[str] = field(default_factory=list)
+    images: list[ImageResult]  # in the order of the test set
+    pictures: list[Pictures]  # of some images
+    size: tuple[int, int]  # height and width of the last image
+    without_hole: list[str] = field(default_factory=list)  # names of images that are left out, as they have no hole
 
 
 def image_metrics() -> list[dict]:
@@ -121,7 +104,9 @@ def evaluate_method(
                 (sample,) = model.test_step(single)
                 names.append(name_of(sample, loader.dataset))
                 if rounded:
-                    round_images(sample)
+                    sample.gt_img = sample.gt_img.round().clamp(0, 255).double()
+                    for key, image in sample.output.items():
+                        setattr(sample.output, key, image.round().clamp(0, 255).double())
                 evaluator.process([sample], single, evaluator.metrics)
                 if number in kept:
                     pictures.append(take_pictures(names[-1], sample, [images[0] for images in scales]))
@@ -156,13 +141,6 @@ def metrics_of_images(evaluator: Evaluator, total: int) -> list[dict[str, float]
         for image, result in zip(values, metric.results, strict=True):
             image[full_name] = float(result[name])
     return values
-
-
-def round_images(sample: DataSample) -> None:
-    """Round a predicted sample's images to what 8-bit files hold, and turn them to float64."""
-    sample.gt_img = sample.gt_img.round().clamp(0, 255).double()
-    for key, image in sample.output.items():
-        setattr(sample.output, key, image.round().clamp(0, 255).double())
 
 
 def name_of(sample: DataSample, dataset: Dataset) -> str:
@@ -221,3 +199,21 @@ def take_pictures(name: str, sample: DataSample, scales: list[Tensor]) -> Pictur
 def to_picture(image: Tensor) -> np.ndarray:
     """Turn (3, H, W) in [0, 255] into (H, W, 3), uint8."""
     return image.float().round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).cpu().numpy()
+
+
+class ScaleRecorder:
+    """A model that keeps pictures of the first window it fills: its input, and its scales' outputs, coarsest first."""
+
+    def __init__(self, model: BaseModel) -> None:
+        self.model = model
+        self.pictures: list[np.ndarray] = []
+
+    def test_step(self, data: dict) -> list[DataSample]:
+        """Predict, as the model does."""
+        if self.pictures:
+            return self.model.test_step(data)
+        masked = data['inputs'][0].flip(0)
+        with recorded_scales(self.model) as scales:
+            predictions = self.model.test_step(data)
+            self.pictures = [to_picture(masked), *(to_picture((images[0].float() + 1) * 127.5) for images in scales)]
+        return predictions

@@ -14,30 +14,17 @@ from torch.utils.flop_counter import FlopCounterMode
 
 @dataclass
 class Cost:
-    """What it takes to fill the hole of one image.
+    """What it takes to fill the hole of one image."""
 
-    Attributes:
-        parameters: Weights of the generator; 0 for methods without one.
-        multiply_adds: Of its convolutions and matrix products; 0 for methods without a generator.
-        milliseconds: Median time for one image, from the input on the device to the answer on it.
-        size: Height and width of the image.
-    """
-
-    parameters: int
-    multiply_adds: int
-    milliseconds: float
-    size: tuple[int, int]
+    parameters: int  # weights of the generator; 0 for methods without one
+    multiply_adds: int  # of its convolutions and matrix products; 0 for methods without a generator
+    milliseconds: float  # median time for one image, from the input on the device to the answer on it
+    size: tuple[int, int]  # height and width of the image
 
 
 @torch.no_grad()
 def measure_cost(model: BaseModel, size: tuple[int, int], repeats: int = 7) -> Cost:
-    """Measure a method on one image with a hole in its middle.
-
-    Args:
-        model: An inpaintor, in eval mode.
-        size: Height and width of the image.
-        repeats: How often it is timed, after two runs that do not count.
-    """
+    """Measure an inpaintor in eval mode on one image with a hole in its middle, timed after two runs."""
     device = next((weight.device for weight in model.parameters()), torch.device('cpu'))
     height, width = size
     mask = torch.zeros(1, 1, height, width, device=device)
@@ -84,12 +71,8 @@ class TracedInpaintor(nn.Module):
 def describe_complexity(model: BaseModel, size: tuple[int, int]) -> dict:
     """Count a model's operations and parameters, module by module, with MMEngine's counters.
 
-    Args:
-        model: An inpaintor, which is counted as it answers, or a :class:`SiameseMoCo`, of which the encoder is.
-        size: Height and width of the image.
-
-    Returns:
-        What MMEngine's ``get_model_complexity_info`` returns: ``flops`` (multiply-adds), ``params``, ``out_table``, ...
+    An inpaintor is counted as it answers, of a :class:`SiameseMoCo` the encoder, for an image of a height and width.
+    Returns what MMEngine's ``get_model_complexity_info`` does: ``flops`` (multiply-adds), ``params``, ``out_table``.
 
     Raises:
         ValueError: The model has neither a generator nor an encoder.
@@ -99,7 +82,5 @@ def describe_complexity(model: BaseModel, size: tuple[int, int]) -> dict:
     elif getattr(model, 'backbone', None) is not None:
         counted, inputs = model.backbone, (torch.zeros(1, 4, *size),)
     else:
-        raise ValueError(
-            f'{type(model).__name__} has neither a generator nor an encoder whose operations could be counted.'
-        )
+        raise ValueError(f'{type(model).__name__} has neither a generator nor an encoder to be counted.')
     return get_model_complexity_info(counted, inputs=inputs, show_arch=False)

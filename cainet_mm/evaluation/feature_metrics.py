@@ -23,11 +23,7 @@ INCEPTION = 'weights-inception-2015-12-05-6726825d.pth'
 
 
 def find_weights(path: str | Path | None, file: str, purpose: str) -> Path:
-    """Find the weights of a feature network: at a path, or without one as ``file`` in torch's cache.
-
-    Raises:
-        FileNotFoundError: They are not there.
-    """
+    """Find the weights of a feature network, at a path or as ``file`` in torch's cache; else ``FileNotFoundError``."""
     found = Path(torch.hub.get_dir(), 'checkpoints', file) if path is None else Path(path)
     if not found.is_file():
         raise FileNotFoundError(
@@ -160,8 +156,7 @@ class InceptionFID(BaseMetric):
         return dataloader
 
     def compute_metrics(self, results: list[tuple[np.ndarray, np.ndarray]]) -> dict[str, float]:
-        ours, true = (
-            fid_features_to_statistics(torch.from_numpy(np.stack(features))) for features in zip(*results, strict=True)
-        )
+        features = (torch.from_numpy(np.stack(one)) for one in zip(*results, strict=True))
+        ours, true = map(fid_features_to_statistics, features)
         distance = fid_statistics_to_metric(ours, true, verbose=False)
         return dict(FID=float(next(iter(distance.values()))))

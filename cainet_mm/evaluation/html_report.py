@@ -56,12 +56,9 @@ def sections_of(report: Mapping) -> list[dict]:
 
 
 def as_table(header: Sequence[str], rows: Sequence[Sequence[str]], best: bool = True) -> dict:
-    """Split the cells of a Markdown table into number, interval and value.
+    """Split the cells of a Markdown table, such as ``**1.50** (1.20 to 1.80)``, into number, interval and value.
 
-    Args:
-        header: Headings; those of metrics end with an arrow that says which is better.
-        rows: Cells such as ``1.50 (1.20 to 1.80)`` or ``**1.50** (1.20 to 1.80)``; the first of a row is a name.
-        best: Whether the best of each column is marked.
+    The first cell of a row is a name. With ``best``, that of a column whose heading ends with an arrow is marked.
     """
     body: list[list[Any]] = [[row[0], *(as_cell(text) for text in row[1:])] for row in rows]
     for column, heading in enumerate(header):

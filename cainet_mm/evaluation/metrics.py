@@ -36,9 +36,8 @@ class HoleMetric(BaseSampleWiseMetric):
         """Average over the images that have a hole; NaN if none has."""
         values = [result[self.metric] for result in results if not math.isnan(result[self.metric])]
         if len(values) < len(results):
-            print_log(
-                f'{len(results) - len(values)} images without a hole count for no {self.metric}.', 'current', WARNING
-            )
+            without = len(results) - len(values)
+            print_log(f'{without} images without a hole count for no {self.metric}.', 'current', WARNING)
         return {self.metric: float(np.mean(values)) * self.scaling if values else math.nan}
 
 

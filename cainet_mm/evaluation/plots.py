@@ -27,16 +27,8 @@ def make_montage(titles: Sequence[str], rows: Sequence[Sequence[np.ndarray]]) ->
 
     Args:
         titles: Title of each column.
-        rows: Images, (h, w, 3), uint8, RGB; the last one of a row gives the row its size.
-
-    Raises:
-        ValueError: There are no rows, or a row has not one image per title.
+        rows: Images, (h, w, 3), uint8, RGB, one for each title; the last one of a row gives the row its size.
     """
-    if not rows or any(len(row) != len(titles) for row in rows):
-        raise ValueError(
-            f'A montage of {len(titles)} columns needs rows of {len(titles)} images, got rows of '
-            f'{[len(row) for row in rows]}.'
-        )
     factor = max(1, LEGIBLE // max(min(row[-1].shape[:2]) for row in rows))
     sizes = [(row[-1].shape[1] * factor, row[-1].shape[0] * factor) for row in rows]
     column = max(width for width, _ in sizes)
@@ -56,15 +48,9 @@ def make_montage(titles: Sequence[str], rows: Sequence[Sequence[np.ndarray]]) ->
 
 
 def border_window(hole: np.ndarray, share: float = 0.25, least: int = 16) -> tuple[slice, slice]:
-    """Choose a square in an image through whose middle the border of a hole runs.
+    """Choose a square, its rows and columns, through whose middle the border of a hole, (H, W), runs.
 
-    Args:
-        hole: (H, W), true in the hole.
-        share: The square's side as a share of the image's shorter side.
-        least: Its least side in pixels, as far as the image has them.
-
-    Returns:
-        The square's rows and columns.
+    Its side is a share of the image's shorter one and has the least number of pixels, as far as the image has them.
     """
     # pixels of the hole with a known neighbour to the right or below, or the other way round
     across = np.zeros_like(hole)
@@ -80,11 +66,9 @@ def border_window(hole: np.ndarray, share: float = 0.25, least: int = 16) -> tup
 
 
 def write_plot(records: Sequence[dict], path: Path) -> None:
-    """Plot the PSNR in the hole of the composed images against the hole's size, a panel for each kind of masks.
+    """Plot the PSNR in the hole of composed images against the hole's size, by the records of ``summarise``.
 
-    Args:
-        records: Records of :func:`~cainet_mm.evaluation.reports.summarise`.
-        path: PNG to write; its folder is made.
+    A panel for each kind of masks; the folder of the PNG is made.
     """
     # here, since it takes half a second that most of what imports this package has no use for
     from matplotlib.figure import Figure
@@ -105,9 +89,8 @@ def write_plot(records: Sequence[dict], path: Path) -> None:
                 [abs(entry[end] - entry['mean']) if math.isfinite(entry[end]) else 0.0 for entry in points]
                 for end in ('low', 'high')
             )
-            panel.errorbar(
-                places, means, yerr=(below, above), fmt='o', markersize=4, capsize=2, color=f'C{number}', label=method
-            )
+            style = dict(fmt='o', markersize=4, capsize=2, color=f'C{number}')
+            panel.errorbar(places, means, yerr=(below, above), label=method, **style)
         panel.set_xticks(range(len(holes)), holes)
         panel.set_xlabel('share of the image that is hole')
         panel.set_title(f'{masks} masks')

@@ -48,9 +48,7 @@ def summarise(results: Mapping[str, Mapping], reference: str | None) -> list[dic
     """
     records = []
     for masks, methods in results.items():
-        with_hole = {
-            method: [image for image in result.images if image.hole_share > 0] for method, result in methods.items()
-        }
+        with_hole = {name: [image for image in one.images if image.hole_share > 0] for name, one in methods.items()}
         for method, result in methods.items():
             rows, other = with_hole[method], None if method == reference else with_hole.get(reference)
             ranges: dict[str, list[int]] = {ALL_HOLES: [*range(len(rows))], **{name: [] for name in HOLE_RANGES}}
@@ -195,15 +193,7 @@ def range_rows(records: Sequence[dict]) -> Table:
 
 
 def write_costs(costs: Mapping[str, Mapping[str, Any]], folder: Path) -> str:
-    """Write ``costs.md`` and ``costs.csv``: what each method's answer to one image takes.
-
-    Args:
-        costs: By the method's name: ``parameters``, ``multiply_adds``, ``milliseconds`` and ``size``.
-        folder: Where they go.
-
-    Returns:
-        The Markdown table.
-    """
+    """Write ``costs.md`` and ``costs.csv``: the fields of each method's :class:`Cost`; returns the Markdown table."""
     keys = ('parameters', 'multiply_adds', 'milliseconds')
     rows = [
         dict(method=name, **{key: cost[key] for key in keys}, height=cost['size'][0], width=cost['size'][1])

@@ -11,20 +11,13 @@ from .comparison import to_picture
 
 @dataclass
 class ScalePictures:
-    """What there is to see of one photograph; all (h, w, 3), uint8, RGB, lists coarsest first.
+    """What there is to see of one photograph; all (h, w, 3), uint8, RGB, lists coarsest first."""
 
-    Attributes:
-        masked: The input; the hole is grey.
-        outputs: The generator's image at every scale.
-        alphas: The alpha map at every scale, white where the decoder's image is taken and black where the input is;
-            empty for fusions that have none.
-        final: The finest output with the known pixels put back.
-    """
-
-    masked: np.ndarray
-    outputs: list[np.ndarray]
+    masked: np.ndarray  # the input; the hole is grey
+    outputs: list[np.ndarray]  # the generator's image at every scale
+    # white where the decoder's image is taken and black where the input is; empty for fusions that have none
     alphas: list[np.ndarray]
-    final: np.ndarray
+    final: np.ndarray  # the finest output with the known pixels put back
 
 
 @torch.no_grad()
@@ -43,9 +36,7 @@ def picture_scales(model: OneStageInpaintor, image: np.ndarray, mask: np.ndarray
         raise ValueError(f'The image has {image.shape[:2]} pixels and its mask {mask.shape}; both need the same size.')
     fusions = getattr(getattr(getattr(model, 'generator', None), 'decoder', None), 'fusions', None)
     if fusions is None:
-        raise ValueError(
-            f'{type(model).__name__} has no decoder with fusions at several scales; take a CAINetInpaintor.'
-        )
+        raise ValueError(f'{type(model).__name__} has no decoder with fusions at scales; take a CAINetInpaintor.')
     device = next(model.parameters()).device
     hole = torch.from_numpy(mask).to(device)[None, None].float()
     known = torch.from_numpy(image).to(device).permute(2, 0, 1)[None] / 127.5 - 1
@@ -60,9 +51,8 @@ def picture_scales(model: OneStageInpaintor, image: np.ndarray, mask: np.ndarray
     finally:
         for handle in handles:
             handle.remove()
-    alphas = [
-        fusion.decompose(*seen[fusion])[0].expand(1, 3, -1, -1) for fusion in fusions if hasattr(fusion, 'decompose')
-    ]
+    blending = [fusion for fusion in fusions if hasattr(fusion, 'decompose')]
+    alphas = [fusion.decompose(*seen[fusion])[0].expand(1, 3, -1, -1) for fusion in blending]
     final = torch.where(hole > 0, outputs[0], known)
     return ScalePictures(
         masked=np.where(mask[..., None], np.uint8(128), image),

@@ -88,7 +88,12 @@ def config_of_folder(
             raise FileNotFoundError(f'The folder of {name} {str(folder)!r} does not exist.')
     drawn = masks is None
     side = 256 if drawn and image_size is None else image_size
-    config = Config(dict(default_scope='mmagic', test_masks=scaled_masks(side or 256) if drawn else {}))
+    config = Config(dict(default_scope='mmagic', test_masks={}))
+    if side is not None and drawn:
+        # the kinds of masks of the paper-size test sets, all lengths in proportion
+        masks_config = Config.fromfile(next(one for one in CONFIG_FOLDERS if one.is_dir()) / FOLDER_CONFIG)
+        kinds = masks_config.test_masks.items()
+        config.test_masks = {kind: scale_lengths(transforms, masks_config, side) for kind, transforms in kinds}
     dataset = dict(type='PhotoDataset', data_root=str(photos), ann_file='', recursive=True, test_mode=True)
     pipeline: list[dict[str, Any]] = [dict(type='LoadPhoto')]
     if not drawn:
@@ -96,12 +101,10 @@ def config_of_folder(
         pipeline.append(dict(type='LoadHole', hole_value=hole_value, invert=invert))
     if side is not None:
         shrink: dict[str, Any] = dict(type='Resize', scale=(-1, side), keep_ratio=True)
-        pipeline.append(dict(shrink, keys=['gt'], interpolation='area'))
-        if not drawn:
-            pipeline.append(dict(shrink, keys=['mask'], interpolation='nearest'))
-        pipeline.append(
-            dict(type='Crop', keys=['gt'] if drawn else ['gt', 'mask'], crop_size=(side, side), random_crop=False)
-        )
+        keys = ['gt'] if drawn else ['gt', 'mask']
+        ways = zip(keys, ('area', 'nearest'), strict=False)
+        pipeline += [dict(shrink, keys=[key], interpolation=way) for key, way in ways]
+        pipeline.append(dict(type='Crop', keys=keys, crop_size=(side, side), random_crop=False))
     if drawn:
         pipeline.append(dict(type='SeededByImage', transforms=next(iter(config.test_masks.values()))))
     config.test_dataloader = ConfigDict(
@@ -111,9 +114,3 @@ def config_of_folder(
         dataset=dict(dataset, pipeline=[*pipeline, dict(type='GetMaskedImage'), dict(type='PackInputs')]),
     )
     return config
-
-
-def scaled_masks(side: int) -> dict:
-    """The kinds of masks of the paper-size test sets, for images of another side: all lengths in proportion."""
-    config = Config.fromfile(next(folder for folder in CONFIG_FOLDERS if folder.is_dir()) / FOLDER_CONFIG)
-    return {kind: scale_lengths(transforms, config, side) for kind, transforms in config.test_masks.items()}

@@ -20,16 +20,9 @@ def match_border(filled: np.ndarray, image: np.ndarray, known: np.ndarray, own: 
     """How the colours in a hole have to be shifted so that they meet the known ones around it.
 
     What the hole's border lacks to the known pixels is averaged along the border, so that a colour cast is removed but
-    the texture of single pixels is not copied into the hole, and spread smoothly over the whole hole.
-
-    Args:
-        filled: One channel of what the hole is filled with, (h, w), float32, in [0, 255].
-        image: The same channel of the image, (h, w), uint8, uint16, or float32 in [0, 255].
-        known: (h, w), bool, the image's known pixels.
-        own: (h, w), bool, the hole.
-
-    Returns:
-        What is to be added in the hole, (h, w), float32.
+    the texture of single pixels is not copied into the hole, and spread smoothly over the whole hole. One channel of
+    the fill (float32 in [0, 255]) and of the image (also uint8 or uint16), and the known pixels and the hole (bool),
+    all (h, w), give what is to be added in the hole, (h, w), float32.
     """
     lacking, border = np.zeros(own.shape, np.float32), np.zeros(own.shape, np.float32)
     for first in range(0, len(own), ROWS):
@@ -73,12 +66,9 @@ def window_means(values: np.ndarray, mask: np.ndarray, side: int, where: np.ndar
 
 
 def spread(values: np.ndarray, weights: np.ndarray, smoothing: int = 0) -> np.ndarray:
-    """Continue values smoothly to where their weight is 0, over coarser and coarser scales (pull-push).
+    """Continue values, (h, w), smoothly to where their weight in [0, 1] is 0, over coarser and coarser scales.
 
-    Args:
-        values: (h, w), float32.
-        weights: (h, w), float32 in [0, 1].
-        smoothing: Number of finest scales whose values only count in the means of coarser ones.
+    This is pull-push; values of the ``smoothing`` finest scales only count in the means of coarser ones.
     """
     if max(weights.shape) <= 2:
         pushed = np.full_like(values, (values * weights).sum() / max(weights.sum(), np.float32(1e-6)))

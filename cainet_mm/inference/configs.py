@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from mmagic.models.base_models import OneStageInpaintor
 from mmagic.registry import MODELS
@@ -70,28 +71,18 @@ def without_pretrained(model: ConfigDict) -> ConfigDict:
     return model
 
 
-def model_class(config: Config, name: str) -> type | None:
-    """The class of a config's model; ``None`` for one that is not known."""
-    require_model(config, name)
-    kind = config.model['type']
-    try:
-        return MODELS.get(kind) if isinstance(kind, str) else kind
-    except Exception:  # by how it is unknown
-        return None
+def class_of(kind: object) -> Any:
+    """The class of a model's type; ``None`` for one that is not registered, which is not imported to find out."""
+    if isinstance(kind, str):
+        return MODELS.get(kind) if is_part(kind) else None
+    return kind
 
 
 def require_data(config: object, name: str) -> None:
     """Refuse a config from elsewhere whose parts are anything but networks, before something is built from it.
 
     MMEngine imports a type that it does not know by its dotted name, and calls it with the config's arguments; with
-    ``type='os.system'`` a config that is mere data would run a command.
-
-    Args:
-        config: The config, of dicts and lists.
-        name: What errors call it.
-
-    Raises:
-        ValueError: It asks for something else.
+    ``type='os.system'`` a config that is mere data would run a command. Raises ``ValueError``.
     """
     # what registers itself is looked for by MMagic when it is first asked
     MODELS.import_from_location()
@@ -136,9 +127,7 @@ def is_part(name: str) -> bool:
 def training_size(config: Config) -> int | None:
     """The side of the squares that the network of a config is trained on; ``None`` where the config does not tell.
 
-    Args:
-        config: With ``image_size``, or with a training pipeline that crops (``crop_size``) or resizes (``scale``). Of
-            a rectangle the shorter side is taken.
+    By ``image_size``, or what its training pipeline crops (``crop_size``) or resizes to (``scale``).
     """
     if config.get('image_size') is not None:
         return side_of(config.image_size)
@@ -152,8 +141,7 @@ def training_size(config: Config) -> int | None:
 
 def trained_size(model: object) -> int | None:
     """The training size of a model, by its config, ``cfg``, as ``load_model`` keeps it; ``None`` if unknown."""
-    config = getattr(model, 'cfg', None)
-    return None if config is None else training_size(config)
+    return training_size(getattr(model, 'cfg', None) or Config())
 
 
 def require_eval_mode(model: nn.Module) -> None:

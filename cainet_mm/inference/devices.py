@@ -28,8 +28,7 @@ def has_accelerator(kind: str) -> bool:
 def choose_device(wanted: str = 'auto') -> tuple[str, str]:
     """Choose a device, and say why: of ``'auto'`` the first accelerator that works, else the CPU; else what is wanted.
 
-    Raises:
-        ValueError: The device that is wanted cannot be used.
+    ``ValueError`` where that cannot be used.
     """
     if wanted != 'auto':
         return str(usable_device(wanted)), 'as --device says'

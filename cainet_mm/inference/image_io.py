@@ -1,19 +1,16 @@
 """Photographs and masks as files and PIL images: what is read, and how it is written again."""
 
 import io
-import struct
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import Image, ImageCms
+from PIL import ExifTags, Image, ImageCms
 from PIL.Image import Transpose
 
-from ..datasets.errors import BadImageError
-from ..utils.errors import describe_error
+from ..datasets.errors import BadImageError, is_deep, reading, refuse_frames
 from ..utils.files import write_file
 from ..utils.photo_paths import open_image_file
 
@@ -67,23 +64,8 @@ class Photo:
     notes: list[str] = field(default_factory=list)  # on what is not as in the file
 
 
-@contextmanager
-def reading(name: str) -> Iterator[None]:
-    """Raise ``BadImageError`` on an image, which it calls ``name``, that cannot be read."""
-    try:
-        yield
-    except BadImageError:
-        raise
-    except Exception as error:  # Pillow's decoders raise their own kinds on damaged bytes
-        raise BadImageError(f'{name} cannot be read ({describe_error(error)}).') from error
-
-
 def read_photo(path: Path) -> Photo:
-    """Read a photograph.
-
-    Raises:
-        BadImageError: It cannot be read, or is of a kind whose pixels would not survive.
-    """
+    """Read a photograph; ``BadImageError`` where it cannot be read, or is of a kind whose pixels would not survive."""
     name = f'The photograph {path}'
     with reading(name), open_image_file(path) as image:
         return photo_in(image, name)
@@ -92,10 +74,7 @@ def read_photo(path: Path) -> Photo:
 def photo_in(image: Image.Image, name: str = 'The photograph') -> Photo:
     """Read a photograph that has been opened, as :func:`read_photo` does; one of several frames is refused."""
     with reading(name):
-        # a phone's MPO is a JPEG with a second view behind it
-        frames = getattr(image, 'n_frames', 1)
-        if frames > 1 and image.format != 'MPO':
-            raise BadImageError(f'{name} has {frames} frames; give each as an image of its own.')
+        refuse_frames(image, name)
         return photo_of(image, name, unread=True)
 
 
@@ -126,7 +105,7 @@ def photo_of(image: Image.Image, name: str = 'The photograph', unread: bool = Fa
         exif[ORIENTATION] = stored if orientation == 1 else orientation
         info['exif'] = exif.tobytes()
     elif 'exif' in info:
-        info['exif'] = without_thumbnail(info['exif'])
+        info['exif'] = without_thumbnail(info['exif'], orientation)
     if image.mode.startswith('I') and 'transparency' in image.info:
         raise BadImageError(
             f'{name} has 16 bits and one grey value that stands for transparent, which others could turn into when '
@@ -140,10 +119,7 @@ def photo_of(image: Image.Image, name: str = 'The photograph', unread: bool = Fa
         image = image.convert('LA' if 'transparency' in image.info else 'L')
     if image.mode == 'P' or 'transparency' in image.info and image.mode in ('L', 'RGB'):
         image = image.convert('RGBA' if 'transparency' in image.info else 'RGB')
-    # how older versions of Pillow read 16-bit grey files
-    greys: Any = image.getextrema() if image.mode == 'I' else (-1, -1)
-    is_old_grey = greys[0] >= 0 and greys[1] < 2**16
-    if not (is_old_grey or image.mode in ('L', 'LA', 'RGB', 'RGBA') or image.mode.startswith('I;16')):
+    if image.mode not in ('L', 'LA', 'RGB', 'RGBA') and not image.mode.startswith('I;16'):
         raise BadImageError(f'{name} has the mode {image.mode}; convert it to grey, RGB, RGBA, CMYK or a palette.')
     if orientation in TURNS:
         image = image.transpose(TURNS[orientation])
@@ -156,67 +132,23 @@ def photo_of(image: Image.Image, name: str = 'The photograph', unread: bool = Fa
     return Photo(np.ascontiguousarray(pixels), alpha, stored if orientation == 1 else orientation, info, notes)
 
 
-# by which EXIF's directories say where a thumbnail begins and how long it is: a JPEG, and one that is not compressed
-THUMBNAIL = {0x0201: 0x0202, 0x0111: 0x0117}
-# bytes of an entry; the type of a number of two bytes
-ENTRY = 12
-SHORT = 3
+def without_thumbnail(exif: bytes, orientation: int) -> bytes:
+    """Take the thumbnail out of EXIF data, on which what was removed would still be seen; without one they stay.
 
-
-def without_thumbnail(exif: bytes) -> bytes:
-    """Take the thumbnail out of EXIF data, on which what was removed is still seen; the rest stays byte for byte.
-
-    EXIF data are a TIFF file: a directory of 12-byte entries with the photograph's tags, followed by the place of the
-    next directory, which is the thumbnail's. Pillow would write all of them anew, at other places, and break the
-    offsets in the notes of a camera's maker. What cannot be followed, where no program finds a thumbnail, comes back as
-    it is.
+    Of data that Pillow cannot write again, as they are damaged, the orientation alone is left.
     """
-    start = 6 if exif.startswith(b'Exif\0\0') else 0
-    data = bytearray(exif)
-    order = {b'II': '<', b'MM': '>'}.get(exif[start : start + 2])
-    if order is None:
-        return exif
-
-    def number(kind: str, place: int) -> int:
-        return struct.unpack_from(order + kind, data, place)[0]
-
-    def end_of(directory: int) -> int:
-        return directory + 2 + ENTRY * number('H', directory)
-
-    def values(entry: int) -> tuple[int, ...]:
-        kind = 'H' if number('H', entry + 2) == SHORT else 'I'
-        layout = f'{order}{number("I", entry + 4)}{kind}'
-        inside = struct.calcsize(layout) <= 4
-        return struct.unpack_from(layout, data, entry + 8 if inside else start + number('I', entry + 8))
-
-    kept = []
+    found, kept = Image.Exif(), Image.Exif()
     try:
-        directory = start + number('I', start + 4)
-        link = end_of(directory)
-        thumbnail = start + number('I', link)
-        if thumbnail == start:
+        found.load(exif)
+        if not found.get_ifd(ExifTags.IFD.IFD1):
             return exif
-        struct.pack_into(order + 'I', data, link, 0)
-        kept = [(part, bytes(data[part])) for part in (slice(0, start + 8), slice(directory, link + 4))]
-        entries = {number('H', entry): entry for entry in range(thumbnail + 2, end_of(thumbnail), ENTRY)}
-        for key, size in THUMBNAIL.items():
-            if key in entries and size in entries:
-                for place, length in zip(values(entries[key]), values(entries[size]), strict=False):
-                    begin, end = min(start + place, len(data)), min(start + place + length, len(data))
-                    data[begin:end] = bytes(end - begin)
-    except struct.error:  # the directory points outside
-        pass
-    # damaged data may say that the thumbnail lies over these
-    for part, content in kept:
-        data[part] = content
-    return bytes(data)
-
-
-def is_deep(image: Image.Image) -> bool:
-    """Whether an image that was opened, and not read yet, has colours of 16 bits, of which Pillow reads 8."""
-    # a raw mode such as RGB;16B, or the largest value of a PPM
-    coding = str([tile[3] for tile in getattr(image, 'tile', ())])
-    return image.mode in ('L', 'LA', 'RGB', 'RGBA', 'CMYK') and (';16' in coding or '65535' in coding)
+        # Pillow leaves directories out that nobody asked for
+        kept.load(exif)
+        return kept.tobytes()
+    except Exception:  # of many kinds
+        kept = Image.Exif()
+        kept[ORIENTATION] = orientation
+        return kept.tobytes()
 
 
 def colours_of(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, str]:
@@ -251,8 +183,7 @@ def image_bytes(image: Image.Image, kind: ImageFormat, **options) -> bytes:
 def write_image(image: Image.Image, path: Path) -> None:
     """Write a PIL image and what stands beside its pixels, whole or not at all; the ending of the path is the format.
 
-    Raises:
-        BadImageError: The format is unknown, or cannot hold the image.
+    ``BadImageError`` where that is unknown, or cannot hold the image.
     """
     kind = IMAGE_FORMATS.get(path.suffix.lower())
     if kind is None:

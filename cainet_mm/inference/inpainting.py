@@ -15,28 +15,16 @@ from PIL import Image
 from ..datasets.errors import BadImageError
 from ..datasets.masks import Value
 from ..evaluation import make_montage
+from ..evaluation.comparison import ScaleRecorder
 from ..utils.errors import describe_error
 from ..utils.files import write_file
 from ..utils.photo_paths import say_left_alone
 from .configs import require_eval_mode, trained_size
 from .filling import Options, fill_holes
 from .image_io import IMAGE_FORMATS, image_of, write_image
-from .jobs import (
-    Job,
-    MaskReader,
-    Source,
-    alpha_of,
-    check_types,
-    describe_type,
-    in_groups,
-    make_job,
-    result_of,
-    spread_masks,
-    with_warnings,
-)
+from .jobs import Job, MaskReader, Source, alpha_of, in_groups, make_job, result_of, spread_masks, with_warnings
 from .loading import load_default
 from .pairing import Task, pair_files
-from .recording import ScaleRecorder
 
 __all__ = ['BadImagesError', 'Outcome', 'Task', 'inpaint', 'inpaint_files', 'pair_files']
 
@@ -135,9 +123,8 @@ def inpaint(
         raise ValueError(f"The channel order of arrays is 'rgb' or 'bgr', got {channel_order!r}.")
     if isinstance(image, str | Path) and Path(image).is_dir():
         if not isinstance(mask, str | Path | None):
-            raise TypeError(
-                f'The mask of a folder is a folder of masks, or the path of one for all; got {describe_type(mask)}.'
-            )
+            kind = type(mask).__name__
+            raise TypeError(f'The mask of a folder is a folder of masks, or the path of one for all; got {kind}.')
         return inpaint_folder(Path(image), None if mask is None else Path(mask), model, options, read)
     if isinstance(image, list | tuple) or isinstance(image, np.ndarray) and image.ndim == 4:
         sources = list(zip(image, spread_masks(mask, len(image)), strict=True))
@@ -192,7 +179,7 @@ def inpaint_list(
 def make_options(model: BaseModel, work_size: int | None, batch_size: int, refine: bool) -> Options:
     """Check how the network is to be used; the errors are those of :func:`inpaint`."""
     if not hasattr(model, 'test_step'):
-        raise TypeError(f'A model is what load_model() gives, or another inpaintor; got {describe_type(model)}.')
+        raise TypeError(f'A model is what load_model() gives, or another inpaintor; got {type(model).__name__}.')
     require_eval_mode(model)
     work_size = trained_size(model) if work_size is None else work_size
     if work_size is None:
@@ -204,21 +191,11 @@ def make_options(model: BaseModel, work_size: int | None, batch_size: int, refin
 
 
 def inpaint_all(
-    sources: Sequence[tuple[Any, Any]],
-    model: BaseModel,
-    options: Options,
-    read: MaskReader,
-    order: str = 'rgb',
+    sources: Sequence[tuple[Any, Any]], model: BaseModel, options: Options, read: MaskReader, order: str = 'rgb'
 ) -> Iterator[tuple[Any, BadImageError | None]]:
-    """Fill photographs of any kind by their masks, a few at a time; yields each one's result, or why there is none.
+    """Fill photographs of any kind by their masks, a few at a time; yields each one's result, or why there is none."""
 
-    Raises:
-        TypeError: A photograph or a mask is of another type.
-    """
-    for image, mask in sources:
-        check_types(image, mask)
-
-    def jobs() -> Iterator[tuple[Source | BadImageError, Job | None]]:
+    def jobs() -> Iterator[tuple[Any, Job | None]]:
         for image, mask in sources:
             try:
                 yield image, with_warnings(make_job(image, mask, order, read))

@@ -18,13 +18,7 @@ def is_onnx(config: object, checkpoint: str | Path | None) -> bool:
 
 
 def open_session(path: str | Path, device: str = 'cpu'):
-    """Open an ONNX file in ONNX Runtime.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        ModuleNotFoundError: ONNX Runtime is not installed.
-        ValueError: It cannot be read, or this ONNX Runtime does not have the device.
-    """
+    """Open an ONNX file in ONNX Runtime, with the errors of :class:`OnnxInpaintor`."""
     if importlib.util.find_spec('onnxruntime') is None:
         raise ModuleNotFoundError('For ONNX files: pip install onnxruntime (versions: requirements/export.txt).')
     import onnxruntime
@@ -57,7 +51,7 @@ class OnnxInpaintor:
     Raises:
         FileNotFoundError: There is no such file.
         ModuleNotFoundError: ONNX Runtime is not installed.
-        ValueError: The file cannot be run, or is no inpaintor.
+        ValueError: The file cannot be run here or on the device, or is no inpaintor.
     """
 
     training = False

@@ -1,12 +1,12 @@
 """Which mask belongs to which photograph, and which files are written of it."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..datasets.mask_names import masks_among, match_masks, name_of_case, names_of_masks, own_of, stem_of
+from ..datasets.mask_names import masks_among, match_masks
 from ..utils.photo_paths import IMAGE_ENDINGS, find_files, short_name
 from .image_io import IMAGE_FORMATS
 
@@ -72,12 +72,11 @@ def pair_files(
 def pair_one(photo: Path, mask: Path | None, out: Path | None, sides: Sequence[str]) -> Task:
     """The task of a single photograph, as :func:`pair_files` says."""
     if mask is not None and mask.is_dir():
-        name = Path(photo.name)
-        found, _ = match_masks([name], [path.relative_to(mask) for path in find_files(mask, [photo]).images])
-        case, *others = cases_of(name, found.get(stem_of(name), {}), photo.parent, mask, mask)
-        if case.problem or others:
-            raise ValueError(case.problem or f'{photo} has several masks in {mask}; give the file of one of them.')
-        mask = case.mask
+        candidates = [path.relative_to(mask) for path in find_files(mask, [photo]).images]
+        case, *others = match_masks([Path(photo.name)], candidates)[0]
+        if case.mask is None or others:
+            raise ValueError(f'{photo} has {case.problem or "several masks; give the file of one"} (in {mask}).')
+        mask = mask / case.mask
     if out is None:
         return Task(photo, mask, None)
     if out.is_dir() or not out.suffix:
@@ -116,44 +115,24 @@ def pair_folder(
         folder, candidates = masks, [path.relative_to(masks) for path in find_files(masks, given).images]
     else:
         folder, candidates = None, []
-    found, unused = match_masks(names, candidates)
+    cases, unused = match_masks(names, candidates)
     unused_masks = [folder / name for name in unused] + [photos / name for name in sorted(among) if not beside]
     read = places_of([*(photos / name for name in images), masks, *(folder / name for name in candidates)])
-    cases = [case for name in names for case in cases_of(name, found.get(stem_of(name), {}), photos, masks, folder)]
     tasks = []
     outputs = name_outputs([case.name for case in cases], sides)
     for case, output in zip(cases, outputs, strict=True):
         places: dict[str, Any] = {kind: None if out is None else out / name for kind, name in output.items()}
-        task = replace(case, **places)
+        mask, problem = masks, None
+        if folder is not None:
+            mask = None if case.mask is None else folder / case.mask
+            if mask is None and (case.several or masks is not None):
+                problem = f'The photograph {photos / case.photo} has {case.problem} (in {folder}).'
+        task = Task(photos / case.photo, mask, problem=problem, name=case.name, **places)
         clash = find_clash(task, read)
         if task.problem is None and clash is not None:
             task = replace(task, problem=f'The photograph {task.photo} was not filled: {clash}')
         tasks.append(task)
-    return tasks, unused_masks, [*files.others, *files.hidden]
-
-
-def cases_of(
-    name: Path, found: dict[Path, list[Path]], photos: Path, masks: Path | None, folder: Path | None
-) -> Iterator[Task]:
-    """The tasks of one photograph of a folder: one for each of its masks, as :func:`match_masks` found them.
-
-    ``masks`` is what was given as masks, and ``folder`` where they were looked for; ``None`` for one mask for all.
-    """
-    photo = photos / name
-    if folder is None or not found and masks is None:
-        yield Task(photo, masks, None, name=name)
-    elif not found:
-        problem = f'The photograph {photo} has no mask in {folder}; looked for were {names_of_masks(name)}.'
-        yield Task(photo, None, None, problem, name=name)
-    for stem, same in found.items():
-        mask, problem = own_of(same, name), None
-        if mask is None:
-            problem = (
-                f'The photograph {photo} has several masks of one name in {folder}, {", ".join(map(str, same))}; it '
-                'needs one of each name.'
-            )
-        place = None if mask is None or folder is None else folder / mask
-        yield Task(photo, place, None, problem, name=name_of_case(name, stem, len(found)))
+    return tasks, unused_masks, files.others
 
 
 def places_of(paths: Sequence[Path | None]) -> dict[Path, Path]:

@@ -19,9 +19,7 @@ SAFETENSORS = '.safetensors'
 def read_metadata(path: str | Path) -> dict[str, str]:
     """Read the config and the notes in a safetensors file, not its weights; of other files nothing.
 
-    Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: The file is damaged.
+    ``FileNotFoundError`` where there is none, ``ValueError`` where it is damaged.
     """
     if Path(path).suffix != SAFETENSORS:
         return {}
@@ -38,9 +36,7 @@ def read_metadata(path: str | Path) -> dict[str, str]:
 def read_published_config(path: str | Path) -> Config:
     """Read the config that a published file holds; nothing of it is executed.
 
-    Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: The file holds no config, or one that asks for anything but networks.
+    ``FileNotFoundError`` where there is none, ``ValueError`` for no config, or one of anything but networks.
     """
     if Path(path).suffix == SAFETENSORS and '://' not in str(path):
         meta: Mapping[str, Any] | None = read_metadata(path)

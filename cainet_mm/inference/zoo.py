@@ -4,6 +4,7 @@ import difflib
 import os
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -46,18 +47,15 @@ class ModelInfo:
 
 def list_models() -> list[ModelInfo]:
     """List the networks that have a name, the default first, whether their files are there or not."""
-    return [describe_model(name) for name in DESCRIPTIONS]
-
-
-def describe_model(name: str) -> ModelInfo:
-    """Put together what is known of a network, without loading its weights."""
-    path = next(find_model_files(name), None)
-    try:
-        metadata = {} if path is None else read_metadata(path)
-    except ValueError:  # what is wrong is said when it is loaded
-        metadata = {}
-    notes = {key: text for key, text in metadata.items() if key != CONFIG_KEY}
-    return ModelInfo(name, DESCRIPTIONS[name], path, notes)
+    models = []
+    for name, description in DESCRIPTIONS.items():
+        path = next(find_model_files(name), None)
+        metadata: dict[str, str] = {}
+        with suppress(ValueError):  # what is wrong is said when it is loaded
+            metadata = {} if path is None else read_metadata(path)
+        notes = {key: text for key, text in metadata.items() if key != CONFIG_KEY}
+        models.append(ModelInfo(name, description, path, notes))
+    return models
 
 
 def find_model(name: str) -> Path:

@@ -40,6 +40,8 @@ class UpConvModule(ConvModule):
 
     def _can_be_fused(self, feature: Tensor, skip: Tensor) -> bool:
         # other devices have not been measured; a traced size would be taken for the size of all images
+        # (torch before 2.3 cannot say whether it compiles)
+        is_compiling = getattr(torch.compiler, 'is_compiling', bool)
         if feature.device.type != 'cpu' or torch.jit.is_tracing() or is_compiling():
             return False
         height, width = feature.shape[-2:]
@@ -50,20 +52,11 @@ class UpConvModule(ConvModule):
 def sum_over_pairs(kernel: Tensor) -> Tensor:
     """Turn the kernel of a convolution after nearest-neighbour doubling into that of a transposed one with stride 2.
 
-    Args:
-        kernel: (out_channels, C, 3, 3).
-
-    Returns:
-        (C, out_channels, 4, 4): the turned kernel, convolved with 2x2 ones.
+    From (out_channels, C, 3, 3) to (C, out_channels, 4, 4), the turned kernel, convolved with 2x2 ones.
     """
     padded = F.pad(kernel.transpose(0, 1).flip(-2, -1), (1, 1, 1, 1))
     rows = padded[..., 1:, :] + padded[..., :-1, :]
     return rows[..., 1:] + rows[..., :-1]
-
-
-def is_compiling() -> bool:
-    """Whether torch.compile or torch.export looks at the code, as far as torch has that to ask."""
-    return getattr(torch.compiler, 'is_compiling', lambda: False)()
 
 
 @MODELS.register_module()
@@ -110,11 +103,6 @@ class CAINetDecoder(BaseModule):
         super().__init__(init_cfg=init_cfg)
         num_layers = len(skip_channels) - 1
         out_channels = tuple(skip_channels[:-1] if out_channels is None else out_channels)
-        if len(out_channels) != num_layers:
-            raise ValueError(
-                f'CAINetDecoder has {num_layers} layers for {len(skip_channels)} skips {tuple(skip_channels)}, '
-                f'but got {len(out_channels)} out_channels {out_channels}.'
-            )
         if not 1 <= num_scales <= num_layers:
             raise ValueError(
                 f'CAINetDecoder has {num_layers} layers and can return images at 1 to {num_layers} scales, got '
@@ -122,17 +110,9 @@ class CAINetDecoder(BaseModule):
             )
         self.num_scales = num_scales
         self.progressive = progressive
-        deeper = (*out_channels[1:], skip_channels[-1])
+        deeper, layer = (*out_channels[1:], skip_channels[-1]), dict(bias=bias, norm_cfg=norm_cfg, act_cfg=act_cfg)
         self.layers = nn.ModuleList(
-            UpConvModule(
-                below + skip,
-                width,
-                kernel_size,
-                padding=kernel_size // 2,
-                bias=bias,
-                norm_cfg=norm_cfg,
-                act_cfg=act_cfg,
-            )
+            UpConvModule(below + skip, width, kernel_size, padding=kernel_size // 2, **layer)
             for below, skip, width in zip(deeper, skip_channels[:-1], out_channels, strict=True)
         )
         # MMEngine's list, so that init_weights gets as far as the fusions
@@ -141,14 +121,10 @@ class CAINetDecoder(BaseModule):
         )
 
     def forward(self, skips: Sequence[Tensor], masked: Tensor) -> list[Tensor]:
-        """Decode.
+        """Decode skips, the encoder's input and its features, finest first, (N, skip_channels[i], h_i, w_i).
 
-        Args:
-            skips: The features, finest first: the encoder's input, then its stages. (N, skip_channels[i], h_i, w_i).
-            masked: The input image with its hole at 0, (N, 3, H, W).
-
-        Returns:
-            The images, finest first: (N, 3, h_i, w_i) for i < num_scales.
+        ``masked`` is the input image with its hole at 0, (N, 3, H, W). Returns the images, finest first, (N, 3, h_i,
+        w_i) for i < num_scales.
         """
         feature = skips[-1]
         outputs, change = [], None

@@ -47,14 +47,10 @@ class CAINetEncoderDecoder(BaseModule):
         return self.decoder.num_scales
 
     def forward(self, inputs: Tensor) -> list[Tensor]:
-        """Inpaint.
+        """Inpaint (N, 4, H, W): masked RGB image in [-1, 1] with 0 in the hole, then the mask, 1 in the hole.
 
-        Args:
-            inputs: (N, 4, H, W): masked RGB image in [-1, 1] with 0 in the hole, then the mask, 1 in the hole.
-
-        Returns:
-            Images in [-1, 1] (not clamped), finest first, ``(N, 3, ceil(H / 2**i), ceil(W / 2**i))``; the first
-            one has the size of the input.
+        Returns images in [-1, 1] (not clamped), finest first, ``(N, 3, ceil(H / 2**i), ceil(W / 2**i))``; the first
+        one has the size of the input.
         """
         masked, mask = inputs[:, :3], inputs[:, 3:]
         if self.hole_fill is not None:

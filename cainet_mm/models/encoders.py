@@ -62,25 +62,16 @@ class CAINetEncoder(BaseModule):
         self.out_indices = tuple(range(len(widths)) if out_indices is None else out_indices)
         if not set(self.out_indices) <= set(range(len(widths))):
             raise ValueError(
-                f'CAINetEncoder has the stages 0 to {len(widths) - 1}, but out_indices is {self.out_indices}.'
+                f'This encoder has the stages 0 to {len(widths) - 1}, but out_indices is {self.out_indices}.'
             )
         self.in_channels = in_channels
         self.widths = tuple(widths)
         stages = []
         for index, (width, kernel) in enumerate(zip(widths, kernels, strict=True)):
-            stages.append(
-                ConvModule(
-                    in_channels if index == 0 else widths[index - 1],
-                    width,
-                    kernel,
-                    stride=2,
-                    padding=kernel // 2,
-                    bias=bias,
-                    conv_cfg=conv_cfg,
-                    norm_cfg=norm_cfg if index else None,
-                    act_cfg=act_cfg if index else None,
-                )
-            )
+            before = widths[index - 1] if index else in_channels
+            layer = dict(norm_cfg=norm_cfg, act_cfg=act_cfg) if index else dict(norm_cfg=None, act_cfg=None)
+            layer |= dict(stride=2, padding=kernel // 2, bias=bias, conv_cfg=conv_cfg)
+            stages.append(ConvModule(before, width, kernel, **layer))
         self.stages = nn.ModuleList(stages)
         self.frozen = frozen
         self.requires_grad_(not frozen)
@@ -90,12 +81,7 @@ class CAINetEncoder(BaseModule):
         return super().train(mode and not self.frozen)
 
     def init_weights(self) -> None:
-        """Initialise; MMEngine would load a pre-trained checkpoint leniently, here every key has to fit.
-
-        Raises:
-            FileNotFoundError: The checkpoint is a local path and nothing is there.
-            ValueError: It cannot be read, or does not fit.
-        """
+        """Initialise; MMEngine would load a pre-trained checkpoint leniently, here every key has to fit."""
         is_first, given = not self.is_init, self.init_cfg
         configs = given if isinstance(given, list) else [given or {}]
         pretrained = [config for config in configs if config.get('type') in ('Pretrained', PretrainedInit)]
@@ -113,14 +99,10 @@ class CAINetEncoder(BaseModule):
             load_strict(self, weights, config['checkpoint'])
 
     def forward(self, inputs: Tensor) -> tuple[Tensor, ...]:
-        """Encode.
+        """Encode (N, in_channels, H, W): masked image in [-1, 1] with 0 in the hole, then the mask.
 
-        Args:
-            inputs: (N, in_channels, H, W); masked image in [-1, 1] with 0 in the hole, then the mask.
-
-        Returns:
-            The features of the stages in ``out_indices``, finest first:
-            ``(N, widths[i], ceil(H / 2**(i+1)), ceil(W / 2**(i+1)))``.
+        Returns the features of the stages in ``out_indices``, finest first:
+        ``(N, widths[i], ceil(H / 2**(i+1)), ceil(W / 2**(i+1)))``.
         """
         features = []
         for index, stage in enumerate(self.stages):

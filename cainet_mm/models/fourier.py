@@ -30,20 +30,13 @@ class FourierUnit(BaseModule):
     """
 
     def __init__(
-        self,
-        channels: int,
-        norm_cfg: dict | None = dict(type='BN'),
-        init_cfg: dict | list[dict] | None = None,
+        self, channels: int, norm_cfg: dict | None = dict(type='BN'), init_cfg: dict | list[dict] | None = None
     ) -> None:
         super().__init__(init_cfg=init_cfg)
         self.mix = ConvModule(2 * channels, 2 * channels, 1, bias=False, norm_cfg=norm_cfg)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Turn (N, C, H, W) into the same shape.
-
-        Raises:
-            RuntimeError: The device has no Fourier transform.
-        """
+        """Turn (N, C, H, W) into the same shape; ``RuntimeError`` where the device has no Fourier transform."""
         wide = x.to(torch.promote_types(x.dtype, torch.float32))
         try:
             spectrum = self.mix(self.to_spectrum(wide)).to(wide.dtype)
@@ -160,7 +153,7 @@ class FastFourierConv(BaseModule):
         init_cfg: MMEngine's initialisation.
 
     Raises:
-        ValueError: A ratio is not from 0 to 1, or a layer with global channels on both sides has a stride.
+        ValueError: A layer with global channels on both sides has a stride.
     """
 
     def __init__(
@@ -175,8 +168,6 @@ class FastFourierConv(BaseModule):
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
-        if not (0 <= ratio_in <= 1 and 0 <= ratio_out <= 1):
-            raise ValueError(f'The ratios of a FastFourierConv are from 0 to 1, got {ratio_in} and {ratio_out}.')
         global_in, global_out = int(in_channels * ratio_in), int(out_channels * ratio_out)
         self.local_in, local_out = in_channels - global_in, out_channels - global_out
         if stride != 1 and global_in and global_out:

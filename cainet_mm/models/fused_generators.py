@@ -1,6 +1,5 @@
 """Dual attention fusion in other people's generators."""
 
-import difflib
 from collections.abc import Sequence
 from copy import deepcopy
 from typing import Any
@@ -11,6 +10,7 @@ from mmengine.model import BaseModule, ModuleList
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
+from ..utils.checkpoint_io import find_submodule
 from .view_encoders import FORMS, check_stem
 
 
@@ -71,30 +71,20 @@ class FusedGenerator(BaseModule):
         self.output = output
         self.place = place
         self.generator = MMAGIC_MODELS.build(generator)
-        self._check_names()
+        for feature in features:
+            find_submodule(self.generator, feature)
         check_stem(self.generator, form)
         widths = self._probe(probe_size)
         # MMEngine's list, so that init_weights gets as far as the fusions
-        self.fusions = ModuleList(
-            MMAGIC_MODELS.build(dict(fusion, in_channels=width)) for width in widths if fusion is not None
-        )
+        self.fusions = ModuleList()
         if fusion is not None:
+            self.fusions.extend(MMAGIC_MODELS.build(dict(fusion, in_channels=width)) for width in widths)
             self._freeze_what_is_not_reached(probe_size)
 
     @property
     def num_scales(self) -> int:
         """Number of images that :meth:`forward` returns with ``output='all'``."""
         return max(len(self.fusions), 1)
-
-    def _check_names(self) -> None:
-        names = [name for name, _ in self.generator.named_modules() if name]
-        for feature in self.features:
-            if feature not in names:
-                near = difflib.get_close_matches(feature, names, n=4, cutoff=0.0)
-                raise ValueError(
-                    f'{type(self.generator).__name__} has no submodule {feature!r}; the nearest names are '
-                    f'{", ".join(near)}.'
-                )
 
     @torch.no_grad()
     def _probe(self, side: int) -> list[int]:
@@ -114,9 +104,7 @@ class FusedGenerator(BaseModule):
                 raise ValueError(f'{name} does not use its submodule {feature!r} when it is called; name another one.')
             if not isinstance(value, Tensor) or value.ndim != 4:
                 shape = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
-                raise ValueError(
-                    f'{feature!r} of {name} returns {shape}, and not a feature map of (N, C, h, w); name another one.'
-                )
+                raise ValueError(f'{feature!r} of {name} returns {shape}, and not a feature map of (N, C, h, w).')
             if changed:
                 raise ValueError(
                     f'What {feature!r} of {name} returns is written into by a later layer; name the submodule that '
@@ -156,13 +144,10 @@ class FusedGenerator(BaseModule):
         return (torch.cat((image, torch.ones_like(mask), mask), dim=1) if self.form == 'view_with_ones' else view,)
 
     def _run(self, inputs: tuple[Tensor, ...]) -> tuple[Any, list[Any], list[bool]]:
-        """Call the generator and look at what its named submodules return.
+        """Call the generator: what it returns, the features, and whether each was written into after it was made.
 
         The hooks live for this call alone: nothing is held between calls, and a copy of the module, such as a moving
         average's, looks at its own submodules.
-
-        Returns:
-            What the generator returns, the features, and whether each was written into after it was made.
         """
         seen: list[Any] = [None] * len(self.features)
         versions = [0] * len(self.features)
@@ -189,15 +174,10 @@ class FusedGenerator(BaseModule):
         return own, seen, changes
 
     def forward(self, *inputs: Tensor) -> Tensor | list[Tensor] | tuple:
-        """Inpaint.
+        """Inpaint masked images in [-1, 1] with their masks, in the generator's form or in 4 channels, (N, 4, H, W).
 
-        Args:
-            inputs: What the generator takes: masked images in [-1, 1] and their masks in its form; or both in 4
-                channels, (N, 4, H, W), as a :class:`CAINetInpaintor` hands them over.
-
-        Returns:
-            With ``output='all'`` the images, finest first, (N, 3, h, w); with ``'finest'`` what the generator puts
-            out, the fused image in place of its own. Fused images are not clamped.
+        Returns with ``output='all'`` the images, finest first, (N, 3, h, w); with ``'finest'`` what the generator
+        returns, the fused image in place of its own. Fused images are not clamped.
         """
         if len(inputs) == 1 and inputs[0].shape[1] == FORMS['view']:
             inputs = self._in_form(inputs[0])

@@ -25,30 +25,18 @@ class SmoothFill(nn.Module):
     Args:
         levels: Halvings of the pyramid. Holes wider than ``2**levels`` pixels are filled less smoothly.
         iterations: Jacobi iterations at each level.
-
-    Raises:
-        ValueError: ``levels`` or ``iterations`` is below 1.
     """
 
     def __init__(self, levels: int = 8, iterations: int = 3) -> None:
         super().__init__()
-        if levels < 1 or iterations < 1:
-            raise ValueError(
-                f'SmoothFill takes levels and iterations from 1 up, got levels={levels}, iterations={iterations}.'
-            )
         self.levels = levels
         self.iterations = iterations
 
     @torch.no_grad()
     def forward(self, image: Tensor, mask: Tensor) -> Tensor:
-        """Fill.
+        """Fill images, (N, C, H, W), where the mask, (N, 1, H, W), is 1; what they hold there is not looked at.
 
-        Args:
-            image: (N, C, H, W); what it holds in the hole is not looked at.
-            mask: 1 in the hole, (N, 1, H, W).
-
-        Returns:
-            (N, C, H, W). Known pixels are those of ``image``. An image that is hole everywhere is returned as zeros.
+        Known pixels stay as they are; an image that is hole everywhere is returned as zeros.
         """
         known = (mask < 0.5).to(image.dtype)
         images, shares = [image.contiguous() * known], [known]
@@ -66,14 +54,7 @@ class SmoothFill(nn.Module):
         return filled
 
     def relax(self, filled: Tensor, level: Tensor, is_known: Tensor, index: int) -> Tensor:
-        """Improve the solution at one level of the pyramid.
-
-        Args:
-            filled: The solution so far, (N, C, h, w).
-            level: The image at this level.
-            is_known: Where that is known, (N, 1, h, w).
-            index: Which level it is, from 0, full size.
-        """
+        """Improve the solution, (N, C, h, w), at a level of the pyramid, from 0, full size; known in (N, 1, h, w)."""
         for _ in range(self.iterations):
             filled = torch.where(is_known, level, mean_of_neighbours(filled))
         return filled
@@ -106,19 +87,12 @@ class EdgeFill(SmoothFill):
         iterations: Steps at each level.
         contrast: :math:`\lambda`, the slope of an edge, per pixel, for images in [-1, 1].
         edge_levels: How many of the finest levels follow edges; the coarser ones are those of :class:`SmoothFill`.
-
-    Raises:
-        ValueError: ``levels``, ``iterations`` or ``edge_levels`` is below 1, or ``contrast`` is not positive.
     """
 
     STEP = 0.25
 
     def __init__(self, levels: int = 8, iterations: int = 20, contrast: float = 0.015, edge_levels: int = 5) -> None:
         super().__init__(levels, iterations)
-        if contrast <= 0 or edge_levels < 1:
-            raise ValueError(
-                f'EdgeFill takes a contrast above 0 and edge_levels from 1 up, got {contrast} and {edge_levels}.'
-            )
         self.contrast = contrast
         self.edge_levels = edge_levels
 
@@ -151,13 +125,9 @@ class EdgeFill(SmoothFill):
 
 
 def stencil(tensor: Tensor) -> Tensor:
-    """div(D grad u) by central differences, as a weight for each of the eight neighbours of a pixel.
+    """div(D grad u) by central differences, as weights of the differences to the eight neighbours of a pixel.
 
-    Args:
-        tensor: D: its entries xx, xy and yy, (N, 3, h, w).
-
-    Returns:
-        (N, 8, h, w): weights of the differences to the neighbours, in the order of :data:`NEIGHBOURS`.
+    From D, its entries xx, xy and yy, (N, 3, h, w), to (N, 8, h, w), in the order of :data:`NEIGHBOURS`.
     """
     xx, xy, yy = tensor.split(1, dim=1)
     padded_xx, padded_xy, padded_yy = pad(tensor).split(1, dim=1)
@@ -171,14 +141,8 @@ def stencil(tensor: Tensor) -> Tensor:
 BEFORE, HERE, AFTER = slice(None, -2), slice(1, -1), slice(2, None)
 # rows and columns of a padded image: right, left, below, above, then the four corners
 NEIGHBOURS = (
-    (HERE, AFTER),
-    (HERE, BEFORE),
-    (AFTER, HERE),
-    (BEFORE, HERE),
-    (AFTER, AFTER),
-    (BEFORE, BEFORE),
-    (BEFORE, AFTER),
-    (AFTER, BEFORE),
+    *((HERE, AFTER), (HERE, BEFORE), (AFTER, HERE), (BEFORE, HERE)),
+    *((AFTER, AFTER), (BEFORE, BEFORE), (BEFORE, AFTER), (AFTER, BEFORE)),
 )
 
 

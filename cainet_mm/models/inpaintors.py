@@ -98,9 +98,8 @@ class CAINetInpaintor(OneStageInpaintor):
         self.downscale_mode = downscale_mode
         if self.with_gan and losses.get('adv') is not None:
             raise ValueError("A CAINetInpaintor with a critic logs its term as 'adv'; give the loss another name.")
-        self.losses = nn.ModuleDict(
-            {name: MMAGIC_MODELS.build(loss) for name, loss in losses.items() if loss is not None}
-        )
+        given = {name: loss for name, loss in losses.items() if loss is not None}
+        self.losses = nn.ModuleDict({name: MMAGIC_MODELS.build(loss) for name, loss in given.items()})
         wanted = {name: getattr(loss, 'scales', ()) for name, loss in self.losses.items()}
         if self.with_gan:
             wanted['critic'] = self.critic_scales
@@ -114,12 +113,8 @@ class CAINetInpaintor(OneStageInpaintor):
     def train_step(self, data: dict, optim_wrapper: OptimWrapper | OptimWrapperDict) -> dict[str, Tensor]:
         """Train for one step: forward the generator, update the critic, update the generator.
 
-        Args:
-            data: A batch from the data loader.
-            optim_wrapper: Wrappers ``generator`` and ``disc``; without a critic, ``generator`` or a single wrapper.
-
-        Returns:
-            The losses for the log, still on the device.
+        Wrappers are ``generator`` and ``disc``; without a critic, ``generator`` or a single one. Returns the losses for
+        the log, still on the device.
         """
         generator_wrapper = optim_wrapper['generator'] if isinstance(optim_wrapper, OptimWrapperDict) else optim_wrapper
         data = self.data_preprocessor(data, True)
@@ -179,13 +174,7 @@ class CAINetInpaintor(OneStageInpaintor):
         return weight * self.loss_gp(score, real, fake) if weight else real.new_zeros(())
 
     def score(self, images: Tensor, mask: Tensor, **options) -> Tensor:
-        """The critic's scores of images.
-
-        Args:
-            images: (N, 3, h, w).
-            mask: 1 in the hole, (N, 1, h, w); looked at with ``disc_input_with_mask`` alone.
-            options: Further arguments of the critic.
-        """
+        """The critic's scores of images, (N, 3, h, w); with ``disc_input_with_mask`` it sees the mask, (N, 1, h, w)."""
         seen = torch.cat((images, mask.to(images.dtype)), dim=1) if self.disc_input_with_mask else images
         return self.disc(seen, **options)
 
@@ -224,28 +213,18 @@ class CAINetInpaintor(OneStageInpaintor):
         return {f'loss_{name}': value for name, value in name_terms(values).items()}
 
     def forward_tensor(self, inputs: Tensor, data_samples: DataSample) -> tuple[Tensor, Tensor]:
-        """Inpaint.
+        """Inpaint masked images in [-1, 1] with 0 in the hole, (N, 3, H, W), by ``mask`` of the samples, (N, 1, H, W).
 
-        Args:
-            inputs: Masked images in [-1, 1] with 0 in the hole, (N, 3, H, W).
-            data_samples: Stacked samples with ``mask``, 1 in the hole, (N, 1, H, W).
-
-        Returns:
-            The raw output at full size and the same with the known pixels put back, both (N, 3, H, W).
+        Returns the raw output at full size and the same with the known pixels put back, both (N, 3, H, W).
         """
         mask = data_samples.mask.to(inputs.dtype)
         raw = self.generator(torch.cat((inputs, mask), dim=1))[0].to(inputs.dtype)
         return raw, torch.where(mask > 0, raw, inputs)
 
     def forward_test(self, inputs: Tensor, data_samples: DataSample) -> DataSample:
-        """Inpaint and bring the images to [0, 255], BGR.
+        """Inpaint as :meth:`forward_tensor` does, and bring the images to [0, 255], BGR.
 
-        Args:
-            inputs: Masked images, as in :meth:`forward_tensor`.
-            data_samples: Stacked samples with ``mask``.
-
-        Returns:
-            Stacked predictions ``fake_res`` (raw), ``fake_img`` (composed) and ``pred_img``, which is one of the two.
+        Returns stacked predictions ``fake_res`` (raw), ``fake_img`` (composed) and ``pred_img``, one of the two.
         """
         raw, composed = (
             self.data_preprocessor.destruct(images, data_samples)
@@ -254,23 +233,12 @@ class CAINetInpaintor(OneStageInpaintor):
         reported = composed if self.test_cfg.get('compose', True) else raw
         return DataSample(fake_res=raw, fake_img=composed, pred_img=reported)
 
-    def forward_dummy(self, x: Tensor) -> Tensor:
-        """The finest output of the generator for (N, 4, H, W); what MMEngine's complexity counters call."""
-        return self.generator(x)[0]
-
 
 def name_terms(values: Mapping[str, Tensor | Mapping[str, Tensor]]) -> dict[str, Tensor]:
-    """Give every term of several losses a name of its own.
+    """Give every term of several losses, a tensor or tensors by the names of their terms, a name of its own.
 
-    Args:
-        values: What the losses returned, by the names of the losses: a tensor, or tensors by the names of their terms.
-
-    Returns:
-        The terms. A loss of a tensor keeps its name; a term of a loss of several keeps its own, unless that is the
-        name of another one, too; then it is called ``<loss>_<term>``.
-
-    Raises:
-        ValueError: Two terms have one name all the same.
+    A loss of a tensor keeps its name; a term of a loss of several keeps its own, unless that is the name of another
+    one, too; then it is called ``<loss>_<term>``. ``ValueError`` where two terms have one name all the same.
     """
     by_loss = {name: value if isinstance(value, Mapping) else {name: value} for name, value in values.items()}
     uses = Counter(term for terms in by_loss.values() for term in terms)

@@ -8,15 +8,10 @@ from torch import Tensor
 
 
 class Level(NamedTuple):
-    """What an output of one scale is compared with.
+    """What an output of one scale is compared with."""
 
-    Attributes:
-        target: The true image, (N, 3, h, w), in [-1, 1].
-        mask: 1 in the hole, (N, 1, h, w).
-    """
-
-    target: Tensor
-    mask: Tensor
+    target: Tensor  # the true image, (N, 3, h, w), in [-1, 1]
+    mask: Tensor  # 1 in the hole, (N, 1, h, w)
 
 
 def downscale(image: Tensor, size: Sequence[int], mode: str = 'area') -> Tensor:
@@ -27,12 +22,7 @@ def downscale(image: Tensor, size: Sequence[int], mode: str = 'area') -> Tensor:
         size: Height and width.
         mode: ``'area'``, the mean over each target pixel, or ``'bilinear'``, which looks at four pixels alone and so
             takes noise along to the coarse scales.
-
-    Raises:
-        ValueError: Another mode.
     """
-    if mode not in ('bilinear', 'area'):
-        raise ValueError(f"The down-scaling mode is 'bilinear' or 'area', got {mode!r}.")
     if tuple(image.shape[-2:]) == tuple(size):
         return image
     return F.interpolate(image, size=tuple(size), mode=mode, align_corners=False if mode == 'bilinear' else None)

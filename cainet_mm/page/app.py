@@ -12,10 +12,10 @@ from gradio.processing_utils import save_bytes_to_cache
 from PIL import Image
 
 from ..datasets.errors import BadImageError
-from ..inference.image_io import Photo
+from ..inference.image_io import IMAGE_FORMATS, Photo, image_bytes
 from ..utils.errors import describe_error
 from .models import Choice, find_models
-from .photos import GROWTH, Limits, filled_file, hole_of, mask_file, read_again, read_upload, view_of, with_hole
+from .photos import GROWTH, Limits, filled_file, hole_of, read_again, read_upload, view_of, with_hole
 from .work import StoppedError, Workbench
 
 TITLE = 'Fill a photograph'
@@ -28,6 +28,8 @@ PHOTO_ENDINGS = ['.png', '.jpg', '.jpeg', '.webp', '.tif', '.tiff', '.bmp']
 PAINT = ('#e6007a', 0.6)
 # photographs that wait while one is filled
 WAITING = 4
+# an uploaded file, or what is painted, as Gradio describes it
+File = dict[str, Any] | None
 
 
 class Page:
@@ -63,9 +65,8 @@ class Page:
     def build_editor(self) -> None:
         """Lay out the photograph's file and the editor in which the hole is painted."""
         bounds = f'up to {self.limits.megapixels:g} megapixels and {self.limits.megabytes:g} MB'
-        self.photo = gr.File(
-            label=f'Photograph: PNG, JPEG, WebP, TIFF or BMP, {bounds}', file_types=PHOTO_ENDINGS, elem_id='photo'
-        )
+        label = f'Photograph: PNG, JPEG, WebP, TIFF or BMP, {bounds}'
+        self.photo = gr.File(label=label, file_types=PHOTO_ENDINGS, elem_id='photo')
         # there from the start, not seen: the editor is not ready for a photograph that comes with it
         with gr.Column(visible='hidden') as self.editor:
             self.painting = gr.ImageEditor(
@@ -83,9 +84,8 @@ class Page:
     def build_controls(self) -> None:
         """Lay out the models, the mask and the buttons."""
         self.models = gr.CheckboxGroup(label='Models', elem_id='models')
-        self.refine = gr.Checkbox(
-            label='Refine', info='Fill large holes again at finer scales; takes longer.', elem_id='refine'
-        )
+        info = 'Fill large holes again at finer scales; takes longer.'
+        self.refine = gr.Checkbox(label='Refine', info=info, elem_id='refine')
         with gr.Accordion('Mask', open=False):
             self.mask = gr.File(
                 label='Mask from a file, white in the hole, of the size of the photograph; it is added to what is '
@@ -107,9 +107,8 @@ class Page:
         """Lay out the results, their files and the networks' scales."""
         gallery = dict(format='png', height='auto', object_fit='contain', interactive=False)
         self.pictures = gr.Gallery(label='Results', columns=3, elem_id='pictures', buttons=['fullscreen'], **gallery)
-        self.files = gr.File(
-            label='Results as PNG, of full size', file_count='multiple', interactive=False, elem_id='files'
-        )
+        shown = dict(file_count='multiple', interactive=False, elem_id='files')
+        self.files = gr.File(label='Results as PNG, of full size', **shown)
         with gr.Accordion('Scales, from the coarsest, in the window around the largest hole', open=False):
             self.scales = gr.Gallery(show_label=False, columns=6, elem_id='scales', buttons=[], **gallery)
 
@@ -141,7 +140,7 @@ class Page:
         named = [(f'{choice.title} ({choice.source})', choice.key) for choice in self.choices.values()]
         return gr.update(choices=named, value=['telea', *([learned] if learned else [])], info=info)
 
-    def show(self, file: dict[str, Any] | None) -> tuple:
+    def show(self, file: File) -> tuple:
         """Show a photograph that was chosen, to be painted; Gradio describes a file by its ``path`` and more."""
         try:
             photo = self.read(file)
@@ -152,7 +151,7 @@ class Page:
         said = [f'{width} × {height} pixels. Paint over what is to be filled.', *photo.notes]
         return gr.update(visible=True), editor, ' '.join(said)
 
-    def read(self, file: dict[str, Any] | None) -> Photo:
+    def read(self, file: File) -> Photo:
         """Read a photograph that was uploaded; :class:`BadImageError` where it cannot be used, or there is none."""
         if file is None:
             raise BadImageError('Choose a photograph first.')
@@ -165,13 +164,13 @@ class Page:
 
     def fill(
         self,
-        file: dict[str, Any] | None,
-        painting: dict[str, Any] | None,
+        file: File,
+        painting: File,
         keys: Sequence[str],
         refine: bool,
         request: gr.Request,
         progress: gr.Progress = gr.Progress(),  # noqa: B008 (how Gradio knows that a function has progress)
-        mask: dict[str, Any] | None = None,
+        mask: File = None,
         invert: bool = False,
         grown: int = 0,
     ) -> Iterator[tuple]:
@@ -223,28 +222,19 @@ class Page:
         finally:
             self.stops.pop(request.session_hash, None)
 
-    def read_hole(
-        self, photo: Photo, painting: dict[str, Any] | None, mask: dict[str, Any] | None, invert: bool, grown: int
-    ) -> np.ndarray:
+    def read_hole(self, photo: Photo, painting: File, mask: File, invert: bool, grown: int) -> np.ndarray:
         """The hole, as :func:`hole_of` reads it from what :meth:`fill` takes."""
         layers = [layer['path'] for layer in painting['layers']] if painting else ()
         return hole_of(photo, layers, mask['path'] if mask else None, invert, grown)
 
-    def save_mask(
-        self,
-        file: dict[str, Any] | None,
-        painting: dict[str, Any] | None,
-        mask: dict[str, Any] | None,
-        invert: bool,
-        grown: int,
-    ) -> tuple[str, str | None]:
+    def save_mask(self, file: File, painting: File, mask: File, invert: bool, grown: int) -> tuple[str, str | None]:
         """Make a file of the hole as it would be filled; the arguments are those of :meth:`fill`."""
         try:
             hole = self.read_hole(self.read(file), painting, mask, invert, grown)
         except BadImageError as error:
             return str(error), None
-        name = f'{stem_of(file)}-mask'
-        return f'{hole.mean():.1%} of the photograph is hole.', self.keep(mask_file(hole), name)
+        content = image_bytes(Image.fromarray(hole), IMAGE_FORMATS['.png'])
+        return f'{hole.mean():.1%} of the photograph is hole.', self.keep(content, f'{stem_of(file)}-mask')
 
     def keep(self, content: bytes, name: str) -> str:
         """Put a PNG where it can be downloaded for a while; returns its path."""
@@ -262,6 +252,6 @@ class Page:
             stop.set()
 
 
-def stem_of(file: dict[str, Any] | None) -> str:
+def stem_of(file: File) -> str:
     """The name of an uploaded file, without its ending."""
     return Path(file['path']).stem if file else ''

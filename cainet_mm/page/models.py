@@ -3,23 +3,20 @@
 import ast
 import json
 import os
-import pickletools
 import re
-import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmagic.registry import MODELS
 from mmengine.config import Config
 from mmengine.model import BaseModel
 
-from ..inference.configs import Inpaintor, is_part
+from ..engine.checkpointing import list_checkpoints
+from ..inference.configs import Inpaintor, class_of
 from ..inference.loading import load_inpaintor, load_model
-from ..inference.published import CONFIG_KEY, SAFETENSORS, read_metadata
+from ..inference.published import CONFIG_KEY, read_metadata
 from ..inference.zoo import WEIGHT_ENDINGS, list_models
 
-TRAINED = re.compile(r'(?:iter|epoch)_(\d+)\.pth')
 # as publish() names files
 PUBLISHED = re.compile(r'.+-[0-9a-f]{8}\.(pth|safetensors)')
 CLASSICAL = {
@@ -88,29 +85,18 @@ def search(folder: Path) -> Iterator[Choice]:
         # the last one written
         configs = [place / name for name in names if name.endswith('.py')]
         config = max(configs, key=lambda path: path.stat().st_mtime, default=None)
-        checkpoint = find_checkpoint(place, names)
+        checkpoint = next((path for path in list_checkpoints(place) if path.is_file()), None)
         if config is not None and checkpoint is not None:
             kind = model_type(config)
-            if kind is None or is_inpaintor(kind):
+            network = class_of(kind)
+            if network is None or issubclass(network, Inpaintor):
                 yield trained_choice(str(config), checkpoint, title, kind)
         for name in sorted(names):
             path = place / name
-            # a broken file is known only by the name that publish() gives
+            # a broken file and a pickle are known only by the name that publish() gives
             is_other = path.suffix in WEIGHT_ENDINGS and path != checkpoint
             if is_other and (PUBLISHED.fullmatch(name) or read_published_type(path)):
                 yield published_choice(path, path.relative_to(folder).with_suffix('').as_posix())
-
-
-def find_checkpoint(place: Path, names: Sequence[str]) -> Path | None:
-    """The last checkpoint in a work directory."""
-    if 'last_checkpoint' in names:
-        # it holds a path, which no longer holds where the folder was moved
-        text = (place / 'last_checkpoint').read_text(encoding='utf-8', errors='replace').strip()
-        last = re.split(r'[\\/]', text)[-1]
-        if last in names:
-            return place / last
-    trained = {int(found[1]): name for name in names if (found := TRAINED.fullmatch(name))}
-    return place / trained[max(trained)] if trained else None
 
 
 def model_type(config: Path) -> str | None:
@@ -127,26 +113,11 @@ def model_type(config: Path) -> str | None:
     return None
 
 
-def is_inpaintor(kind: str) -> bool:
-    """Whether a type fills holes; one that is not registered here may, and is not imported to find out."""
-    found = MODELS.get(kind) if is_part(kind) else None
-    return found is None or issubclass(found, Inpaintor)
-
-
 def read_published_type(path: Path) -> str | None:
-    """The type of the model in a published file, without loading its weights; ``None`` for other files."""
+    """The type of the model in a published safetensors file, without its weights; ``None`` for other files."""
     try:
-        if path.suffix == SAFETENSORS:
-            config = read_metadata(path)[CONFIG_KEY]
-        else:
-            with zipfile.ZipFile(path) as archive:
-                (entry,) = (name for name in archive.namelist() if name.endswith('data.pkl'))
-                arguments = (argument for _, argument, _ in pickletools.genops(archive.read(entry)))
-                strings = [argument for argument in arguments if isinstance(argument, str)]
-            # a key and its value follow each other
-            config = strings[strings.index(CONFIG_KEY) + 1]
-        return str(json.loads(config)['model']['type'])
-    except (OSError, ValueError, KeyError, IndexError, TypeError, zipfile.BadZipFile):
+        return str(json.loads(read_metadata(path)[CONFIG_KEY])['model']['type'])
+    except (OSError, ValueError, KeyError, TypeError):
         return None
 
 

@@ -9,9 +9,9 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from ..datasets.errors import BadImageError
+from ..datasets.errors import BadImageError, reading
 from ..datasets.masks import grow_hole, read_hole
-from ..inference.image_io import IMAGE_FORMATS, Photo, image_bytes, image_of, photo_in, reading, transparent_in
+from ..inference.image_io import IMAGE_FORMATS, Photo, image_bytes, image_of, photo_in, transparent_in
 
 # Pillow knows more, among them formats that start other programs; a phone's MPO is found as a JPEG
 READABLE = ('PNG', 'JPEG', 'WEBP', 'TIFF', 'BMP')
@@ -164,11 +164,6 @@ def with_hole(photo: Photo, hole: np.ndarray) -> np.ndarray:
     """The photograph's pixels, grey in the hole."""
     grey = HOLE_COLOUR * (257 if photo.pixels.dtype == np.uint16 else 1)
     return np.where(hole[..., None], photo.pixels.dtype.type(grey), photo.pixels)
-
-
-def mask_file(hole: np.ndarray) -> bytes:
-    """A PNG of a hole, (H, W), white in it."""
-    return image_bytes(Image.fromarray(hole), IMAGE_FORMATS['.png'])
 
 
 def filled_file(photo: Photo, pixels: np.ndarray) -> bytes:

@@ -4,10 +4,9 @@ import asyncio
 import ipaddress
 import socket
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from types import FrameType
 
 import gradio as gr
 import uvicorn
@@ -47,7 +46,7 @@ def bind(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=family, dualstack_ipv6=dual)
     except (OSError, OverflowError) as error:
         raise ValueError(
-            f'The page cannot listen on {host}, port {port} ({error}); give another --host or --port.'
+            f'The page cannot listen on {host}, port {port} ({error}); change --host or --port.'
         ) from error
 
 
@@ -69,6 +68,7 @@ def application(
         # Gradio's own delete_cache leaves files of uploads that broke off, and others
         task = asyncio.create_task(clean(Path(folder), KEPT * room))
         yield
+        page.close()
         task.cancel()
 
     processing_utils.async_ssrf_protected_download = refuse_download
@@ -105,26 +105,12 @@ def application(
     return Guard(app, folder, room, hosts, proxies, root_path, api)
 
 
-class Server(uvicorn.Server):
-    """A server that calls a function as soon as it is asked to end, before it waits for open requests."""
-
-    def __init__(self, config: uvicorn.Config, on_exit: Callable[[], None]) -> None:
-        super().__init__(config)
-        self.on_exit = on_exit
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        self.on_exit()
-        super().handle_exit(sig, frame)
-
-
-def serve(app: ASGIApp, listener: socket.socket, on_exit: Callable[[], None]) -> None:
-    """Serve the page on a socket until the process is asked to end, when ``on_exit`` is called."""
+def serve(app: ASGIApp, listener: socket.socket) -> None:
+    """Serve the page on a socket until the process is asked to end, which stops what is being filled."""
     # Pages that are open when the process ends are errors to uvicorn; others are printed by Gradio.
-    config = uvicorn.Config(
-        app, log_level='critical', access_log=False, server_header=False, timeout_graceful_shutdown=1
-    )
+    config = uvicorn.Config(app, log_level='critical', server_header=False, timeout_graceful_shutdown=1)
     try:
-        Server(config, on_exit).run(sockets=[listener])
+        uvicorn.Server(config).run(sockets=[listener])
     finally:
         # what Gradio's functions run in: they may still write files, which are to be deleted after this
         for thread in threading.enumerate():

@@ -11,9 +11,9 @@ from mmagic.structures import DataSample
 from mmengine.config import Config
 from mmengine.model import BaseModel
 
+from ..evaluation.comparison import ScaleRecorder
 from ..inference.image_io import Photo
 from ..inference.inpainting import inpaint
-from ..inference.recording import ScaleRecorder
 from .models import Choice, load_choice
 
 # models in memory at once

@@ -41,7 +41,7 @@ class _CheckedArchive:
         return torch.frombuffer(data, dtype=torch.uint8) if data else torch.empty(0, dtype=torch.uint8)
 
 
-@functools.lru_cache(maxsize=1)
+@functools.cache
 def _allowed_globals() -> dict[str, object]:
     """What a checkpoint may name: what torch 2.6 knows, and what training checkpoints hold."""
     known = {
@@ -64,22 +64,17 @@ def _allowed_globals() -> dict[str, object]:
     return {**known, **constants, **plain, **ours}
 
 
-@functools.lru_cache(maxsize=1)
-def _allowed_identities() -> frozenset[int]:
-    return frozenset(map(id, _allowed_globals().values()))
-
-
 def _is_allowed(thing: object) -> bool:
     # not by comparison, which a tensor answers with a tensor
-    return id(thing) in _allowed_identities()
-
-
-def _is_tensor_id(thing: object) -> bool:
-    return isinstance(thing, tuple) and bool(thing) and thing[0] in ('storage', b'storage')
+    return any(thing is one for one in _allowed_globals().values())
 
 
 def _is_dict(thing: object) -> bool:
     return type(thing) in (dict, OrderedDict, Counter)
+
+
+def _is_tensor_id(thing: object) -> bool:
+    return isinstance(thing, tuple) and thing[:1] in (('storage',), (b'storage',))
 
 
 class _Instructions(dict):

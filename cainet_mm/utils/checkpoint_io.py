@@ -15,8 +15,6 @@ NAMES_SHOWN = 6
 LOSSES = ('loss_percep.', 'losses.')
 # what a checkpoint may be without, as published ones are: the model then keeps its own
 OPTIONAL = ('disc.', *LOSSES)
-# what torch raises on files of any other kind
-TORCH_ERRORS = (RuntimeError, EOFError, KeyError, IndexError, AttributeError, UnicodeDecodeError)
 
 
 def read_checkpoint(source: str | Path) -> object:
@@ -34,14 +32,10 @@ def read_checkpoint(source: str | Path) -> object:
         return CheckpointLoader.load_checkpoint(source, map_location='cpu', logger='silent')
     except WeightsError:
         raise
-    except TORCH_ERRORS as error:
-        raise WeightsError(describe_refusal(source, error)) from error
-    except Exception as error:  # an OSError without the file's name where it was cut off; of URLs there are many
-        reason = describe_error(error)
+    except Exception as error:  # of files that are cut off and of other kinds, and of URLs, there are many
         if '://' in source:
-            raise WeightsError(f'The checkpoint {source!r} cannot be fetched ({reason}).') from error
-        advice = 'it may be cut off. Copy it anew, or give another one.'
-        raise WeightsError(f'The checkpoint {source!r} cannot be read ({reason}); {advice}') from error
+            raise WeightsError(f'The checkpoint {source!r} cannot be fetched ({describe_error(error)}).') from error
+        raise WeightsError(describe_refusal(source, error)) from error
 
 
 def read_weights(source: str | Path, prefix: str = '') -> dict[str, Tensor]:
@@ -134,12 +128,7 @@ def fit_weights(module: nn.Module, weights: Mapping[str, Tensor], source: str | 
 
 
 def load_part(model: nn.Module, part: str, checkpoint: str, prefix: str = '') -> None:
-    """Load a submodule's weights, key for key, from those that a checkpoint has under a prefix.
-
-    Raises:
-        FileNotFoundError: The checkpoint is a local path and nothing is there.
-        ValueError: There is no such submodule; or the weights cannot be read, or do not fit.
-    """
+    """Load a submodule's weights, key for key, from those that a checkpoint has under a prefix."""
     load_strict(find_submodule(model, part), read_weights(checkpoint, prefix), checkpoint)
 
 

@@ -35,17 +35,15 @@ LONGEST_NAME = 255
 
 @dataclass
 class Found:
-    """What is in a folder: sorted images, other files, hidden images and folders, folders that were not entered."""
+    """What is in a folder: sorted images; other files, and what is hidden; folders that were not entered."""
 
-    folder: Path
     images: list[Path] = field(default_factory=list)
     others: list[Path] = field(default_factory=list)
-    hidden: list[Path] = field(default_factory=list)
     below: list[Path] = field(default_factory=list)
 
     def left_alone(self) -> str | None:
         """Describe what is no image; ``None`` where there is nothing else."""
-        return say_left_alone([*self.others, *self.hidden], self.below)
+        return say_left_alone(self.others, self.below)
 
 
 def say_left_alone(paths: Sequence[Path], below: Sequence[Path] = ()) -> str | None:
@@ -69,16 +67,8 @@ def is_hidden(name: str) -> bool:
     return name.startswith('.') or name in HIDDEN_FOLDERS
 
 
-def is_image(path: Path, endings: Sequence[str] = IMAGE_ENDINGS) -> bool:
-    """Whether a file has the ending of an image, in any letter case."""
-    return path.suffix.lower() in endings
-
-
 def find_files(
-    folder: Path,
-    excluded: Sequence[Path] = (),
-    recursive: bool = True,
-    endings: Sequence[str] = IMAGE_ENDINGS,
+    folder: Path, excluded: Sequence[Path] = (), recursive: bool = True, endings: Sequence[str] = IMAGE_ENDINGS
 ) -> Found:
     """Find the files in a folder and, if ``recursive``, below it. Links are followed, each folder is entered once.
 
@@ -92,7 +82,7 @@ def find_files(
     def stop(error: OSError) -> None:
         raise error
 
-    found = Found(folder)
+    found = Found()
     apart = {path.resolve() for path in excluded} - {folder.resolve(), *folder.resolve().parents}
     single = {path for path in apart if path.is_file()}
     visited = set(apart)
@@ -103,7 +93,7 @@ def find_files(
             continue
         visited.add(place)
         hidden = {name for name in (*folders, *files) if is_hidden(name)}
-        found.hidden += sorted(here / name for name in hidden if name in folders or is_image(here / name, endings))
+        found.others += (here / name for name in hidden if name in folders or Path(name).suffix.lower() in endings)
         # in a fixed order: of two ways to a linked folder the same one is taken everywhere
         folders[:] = sorted(set(folders).difference(hidden))
         if not recursive:
@@ -111,7 +101,7 @@ def find_files(
             folders.clear()
         for path in (here / name for name in files if name not in hidden):
             if not (single and path.resolve() in single):
-                (found.images if is_image(path, endings) else found.others).append(path)
+                (found.images if path.suffix.lower() in endings else found.others).append(path)
     found.images.sort()
     found.others.sort()
     return found
@@ -151,23 +141,15 @@ def name_in(folder: str, given: str, local: bool = True) -> str:
     as ``/a.jpg``, is one in the folder if it exists there. The name of an image outside of the folder begins with
     ``..``, or is the absolute path where the folder is ``''``. Where files are not ``local`` they are not looked up.
     """
-
-    def exists(name: str) -> bool:
-        return local and os.path.exists(os.path.join(folder, name))
-
     name = given
-    if name[0] in ' \t' and not exists(name):
-        name = name.lstrip(' \t')
-    if '\\' in name and not exists(name):
-        name = name.replace('\\', '/')
-    if not local:
-        return posixpath.normpath(name.lstrip('/'))
-    if os.path.isabs(name):
-        if name.startswith('/') and not os.path.exists(name) and exists(name.lstrip('/')):
-            return posixpath.normpath(name.lstrip('/'))
-    else:
+    if given[0] in ' \t/' or '\\' in given:
+        plain = given.lstrip(' \t').replace('\\', '/')
+        spellings = (given, given.lstrip(' \t'), plain, plain.lstrip('/'))
+        there = (one for one in spellings if os.path.exists(os.path.join(folder, one)))
+        name = next(there, plain) if local else spellings[-1]
+    if not os.path.isabs(name):
         name = posixpath.normpath(name)
-        if not name.startswith('../'):
+        if not (local and name.startswith('../')):
             return name
     return _relative(os.path.abspath(os.path.join(folder, name)), folder)
 
@@ -175,14 +157,11 @@ def name_in(folder: str, given: str, local: bool = True) -> str:
 def _relative(path: str, folder: str) -> str:
     """The name in a folder of an absolute path; links of both are followed where it lies outside otherwise."""
     parent, name = os.path.split(path)
-    try:
-        relative = os.path.relpath(path, folder or '.')
-        if relative.startswith('..'):
-            inside = os.path.relpath(os.path.join(_real(parent), name), _real(folder or '.'))
-            relative = inside if not inside.startswith('..') else relative if folder else path
-    except ValueError:  # another drive of Windows
-        relative = path
-    return relative.replace(os.sep, '/')
+    relative = os.path.relpath(path, folder or '.')
+    if relative.startswith('..'):
+        inside = os.path.relpath(os.path.join(_real(parent), name), _real(folder or '.'))
+        relative = inside if not inside.startswith('..') else relative if folder else path
+    return relative
 
 
 @lru_cache(maxsize=4096)
@@ -192,11 +171,7 @@ def _real(folder: str) -> str:
 
 @contextmanager
 def open_image_file(path: str | os.PathLike) -> Iterator[Image.Image]:
-    """Open an image file by Pillow, within a block.
-
-    Raises:
-        OSError: It cannot be read, or is no image. Of AVIF and HEIC, the message names the package that reads them.
-    """
+    """Open an image file by Pillow, within a block; the error on AVIF and HEIC names the package that reads them."""
     # not by its path: Pillow would map a grey TIFF into memory, with the wrong width where EXIF turns it
     with open(path, 'rb') as file:
         head = file.read(12)

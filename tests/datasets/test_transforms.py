@@ -42,10 +42,6 @@ class TestSeededByImage:
         fixed_mask('cat')
         assert (np.random.rand(), random.random()) == expected
 
-    def test_missing_name_is_refused(self):
-        with pytest.raises(KeyError, match="'key'.*name_key"):
-            SeededByImage([])(dict(gt_path='x.png'))
-
 
 class TestMaskMixture:
     def test_holes_are_binary_and_of_both_kinds(self):
@@ -87,15 +83,6 @@ class TestLoadPhoto:
         assert image.shape == (20, 30, 3) and image.dtype == np.uint8
         if mode in ('L', 'LA', 'RGBA', 'RGB', 'I;16'):
             assert (image == grey[..., None]).all()
-
-    def test_each_kind_is_said_once(self, tmp_path, caplog, monkeypatch):
-        said = []
-        monkeypatch.setattr('cainet_mm.datasets.transforms.print_log', lambda message, *_: said.append(message))
-        loader = LoadPhoto()
-        for name in ('one.png', 'two.png'):
-            Image.new('RGBA', (8, 8)).save(tmp_path / name)
-            loader(dict(gt_path=str(tmp_path / name)))
-        assert len(said) == 1 and 'one.png' in said[0] and 'alpha channel is dropped' in said[0]
 
     def test_small_image_is_refused(self, tmp_path):
         Image.new('RGB', (30, 20)).save(tmp_path / 'small.png')

@@ -1,15 +1,10 @@
 """Lower precision, another memory layout and compiled parts change nothing but rounding."""
 
-import time
-from types import SimpleNamespace
-
 import pytest
 import torch
 from conftest import ROOT, tiny, without_vgg_weights
 from mmengine.config import Config
 from mmengine.runner import Runner
-
-from cainet_mm.engine import ChannelsLastHook
 
 STEPS = 4
 
@@ -79,37 +74,6 @@ def test_channels_last_is_one_key_and_changes_nothing(name, tmp_path):
     assert distance(exact, other) < 1e-3
     kernels = [weight for weight in runner.model.parameters() if weight.dim() == 4 and weight[0, 0].numel() > 1]
     assert all(weight.is_contiguous(memory_format=torch.channels_last) for weight in kernels)
-
-
-class SlowInOneLayout(torch.nn.Conv2d):
-    """Takes its time in a layout."""
-
-    def __init__(self, layout):
-        super().__init__(4, 4, 3)
-        self.layout = layout
-
-    def forward(self, image, scale=1):
-        if self.weight.is_contiguous(memory_format=self.layout):
-            time.sleep(0.02)
-        return super().forward(image) * scale
-
-
-@pytest.mark.parametrize('layout', [torch.channels_last, torch.contiguous_format], ids=str)
-def test_a_layout_that_is_slower_is_told_of_at_the_first_forward_pass(layout):
-    warnings = []
-    logger = SimpleNamespace(warning=warnings.append)
-    model = torch.nn.Module()
-    model.generator = SlowInOneLayout(layout)
-    runner, hook = SimpleNamespace(model=model, logger=logger), ChannelsLastHook()
-    hook.before_run(runner)
-    hook.before_train(runner)
-    before = model.generator.weight.detach().clone()
-    for _ in range(2):
-        model.generator(torch.ones(1, 4, 8, 8), scale=2)
-    assert len(warnings) == (layout == torch.channels_last)
-    assert all('slower for this network' in said and 'SlowInOneLayout' in said for said in warnings)
-    assert torch.equal(model.generator.weight, before) and model.generator.training
-    assert model.generator.weight.is_contiguous(memory_format=torch.channels_last)
 
 
 @pytest.mark.slow

@@ -512,10 +512,10 @@ class TestKinds:
     @pytest.mark.parametrize(
         ('image', 'mask', 'what'),
         [
-            (torch.zeros(20, 30, 3), np.ones((20, 30)), r'A photograph is .* got torch\.Tensor'),
+            (torch.zeros(20, 30, 3), np.ones((20, 30)), 'A photograph is .* got Tensor'),
             (None, np.ones((20, 30)), 'A photograph is .* got NoneType'),
             (noise((20, 30, 3)), 3, 'A mask is .* got int'),
-            (Path(__file__).parent, np.ones((20, 30)), r'a folder of masks, .* got numpy\.ndarray'),
+            (Path(__file__).parent, np.ones((20, 30)), 'a folder of masks, .* got ndarray'),
         ],
     )
     def test_other_types_get_a_sentence(self, telea, image, mask, what):

@@ -185,7 +185,7 @@ MODELS.register_module(name='ShapesForTest', module=Shapes, force=True)
 @pytest.mark.parametrize(
     ('options', 'sentence'),
     [
-        (dict(generator=AOT, features=['decoder.decodr.1']), r"no submodule 'decoder.decodr.1'.*decoder\.decoder\.1"),
+        (dict(generator=AOT, features=['decoder.decodr.1']), r"no part 'decoder.decodr.1'.*decoder\.decoder\.1"),
         (dict(generator=AOT, features=AOT_FEATURES[1:]), 'makes decoder.decoder.0: 32x32, dilation_neck: 16x16'),
         (dict(generator=AOT, features=['decoder.decoder.1', 'dilation_neck', 'encoder']), 'each scale once'),
         (dict(generator=AOT, features=['decoder.decoder.1.conv']), 'is written into by a later layer'),

@@ -194,7 +194,7 @@ class TestSearch:
         assert found['run'].checkpoint == folder / 'run/iter_10.pth'
         assert found['run'].config == str(folder / 'run/cainet.py')
         assert all(part in found['run'].source for part in ('CAINetInpaintor', 'cainet.py', 'run/iter_10.pth'))
-        assert 'CAINetInpaintor' in found[f'shared/{published.stem}'].source
+        assert found[f'shared/{published.stem}'].source == f'{published}, published'
         assert not (folder / 'trace').exists()
 
     def test_a_type_that_is_not_known_is_not_imported_to_find_out(self, folder, tmp_path, monkeypatch):
@@ -899,7 +899,7 @@ def demo(monkeypatch, capsys, tmp_path):
             assert root_path == root and api == ('--api' in arguments)
             served.append((page, [*hosts, *proxies] if proxies else hosts))
 
-        def serve(noted, listener, on_exit):
+        def serve(noted, listener):
             assert os.environ['GRADIO_ANALYTICS_ENABLED'] == 'False'
             assert os.path.isdir(os.environ['GRADIO_TEMP_DIR'])
             served.append(listener.getsockname())

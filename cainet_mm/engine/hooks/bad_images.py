@@ -47,9 +47,8 @@ class BadImagesHook(Hook):
     def after_train(self, runner: Runner) -> None:
         for bad in self._bad:
             if bad.count:
-                runner.logger.warning(
-                    f'{bad.count} of {bad.total} training images were bad and left out: {bad.listing}.'
-                )
+                said = f'{bad.count} of {bad.total} training images were bad and left out: {bad.listing}.'
+                runner.logger.warning(said)
 
 
 def bad_images_of(dataset: object) -> Iterator[BadImages]:

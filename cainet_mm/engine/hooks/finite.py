@@ -213,9 +213,8 @@ class FiniteHook(Hook):
             return
         steps = f'the step of {enumerate_names(map(repr, record.skipped))}' if record.skipped else 'none'
         if record.is_late and not record.is_bad:
-            runner.logger.warning(
-                f'Iteration {record.iteration}: skipped, for gradients that were summed up before: {steps}.'
-            )
+            said = f'skipped, for gradients that were summed up before: {steps}.'
+            runner.logger.warning(f'Iteration {record.iteration}: {said}')
             return
         self._faults_in_row += 1
         fault, folder = record.describe(), Path(runner.work_dir) / FOLDER

@@ -137,17 +137,12 @@ def plot_curves(curves: Mapping[str, list[tuple[int, float]]], path: Path) -> No
     for position, (name, points) in enumerate(sorted(curves.items(), key=lambda curve: order_of(curve[0]))):
         panel = sheet.add_subplot(rows, columns, position + 1)
         steps, values = np.array([step for step, _ in points]), np.array([value for _, value in points])
-        kind = order_of(name)[0]
-        smoothed = kind != RATE and len(values) > 40
-        panel.plot(
-            steps, values, '.-' if len(values) < 20 else '-', color=f'C{kind}', linewidth=1, alpha=1 - 0.6 * smoothed
-        )
-        if smoothed:
-            # mean over a twentieth of the points on either side
-            reach = len(values) // 20
-            sums = np.cumsum([0.0, *values])
-            low, high = (np.clip(np.arange(len(values)) + shift, 0, len(values)) for shift in (-reach, reach + 1))
-            panel.plot(steps, (sums[high] - sums[low]) / (high - low), color=f'C{kind}', linewidth=1.5)
+        style, reach = dict(color=f'C{order_of(name)[0]}', linewidth=1), len(values) // 20
+        noisy = reach > 1 and order_of(name)[0] != RATE
+        panel.plot(steps, values, '-' if len(values) > 20 else '.-', alpha=0.4 if noisy else 1, **style)
+        if noisy:
+            means = np.convolve(values, np.ones(2 * reach + 1) / (2 * reach + 1), 'valid')
+            panel.plot(steps[reach:-reach], means, **style)
         if values.min() > 0 and values.max() > 20 * values.min():
             panel.set_yscale('log')
         panel.set_title(name, fontsize=9)

@@ -87,6 +87,5 @@ class SaveOnSignalHook(Hook):
             all_reduce(received, 'max')
             self._agreed = bool(received)
         # a checkpoint has no room for the sums of every process
-        return self._agreed and not any(
-            wrapper._inner_count % wrapper._accumulative_counts for _, wrapper in wrappers_of(runner)
-        )
+        summed = (wrapper._inner_count % wrapper._accumulative_counts for _, wrapper in wrappers_of(runner))
+        return self._agreed and not any(summed)

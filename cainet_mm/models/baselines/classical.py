@@ -14,12 +14,7 @@ from ..hole_fills import EdgeFill, SmoothFill
 
 
 def fill_with_mean(image: np.ndarray, hole: np.ndarray) -> np.ndarray:
-    """Fill the hole with the mean colour of the known pixels; mid-grey where nothing is known.
-
-    Args:
-        image: (H, W, 3), uint8.
-        hole: (H, W), bool.
-    """
+    """Fill the hole, (H, W), bool, in (H, W, 3), uint8, with the mean of the known pixels; mid-grey without any."""
     known = image[~hole]
     filled = image.copy()
     filled[hole] = known.mean(axis=0).round() if len(known) else 128
@@ -27,20 +22,12 @@ def fill_with_mean(image: np.ndarray, hole: np.ndarray) -> np.ndarray:
 
 
 def fill_with_opencv(flag: int) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-    """One of OpenCV's inpainting methods, with the radius of 3 pixels of its documentation.
-
-    Args:
-        flag: ``cv2.INPAINT_TELEA`` or ``cv2.INPAINT_NS``.
-    """
+    """One of OpenCV's inpainting methods, with the radius of 3 pixels of its documentation."""
     return lambda image, hole: cv2.inpaint(image, hole.astype(np.uint8), 3, flag)
 
 
 def fill_with_module(module: nn.Module) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-    """A fill of a network's hole, as a method; mid-grey where nothing is known.
-
-    Args:
-        module: :class:`SmoothFill` or :class:`EdgeFill`.
-    """
+    """A :class:`SmoothFill` or :class:`EdgeFill` as a method; mid-grey where nothing is known."""
 
     def fill(image: np.ndarray, hole: np.ndarray) -> np.ndarray:
         centred = torch.from_numpy(image).permute(2, 0, 1).float()[None] - 127.5
@@ -80,24 +67,13 @@ class ClassicalInpaintor(BaseModel):
         self.method = method
 
     def forward(self, inputs: Tensor, data_samples: DataSample, mode: str = 'predict') -> list[DataSample]:
-        """Fill.
+        """Fill masked images in [-1, 1], (N, 3, H, W), where ``mask`` of the stacked samples, (N, 1, H, W), is 1.
 
-        Args:
-            inputs: Masked images in [-1, 1], (N, 3, H, W).
-            data_samples: Stacked samples with ``mask``, 1 in the hole, (N, 1, H, W).
-            mode: ``'predict'``; there is nothing to train.
-
-        Returns:
-            The samples with ``output.pred_img`` (and ``fake_res``, ``fake_img``, which are the same here), in
-            [0, 255].
-
-        Raises:
-            NotImplementedError: Another mode.
+        Returns the samples with ``output.pred_img`` (and ``fake_res``, ``fake_img``, which are the same here), in
+        [0, 255]; ``NotImplementedError`` for another mode than ``'predict'``.
         """
         if mode != 'predict':
-            raise NotImplementedError(
-                f"ClassicalInpaintor has no weights to train; its mode is 'predict', got {mode!r}."
-            )
+            raise NotImplementedError(f"ClassicalInpaintor has nothing to train; its mode is 'predict', got {mode!r}.")
         images = self.data_preprocessor.destruct(inputs, data_samples)
         samples = data_samples.split()
         for sample, image in zip(samples, images, strict=True):

@@ -28,9 +28,6 @@ class LaMaGenerator(BaseModule):
         ratio: Share of the global channels.
         norm_cfg: Norm layer.
         init_cfg: MMEngine's initialisation; LaMa's is torch's own.
-
-    Raises:
-        ValueError: There is no down-sampling.
     """
 
     def __init__(
@@ -43,8 +40,6 @@ class LaMaGenerator(BaseModule):
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
-        if num_downs < 1:
-            raise ValueError(f'LaMaGenerator needs a down-sampling at least, got num_downs={num_downs}.')
         widths = [width * 2**level for level in range(num_downs + 1)]
         plain: dict[str, Any] = dict(ratio_in=0, norm_cfg=norm_cfg)
         self.stem = FastFourierConv(4, width, 7, ratio_out=0, **plain)
@@ -54,33 +49,18 @@ class LaMaGenerator(BaseModule):
         )
         self.blocks = ModuleList(FourierBlock(widths[-1], ratio, norm_cfg) for _ in range(num_blocks))
         # with biases before the norm, as published
+        deconv = dict(type='deconv', output_padding=1)
         self.ups = ModuleList(
-            ConvModule(
-                before,
-                after,
-                3,
-                stride=2,
-                padding=1,
-                bias=True,
-                conv_cfg=dict(type='deconv', output_padding=1),
-                norm_cfg=norm_cfg,
-            )
+            ConvModule(before, after, 3, stride=2, padding=1, bias=True, conv_cfg=deconv, norm_cfg=norm_cfg)
             for before, after in zip(widths[:0:-1], widths[-2::-1], strict=True)
         )
         self.to_image = nn.Conv2d(width, 3, 7, padding=3, padding_mode='reflect')
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Inpaint.
+        """Inpaint (N, 4, H, W): RGB in [0, 1] with 0 in the hole, then 1 where the image is known.
 
-        Args:
-            inputs: (N, 4, H, W): RGB in [0, 1] with 0 in the hole, then 1 where the image is known, as a
-                :class:`UnitRangeGenerator` hands it over. The network itself sees 1 in the hole.
-
-        Returns:
-            Images in [0, 1], (N, 3, H, W).
-
-        Raises:
-            ValueError: The images are too small to be reflected at their borders.
+        So a :class:`UnitRangeGenerator` hands it over; the network itself sees 1 in the hole. Returns images in [0, 1],
+        (N, 3, H, W); ``ValueError`` where they are too small to be reflected at their borders.
         """
         height, width = inputs.shape[-2:]
         step = 2 ** len(self.downs)
@@ -128,15 +108,10 @@ class PatchCritic(BaseModule):
         self.score = nn.Conv2d(channels[-1], 1, 4, padding=2)
 
     def forward(self, images: Tensor, return_features: bool = False) -> Tensor | tuple[Tensor, list[Tensor]]:
-        """Score images.
+        """Score images, (N, in_channels, H, W).
 
-        Args:
-            images: (N, in_channels, H, W).
-            return_features: Whether the stages' outputs are handed out as well.
-
-        Returns:
-            Scores, (N, 1, h, w), higher means more like a true image; with ``return_features`` also a feature of each
-            stage.
+        Returns scores, (N, 1, h, w), higher means more like a true image; with ``return_features`` also a feature of
+        each stage.
         """
         features = []
         for stage in self.stages:

@@ -34,18 +34,13 @@ class AsymmetricGaussian(nn.Module):
         mu: The start of :math:`\mu`.
         sigma1: The start of :math:`\sigma_1`.
         sigma2: The start of :math:`\sigma_2`.
-
-    Raises:
-        ValueError: A start is out of range.
     """
 
     RANGES = dict(a=(1.01, 6.0), mu=(0.1, 3.0), sigma1=(0.5, 2.0), sigma2=(0.5, 2.0))
 
     def __init__(self, a: float = 1.1, mu: float = 2.0, sigma1: float = 1.0, sigma2: float = 1.0) -> None:
         super().__init__()
-        for (name, (low, high)), start in zip(self.RANGES.items(), (a, mu, sigma1, sigma2), strict=True):
-            if not low <= start <= high:
-                raise ValueError(f'{name} of an AsymmetricGaussian is between {low} and {high}, got {start}.')
+        for name, start in zip(self.RANGES, (a, mu, sigma1, sigma2), strict=True):
             setattr(self, name, nn.Parameter(torch.tensor(float(start))))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -117,15 +112,10 @@ class AttentionEncoderStage(BaseModule):
         self.attention = MaskAttention(mask_channels, out_channels, activation)
 
     def forward(self, features: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Encode.
+        """Encode features, (N, C, H, W), by their mask, (N, C_m, H, W).
 
-        Args:
-            features: (N, C, H, W).
-            mask: (N, C_m, H, W).
-
-        Returns:
-            The next stage's features and mask, the features before the attention, which go to the decoder, and the
-            attention; all (N, C', H / 2, W / 2).
+        Returns the next stage's features and mask, the features before the attention, which go to the decoder, and the
+        attention; all (N, C', H / 2, W / 2).
         """
         skip = self.conv(features)
         attention, mask = self.attention(mask)
@@ -147,16 +137,10 @@ class AttentionDecoderStage(BaseModule):
         self.conv = nn.ConvTranspose2d(in_channels, out_channels, **KERNEL)
 
     def forward(self, features: Tensor, skip: Tensor, forward_attention: Tensor, reverse_attention: Tensor) -> Tensor:
-        """Decode.
+        """Decode deeper features, (N, C, H, W), and the encoder's, (N, C_s, 2 H, 2 W), to (N, C_s + C', 2 H, 2 W).
 
-        Args:
-            features: The deeper features, (N, C, H, W).
-            skip: The encoder's features, (N, C_s, 2 H, 2 W).
-            forward_attention: What weights them, from the known region, same shape.
-            reverse_attention: What weights the up-sampled features, from the hole, (N, C', 2 H, 2 W).
-
-        Returns:
-            (N, C_s + C', 2 H, 2 W).
+        The attention from the known region weights the encoder's features; that from the hole, (N, C', 2 H, 2 W), the
+        up-sampled ones.
         """
         upsampled = self.conv(features)
         return F.leaky_relu(torch.cat((skip * forward_attention, upsampled * reverse_attention), dim=1), 0.2)
@@ -175,9 +159,6 @@ class LBAMGenerator(BaseModule):
         forward_activation: Config of the activation that makes the encoder's attention.
         reverse_activation: Config of the one that makes the decoder's.
         init_cfg: MMEngine's initialisation; the default is LBAM's, weights from N(0, 0.02).
-
-    Raises:
-        ValueError: There are less than two widths.
     """
 
     def __init__(
@@ -188,8 +169,6 @@ class LBAMGenerator(BaseModule):
         init_cfg: dict | list[dict] | None = dict(type='Normal', layer=['Conv2d', 'ConvTranspose2d'], std=0.02),
     ) -> None:
         super().__init__(init_cfg=init_cfg)
-        if len(widths) < 2:
-            raise ValueError(f'LBAMGenerator needs the widths of at least two stages, got {tuple(widths)}.')
         self.encoder = nn.ModuleList(
             AttentionEncoderStage(before, mask_before, width, forward_activation)
             for before, mask_before, width in zip((4, *widths), (3, *widths), widths, strict=False)
@@ -206,14 +185,7 @@ class LBAMGenerator(BaseModule):
         self.to_image = nn.ConvTranspose2d(2 * widths[0], 3, **KERNEL)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Inpaint.
-
-        Args:
-            inputs: (N, 4, H, W): RGB in [0, 1] with 0 in the hole, then 1 where the image is known.
-
-        Returns:
-            Images in [0, 1], (N, 3, H, W).
-        """
+        """Inpaint (N, 4, H, W), RGB in [0, 1] with 0 in the hole, then 1 where known; to (N, 3, H, W) in [0, 1]."""
         height, width = inputs.shape[-2:]
         step = 2 ** len(self.encoder)
         # zeros are what a hole looks like: no colour, not known
@@ -254,17 +226,10 @@ class TwoColumnCritic(BaseModule):
         self.hole = MMAGIC_MODELS.build(column)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Score images with their masks, higher means more like a true image.
+        """Score images with their masks, (N, 4, H, W) to (N, 1): higher means more like a true image.
 
-        Args:
-            inputs: (N, 4, H, W): RGB image, then the mask, 1 in the hole; what ``disc_input_with_mask`` of a
-                :class:`CAINetInpaintor` hands over.
-
-        Returns:
-            (N, 1).
-
-        Raises:
-            ValueError: The input has no mask.
+        RGB image, then the mask, 1 in the hole, as ``disc_input_with_mask`` of a :class:`CAINetInpaintor` hands it
+        over; ``ValueError`` without a mask.
         """
         if inputs.shape[1] != 4:
             raise ValueError(

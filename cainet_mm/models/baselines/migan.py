@@ -101,11 +101,7 @@ class MIGANGenerator(BaseModule):
     """
 
     def __init__(
-        self,
-        size: int = 256,
-        channels: int = 32768,
-        widest: int = 512,
-        init_cfg: dict | list[dict] | None = None,
+        self, size: int = 256, channels: int = 32768, widest: int = 512, init_cfg: dict | list[dict] | None = None
     ) -> None:
         super().__init__(init_cfg=init_cfg)
         if size < 2 * SMALLEST or size & (size - 1):
@@ -136,16 +132,9 @@ class MIGANGenerator(BaseModule):
             self.decoder[str(side)] = ModuleDict(stage)
 
     def forward(self, inputs: Tensor) -> list[Tensor]:
-        """Inpaint.
+        """Inpaint (N, 4, H, W): masked RGB image in [-1, 1], then the mask, 1 in the hole; H and W are ``size``.
 
-        Args:
-            inputs: (N, 4, H, W): masked RGB image in [-1, 1], then the mask, 1 in the hole; H and W are ``size``.
-
-        Returns:
-            One image in [-1, 1] (not clamped), (N, 3, H, W).
-
-        Raises:
-            ValueError: The images have another size.
+        Returns one image in [-1, 1] (not clamped), (N, 3, H, W); ``ValueError`` for another size.
         """
         if tuple(inputs.shape[-2:]) != (self.size, self.size):
             raise ValueError(

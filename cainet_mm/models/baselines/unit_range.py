@@ -30,13 +30,9 @@ class UnitRangeGenerator(BaseModule):
         return getattr(self.generator, 'num_scales', 1)
 
     def forward(self, inputs: Tensor) -> list[Tensor]:
-        """Inpaint.
+        """Inpaint (N, 4, H, W), masked RGB image in [-1, 1], then the mask, 1 in the hole.
 
-        Args:
-            inputs: (N, 4, H, W): masked RGB image in [-1, 1], then the mask, 1 in the hole.
-
-        Returns:
-            Images in [-1, 1], finest first, the first one of the input's size.
+        Returns images in [-1, 1], finest first, the first one of the input's size.
         """
         known = 1 - inputs[:, 3:]
         outputs = self.generator(torch.cat(((inputs[:, :3] + 1) / 2 * known, known), dim=1))

@@ -30,16 +30,10 @@ class LogisticGANLoss(nn.Module):
         self.loss_weight = loss_weight
 
     def forward(self, input: Tensor, target_is_real: bool, is_disc: bool = False, mask: Tensor | None = None) -> Tensor:
-        """Compute the loss.
+        """Compute the loss of scores, (N, ...), or, with a mask, (N, 1, h, w).
 
-        Args:
-            input: Scores, (N, ...); with a mask, (N, 1, h, w).
-            target_is_real: Whether they should be high.
-            is_disc: Whether it is the critic's loss.
-            mask: 1 in the hole, (N, 1, H, W): where a fake is one. A score is in the hole where any of its pixels is.
-
-        Raises:
-            ValueError: There is a mask, but one score for an image.
+        ``is_disc`` is for the critic's loss. The mask is 1 where a fake is one, (N, 1, H, W); a score is in the hole
+        where any of its pixels is. ``ValueError`` for a mask beside one score for an image.
         """
         if mask is not None and input.ndim != 4:
             raise ValueError(

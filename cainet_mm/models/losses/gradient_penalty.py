@@ -40,9 +40,8 @@ class SampleGradientPenalty(nn.Module):
         between = torch.lerp(fake, real, share).requires_grad_()
         with torch.autocast(between.device.type, enabled=False):
             scores = critic(between)
-            (gradient,) = torch.autograd.grad(
-                scores.reshape(len(scores), -1).mean(dim=1).sum(), between, create_graph=True
-            )
+            scores = scores.reshape(len(scores), -1).mean(dim=1)
+            (gradient,) = torch.autograd.grad(scores.sum(), between, create_graph=True)
         norms = torch.linalg.vector_norm(gradient.flatten(1), dim=1)
         return self.loss_weight * (norms - 1).square().mean()
 
@@ -68,14 +67,7 @@ class R1Penalty(nn.Module):
         self.loss_weight = loss_weight
 
     def forward(self, critic: nn.Module, real: Tensor, fake: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Compute the penalty, in float32 or above whatever the surrounding autocast is.
-
-        Args:
-            critic: D; scores (N, C, H, W) as (N, ...).
-            real: True images, (N, C, H, W).
-            fake: Not looked at.
-            mask: Not looked at.
-        """
+        """Compute the penalty, in float32 or above whatever the autocast; ``fake`` and ``mask`` are not looked at."""
         real = real.detach().to(torch.promote_types(real.dtype, torch.float32)).requires_grad_()
         with torch.autocast(real.device.type, enabled=False):
             (gradient,) = torch.autograd.grad(critic(real).sum(), real, create_graph=True)

@@ -1,6 +1,5 @@
 """LaMa's perceptual loss, on a network that sees far."""
 
-from collections.abc import Callable
 from functools import lru_cache
 
 import torch
@@ -9,6 +8,7 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 
 from ...utils.checkpoint_io import find_misfits, read_weights, shapes_of
+from .vgg import FeatureLoss
 
 # the first three convolutions and their norms: the published names, and those of MMPretrain's ResNet
 STEM = {f'{kind}{number + 1}': f'stem.{number}.{kind}' for kind in ('conv', 'bn') for number in range(3)}
@@ -30,17 +30,8 @@ class FrozenDilatedResNet(nn.Module):
 
     def __init__(self, weights: str | None) -> None:
         super().__init__()
-        self.network = MODELS.build(
-            dict(
-                type='mmpretrain.ResNet',
-                depth=50,
-                deep_stem=True,
-                stem_channels=128,
-                strides=(1, 2, 1, 1),
-                dilations=(1, 1, 2, 4),
-                out_indices=(0, 1, 2, 3),
-            )
-        )
+        resnet = dict(type='mmpretrain.ResNet', depth=50, deep_stem=True, stem_channels=128, out_indices=(0, 1, 2, 3))
+        self.network = MODELS.build(dict(resnet, strides=(1, 2, 1, 1), dilations=(1, 1, 2, 4)))
         for stage in (self.network.layer3, self.network.layer4):
             # the layer that had the stride sees what the stage before sees
             first = stage[0].conv2
@@ -57,11 +48,7 @@ class FrozenDilatedResNet(nn.Module):
 
 
 def read_resnet_weights(source: str, network: nn.Module) -> dict[str, Tensor]:
-    """Read the weights of a dilated ResNet-50 under the published names.
-
-    Raises:
-        ValueError: They cannot be had, or do not fit.
-    """
+    """Read the weights of a dilated ResNet-50 under the published names; ``ValueError`` where they do not fit."""
     advice = (
         'Set weights to the path of the encoder of a dilated ResNet-50 for segmentation, trained on ADE20K; or put a '
         "TextureLoss in this loss's place, or take it out of the config."
@@ -85,7 +72,7 @@ shared_resnet = lru_cache(maxsize=None)(FrozenDilatedResNet)
 
 
 @MODELS.register_module()
-class HighReceptiveFieldLoss(nn.Module):
+class HighReceptiveFieldLoss(FeatureLoss):
     r"""LaMa's high-receptive-field perceptual loss.
 
     .. math:: w \sum_i \overline{(\Phi^i(Y) - \Phi^i(\hat Y))^2}
@@ -102,20 +89,10 @@ class HighReceptiveFieldLoss(nn.Module):
     """
 
     def __init__(self, weights: str | None, loss_weight: float = 30.0) -> None:
-        super().__init__()
+        super().__init__(shared_resnet(weights))
         self.loss_weight = loss_weight
-        # in a tuple, torch does not see it as a submodule
-        self._network = (shared_resnet(weights),)
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], *args, **kwargs) -> 'HighReceptiveFieldLoss':
-        """Take the network along when the loss is moved to a device or dtype."""
-        self._network[0]._apply(fn, *args, **kwargs)
-        return super()._apply(fn, *args, **kwargs)
 
     def forward(self, output: Tensor, target: Tensor) -> Tensor:
         """Compare the generator's RGB image, about [-1, 1], (N, 3, H, W), with the true one."""
-        network = self._network[0]
-        with torch.no_grad():
-            true = network(target)
-        terms = (F.mse_loss(ours, wanted) for ours, wanted in zip(network(output), true, strict=True))
+        terms = (F.mse_loss(ours, true) for ours, true in zip(*self.compare(output, target), strict=True))
         return self.loss_weight * sum(terms, output.new_zeros(()))

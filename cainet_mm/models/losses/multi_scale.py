@@ -34,10 +34,7 @@ class MultiScaleLoss(nn.Module):
     """
 
     def __init__(
-        self,
-        loss: dict,
-        scales: Sequence[int] = (1, 2, 3, 4, 5, 6),
-        takes: Sequence[str] = ('output', 'target'),
+        self, loss: dict, scales: Sequence[int] = (1, 2, 3, 4, 5, 6), takes: Sequence[str] = ('output', 'target')
     ) -> None:
         super().__init__()
         check_scales(scales, type(self).__name__)
@@ -93,11 +90,8 @@ class MultiScaleLoss(nn.Module):
         self, output: Tensor, target: Tensor | None, mask: Tensor | None
     ) -> tuple[list[Tensor], list[Level]]:
         """Down-scale one image, its target and its mask, each step halving the size as the decoder's scales do."""
-        needed = dict(target=target, mask=mask)
-        if {'composed', 'outside'} & set(self.takes):
-            absent = [name for name, given in needed.items() if given is None]
-        else:
-            absent = [name for name, given in needed.items() if given is None and name in self.takes]
+        needed = {'target', 'mask'} if {'composed', 'outside'} & set(self.takes) else set(self.takes)
+        absent = [name for name, given in (('target', target), ('mask', mask)) if given is None and name in needed]
         if absent:
             raise ValueError(
                 f'This MultiScaleLoss hands over {", ".join(self.takes)}, but was called without '
@@ -117,12 +111,6 @@ def mean_of(values: Sequence[Tensor]) -> Tensor:
 
 
 def check_scales(scales: Sequence[int], owner: str) -> None:
-    """Refuse a set of scales that is none.
-
-    Raises:
-        ValueError: ``scales`` is empty, has repetitions, or has numbers below 1.
-    """
+    """Raise ``ValueError`` for scales that are none, come twice, or have numbers below 1."""
     if not scales or len(set(scales)) != len(scales) or min(scales) < 1:
-        raise ValueError(
-            f'{owner} takes a set of different scales, counted from 1 (the full-size output), got {tuple(scales)}.'
-        )
+        raise ValueError(f'{owner} takes a set of different scales, counted from 1 (full size), got {tuple(scales)}.')

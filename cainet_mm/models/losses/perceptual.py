@@ -1,18 +1,15 @@
 """MMagic's perceptual loss, with weights from where one says."""
 
-from collections.abc import Callable
-
-import torch
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from .vgg import gram_matrix, shared_vgg
+from .vgg import FeatureLoss, gram_matrix, shared_vgg
 
 CRITERIA = dict(l1=nn.functional.l1_loss, mse=nn.functional.mse_loss)
 
 
 @MODELS.register_module()
-class VGGPerceptualLoss(nn.Module):
+class VGGPerceptualLoss(FeatureLoss):
     r"""A drop-in replacement for MMagic's ``PerceptualLoss``: the same arguments, the same two values.
 
     .. math::
@@ -53,41 +50,23 @@ class VGGPerceptualLoss(nn.Module):
         pretrained: str | None = 'torchvision',
         criterion: str = 'l1',
     ) -> None:
-        super().__init__()
         if criterion.lower() not in CRITERIA:
             raise ValueError(f'The criterion of a VGGPerceptualLoss is {" or ".join(CRITERIA)}, got {criterion!r}.')
-        self.criterion = CRITERIA[criterion.lower()]
-        self.content = by_index(layer_weights)
-        self.style = by_index(layer_weights_style or layer_weights)
-        self.perceptual_weight = perceptual_weight
-        self.style_weight = style_weight
-        self.norm_img = norm_img
-        self.layers = tuple(sorted({*self.content, *self.style}))
+        content = {int(layer): weight for layer, weight in layer_weights.items()}
+        style = {int(layer): weight for layer, weight in (layer_weights_style or layer_weights).items()}
+        layers = tuple(sorted({*content, *style}))
         weights = f'torchvision://{vgg_type}' if pretrained == 'torchvision' else pretrained
-        # in a tuple, torch does not see it as a submodule
-        self._network = (shared_vgg(weights, vgg_type, self.layers, use_input_norm),)
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], *args, **kwargs) -> 'VGGPerceptualLoss':
-        """Take the network along when the loss is moved to a device or dtype."""
-        self._network[0]._apply(fn, *args, **kwargs)
-        return super()._apply(fn, *args, **kwargs)
+        super().__init__(shared_vgg(weights, vgg_type, layers, use_input_norm))
+        self.criterion = CRITERIA[criterion.lower()]
+        self.content, self.style, self.layers = content, style, layers
+        self.perceptual_weight, self.style_weight = perceptual_weight, style_weight
+        self.norm_img = norm_img
 
     def forward(self, x: Tensor, gt: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        """Compute both terms.
-
-        Args:
-            x: The generator's RGB image, (N, 3, H, W).
-            gt: The true image, same shape.
-
-        Returns:
-            The perceptual and the style term; ``None`` for one whose weight is 0.
-        """
+        """Compute the perceptual and the style term of two RGB images, (N, 3, H, W); ``None`` for one at weight 0."""
         if not self.norm_img:
             x, gt = 2 * x - 1, 2 * gt - 1
-        network = self._network[0]
-        with torch.no_grad():
-            true = dict(zip(self.layers, network(gt), strict=True))
-        ours = dict(zip(self.layers, network(x), strict=True))
+        ours, true = (dict(zip(self.layers, features, strict=True)) for features in self.compare(x, gt))
         perceptual = style = None
         if self.perceptual_weight:
             terms = (weight * self.criterion(ours[layer], true[layer]) for layer, weight in self.content.items())
@@ -99,18 +78,3 @@ class VGGPerceptualLoss(nn.Module):
             )
             style = self.style_weight * sum(terms, x.new_zeros(()))
         return perceptual, style
-
-
-def by_index(weights: dict[str, float]) -> dict[int, float]:
-    """Turn the names of layers into numbers.
-
-    Raises:
-        ValueError: A name is no number.
-    """
-    try:
-        return {int(layer): weight for layer, weight in weights.items()}
-    except ValueError as error:
-        raise ValueError(
-            "A VGGPerceptualLoss names layers by their index in torchvision's features, such as '4', got "
-            f'{list(weights)}.'
-        ) from error

@@ -1,17 +1,14 @@
 """Perceptual and style loss on one VGG-16."""
 
-from collections.abc import Callable
-
-import torch
 import torch.nn.functional as F
 from mmengine.registry import MODELS
-from torch import Tensor, nn
+from torch import Tensor
 
-from .vgg import gram_matrix, shared_vgg
+from .vgg import FeatureLoss, gram_matrix, shared_vgg
 
 
 @MODELS.register_module()
-class TextureLoss(nn.Module):
+class TextureLoss(FeatureLoss):
     r"""Perceptual and style loss, Eq. (10) and (11), from one pass through VGG-16.
 
     .. math::
@@ -42,40 +39,22 @@ class TextureLoss(nn.Module):
         style_weight: float = 240.0,
         as_pair: bool = False,
     ) -> None:
-        super().__init__()
+        super().__init__(shared_vgg(vgg))
         self.perceptual_weight = perceptual_weight
         self.style_weight = style_weight
         self.as_pair = as_pair
-        # in a tuple, torch does not see it as a submodule
-        self._network = (shared_vgg(vgg),)
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], *args, **kwargs) -> 'TextureLoss':
-        """Take VGG-16 along when the loss is moved to a device or dtype."""
-        self._network[0]._apply(fn, *args, **kwargs)
-        return super()._apply(fn, *args, **kwargs)
 
     def forward(self, output: Tensor, target: Tensor) -> dict[str, Tensor] | tuple[Tensor, Tensor]:
-        """Compute both terms.
+        """Compute ``perceptual`` and ``style``, or the pair of them, of RGB images, about [-1, 1], (N, 3, H, W).
 
-        Args:
-            output: The generator's RGB image, about [-1, 1], (N, 3, H, W).
-            target: The true image, same shape.
-
-        Returns:
-            ``perceptual`` and ``style``, or the pair of them.
-
-        Raises:
-            ValueError: The images are smaller than 8 pixels, too small for three poolings.
+        ``ValueError`` where they are smaller than 8 pixels, too small for three poolings.
         """
         if min(output.shape[-2:]) < 8:
             raise ValueError(
                 f'TextureLoss needs images of at least 8x8 pixels for three poolings, got {tuple(output.shape[-2:])}. '
                 'Take the scale out of the texture scales, or train on larger images.'
             )
-        network = self._network[0]
-        with torch.no_grad():
-            target_features = network(target)
-        output_features = network(output)
+        output_features, target_features = self.compare(output, target)
         perceptual = style = output.new_zeros(())
         for ours, true in zip(output_features, target_features, strict=True):
             perceptual = perceptual + F.l1_loss(ours, true)

@@ -30,12 +30,7 @@ class DilatedTVLoss(nn.Module):
         self.loss_weight = loss_weight
 
     def forward(self, output: Tensor, mask: Tensor) -> Tensor:
-        """Compute the loss.
-
-        Args:
-            output: The generator's image, (N, C, H, W).
-            mask: 1 in the hole, (N, 1, H, W).
-        """
+        """Compute the loss of the generator's image, (N, C, H, W), and the mask, 1 in the hole, (N, 1, H, W)."""
         region = F.max_pool2d(mask.float(), 3, stride=1, padding=1).to(output.dtype)
         across = (output[..., 1:] - output[..., :-1]).abs() * (region[..., 1:] * region[..., :-1])
         down = (output[..., 1:, :] - output[..., :-1, :]).abs() * (region[..., 1:, :] * region[..., :-1, :])

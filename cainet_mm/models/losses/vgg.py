@@ -1,6 +1,6 @@
 """VGG networks whose features losses compare."""
 
-from collections.abc import Sequence, Set
+from collections.abc import Callable, Sequence, Set
 from functools import lru_cache
 
 import torch
@@ -35,11 +35,7 @@ class FrozenVGG(nn.Module):
     std: Tensor
 
     def __init__(
-        self,
-        weights: str | None,
-        network: str = 'vgg16',
-        layers: Sequence[int] = VGG16_POOLS,
-        normalise: bool = True,
+        self, weights: str | None, network: str = 'vgg16', layers: Sequence[int] = VGG16_POOLS, normalise: bool = True
     ) -> None:
         super().__init__()
         if network not in LAYOUTS:
@@ -77,16 +73,9 @@ class FrozenVGG(nn.Module):
 
 
 def read_vgg_weights(source: str, network: str, features: nn.Module, layout: Set[str]) -> dict[str, Tensor]:
-    """Read the convolution weights of a VGG checkpoint.
+    """Read the weights of the first layers of a VGG; ``ValueError`` where they are not had, or another network's.
 
-    Args:
-        source: Where the checkpoint is.
-        network: Name of the network.
-        features: The module that they are for, the first layers of the network.
-        layout: The keys of all its layers. The first layers of VGG-16 and VGG-19 are alike; the others tell them apart.
-
-    Raises:
-        ValueError: The checkpoint cannot be had, or is not that of this network.
+    The first layers of VGG-16 and VGG-19 are alike; the layout, the keys of all layers, tells them apart.
     """
     name = network.upper().replace('VGG', 'VGG-')
     advice = (
@@ -112,6 +101,26 @@ def read_vgg_weights(source: str, network: str, features: nn.Module, layout: Set
 
 # one network for all losses that name the same weights and layers
 shared_vgg = lru_cache(maxsize=None)(FrozenVGG)
+
+
+class FeatureLoss(nn.Module):
+    """A loss on the features of a frozen network, which is no submodule: in no optimiser and in no checkpoint."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        # in a tuple, torch does not see it
+        self._network = (network,)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], *args, **kwargs) -> 'FeatureLoss':
+        """Take the network along when the loss is moved to a device or dtype."""
+        self._network[0]._apply(fn, *args, **kwargs)
+        return super()._apply(fn, *args, **kwargs)
+
+    def compare(self, output: Tensor, target: Tensor) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
+        """The features of the generator's image and, without a gradient, of the true one."""
+        with torch.no_grad():
+            true = self._network[0](target)
+        return self._network[0](output), true
 
 
 def gram_matrix(feature: Tensor) -> Tensor:
