@@ -137,12 +137,13 @@ def plot_curves(curves: Mapping[str, list[tuple[int, float]]], path: Path) -> No
     for position, (name, points) in enumerate(sorted(curves.items(), key=lambda curve: order_of(curve[0]))):
         panel = sheet.add_subplot(rows, columns, position + 1)
         steps, values = np.array([step for step, _ in points]), np.array([value for _, value in points])
-        style, reach = dict(color=f'C{order_of(name)[0]}', linewidth=1), len(values) // 20
-        noisy = reach > 1 and order_of(name)[0] != RATE
-        panel.plot(steps, values, '-' if len(values) > 20 else '.-', alpha=0.4 if noisy else 1, **style)
+        kind, reach = order_of(name)[0], len(values) // 20
+        noisy = reach > 1 and kind != RATE
+        line = '-' if len(values) > 20 else '.-'
+        panel.plot(steps, values, line, color=f'C{kind}', linewidth=1, alpha=0.4 if noisy else 1)
         if noisy:
             means = np.convolve(values, np.ones(2 * reach + 1) / (2 * reach + 1), 'valid')
-            panel.plot(steps[reach:-reach], means, **style)
+            panel.plot(steps[reach:-reach], means, color=f'C{kind}', linewidth=1)
         if values.min() > 0 and values.max() > 20 * values.min():
             panel.set_yscale('log')
         panel.set_title(name, fontsize=9)
