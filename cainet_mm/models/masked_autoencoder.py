@@ -40,11 +40,8 @@ class MaskedAutoencoder(BaseSelfSupervisor):
     ``SimMIMLinearDecoder`` and ``SimMIMHead`` with a ``patch_size`` of 1. MMPretrain's ``SimMIM`` itself hands the
     mask to a transformer's tokens.
 
-    Args:
-        backbone: Config of the encoder of 4-channel views.
-        neck: Config of D.
-        head: Config of the loss of images (N, C, H, W) in a mask (N, H, W).
-        data_preprocessor: A ``MaskedViewPreprocessor``.
+    MMPretrain's arguments: ``backbone``, the encoder of 4-channel views; ``neck``, D; ``head``, the loss of images
+    (N, C, H, W) in a mask (N, H, W); ``data_preprocessor``, a :class:`MaskedViewPreprocessor`.
     """
 
     def loss(self, inputs: list[Tensor], data_samples: list[DataSample] | DataSample, **kwargs) -> dict[str, Tensor]:
