@@ -1,13 +1,11 @@
 """Stage 1 by masked auto-encoding, to compare with contrast."""
 
 import torch
-from mmagic.models.data_preprocessors import DataPreprocessor
 from mmagic.structures import DataSample
 from mmengine.registry import MODELS
 from mmpretrain.models.selfsup import BaseSelfSupervisor
 from torch import Tensor
 
-from .encoder_decoders import centre
 from .siamese import TwoMaskPreprocessor
 
 
@@ -18,15 +16,11 @@ class MaskedViewPreprocessor(TwoMaskPreprocessor):
     Its arguments are those of :class:`TwoMaskPreprocessor`; the first of ``mask_keys`` counts.
     """
 
-    def forward(self, data: dict, training: bool = False) -> dict:
-        """Turn images (N, 3, H, W) and masks into ``inputs``: [view, (N, 4, H, W), image, (N, 3, H, W)]."""
-        data = DataPreprocessor.forward(self, data, training)
-        images, samples = data['inputs'], data['data_samples']
-        mask = samples.get(self.mask_keys[0]).to(images.dtype)
-        hidden = self.hide(images, mask)
-        seen = centre(hidden) if self.centred else hidden
+    def make_inputs(self, images: Tensor, masks: list[Tensor]) -> list[Tensor]:
+        """The view, (N, 4, H, W), and the image that it is restored to, (N, 3, H, W)."""
+        masked, seen = self.hide(images, masks[0])
         # the image is centred by the mean of what is seen of it
-        return dict(inputs=[torch.cat((seen, mask), dim=1), images + (seen - hidden)], data_samples=samples)
+        return [torch.cat((seen, masks[0]), dim=1), images + (seen - masked)]
 
 
 @MODELS.register_module()

@@ -44,16 +44,21 @@ class TwoMaskPreprocessor(DataPreprocessor):
         """Turn images (N, 3, H, W) and masks (N, 1, H, W) into ``inputs``: [query view, key view], (N, 4, H, W)."""
         data = super().forward(data, training)
         images, samples = data['inputs'], data['data_samples']
-        views = [self.view(images, samples.get(key).to(images.dtype)) for key in self.mask_keys]
-        return dict(inputs=views, data_samples=samples)
+        masks = [samples.get(key).to(images.dtype) for key in self.mask_keys]
+        return dict(inputs=self.make_inputs(images, masks), data_samples=samples)
+
+    def make_inputs(self, images: Tensor, masks: list[Tensor]) -> list[Tensor]:
+        """The view of the images, (N, 3, H, W), under each mask, (N, 1, H, W)."""
+        return [self.view(images, mask) for mask in masks]
 
     def view(self, images: Tensor, mask: Tensor) -> Tensor:
         """Mask images: (N, 3, H, W) in [-1, 1] and masks, 1 in the hole, (N, 1, H, W), to a view, (N, 4, H, W)."""
-        hidden = self.hide(images, mask)
-        return torch.cat((centre(hidden) if self.centred else hidden, mask), dim=1)
+        return torch.cat((self.hide(images, mask)[1], mask), dim=1)
 
-    def hide(self, images: Tensor, mask: Tensor) -> Tensor:
-        return images * (1 - mask) if self.hole_fill is None else self.hole_fill(images, mask)
+    def hide(self, images: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Images with their holes emptied or filled, and what the encoder sees of these: less the mean if centred."""
+        masked = images * (1 - mask) if self.hole_fill is None else self.hole_fill(images, mask)
+        return masked, centre(masked) if self.centred else masked
 
 
 @MODELS.register_module()
