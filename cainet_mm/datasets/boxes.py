@@ -16,6 +16,9 @@ class DrawBoxes(BaseTransform):
         count: The smallest and the largest number of boxes.
         side: The smallest and the largest side.
         margin: Pixels at the border that no box enters.
+
+    Raises:
+        ValueError: A range is empty, or there is no room for the smallest box.
     """
 
     def __init__(
@@ -26,6 +29,12 @@ class DrawBoxes(BaseTransform):
         margin: int = 10,
     ) -> None:
         self.size, self.count, self.side, self.margin = tuple(size), tuple(count), tuple(side), margin
+        room = min(self.size) - 2 * margin
+        if not 1 <= count[0] <= count[1] or not 1 <= side[0] <= side[1] or side[0] > room:
+            raise ValueError(
+                'DrawBoxes takes count and side as (smallest, largest) from 1 up, and boxes that fit into the '
+                f'{room} pixels between the margins; got count={self.count} and side={self.side}.'
+            )
 
     def transform(self, results: dict) -> dict:
         """Add ``mask``, (H, W, 1), uint8, 1 in the hole. A side that is larger than the room is cut to it."""

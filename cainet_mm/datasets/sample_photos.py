@@ -33,6 +33,9 @@ class SamplePhotos(BaseDataset):
         crops_per_photo: Square crops of each test photograph.
         crop_size: Height and width of those, at most ``short_side``; two thirds of it by default.
         kwargs: ``pipeline``, ``test_mode`` and the rest of MMEngine's ``BaseDataset``.
+
+    Raises:
+        ValueError: An unknown split, a number below 1, or a crop larger than the photographs.
     """
 
     METAINFO = dict(dataset_type='sample_photos', task_name='inpainting')
@@ -45,8 +48,16 @@ class SamplePhotos(BaseDataset):
         crop_size: int | None = None,
         **kwargs,
     ) -> None:
-        self.split, self.short_side, self.crops_per_photo = split, short_side, crops_per_photo
-        self.crop_size = max(1, short_side * 2 // 3) if crop_size is None else crop_size
+        if split not in SPLITS:
+            raise ValueError(f"SamplePhotos has the splits 'train' and 'test', got {split!r}.")
+        crop_size = max(1, short_side * 2 // 3) if crop_size is None else crop_size
+        if crops_per_photo < 1 or not 1 <= crop_size <= short_side:
+            raise ValueError(
+                'SamplePhotos takes crops_per_photo from 1 up and crop_size from 1 to short_side, got '
+                f'{crops_per_photo}, {crop_size} and {short_side}.'
+            )
+        self.split, self.short_side = split, short_side
+        self.crops_per_photo, self.crop_size = crops_per_photo, crop_size
         super().__init__(ann_file='', **kwargs)
 
     def load_data_list(self) -> list[dict]:

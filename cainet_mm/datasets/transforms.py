@@ -165,12 +165,20 @@ class SeededByImage(BaseTransform):
         transforms: Configs of the transforms.
         name_key: The entry of the results that names the image, wherever the data lies; data sets put it into ``key``.
         seed: Another seed gives another set of masks.
+
+    Raises:
+        KeyError: The results have no ``name_key``.
     """
 
     def __init__(self, transforms: list[dict | Callable[[dict], dict]], name_key: str = 'key', seed: int = 0) -> None:
         self.transforms, self.name_key, self.seed = Compose(transforms), name_key, seed
 
     def transform(self, results: dict) -> dict | None:
+        if self.name_key not in results:
+            raise KeyError(
+                f'SeededByImage seeds by results[{self.name_key!r}], but the results have {sorted(results)}. Set '
+                'name_key to an entry that names the image.'
+            )
         name = posixpath.normpath(str(results[self.name_key]).replace('\\', '/'))
         with seeded(zlib.crc32(f'{self.seed}/{name}'.encode())):
             return self.transforms(results)

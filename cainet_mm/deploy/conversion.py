@@ -22,10 +22,13 @@ def rename_strictly(
     ``num_batches_tracked``.
 
     Raises:
-        ValueError: Weights are missing, left over, or of another shape.
+        ValueError: Weights are missing, left over, or of another shape; or the mapping does not cover the module.
     """
     wanted = module.state_dict()
     old_names = {new: old for old, new in mapping.items()}
+    if len(old_names) != len(mapping) or old_names.keys() != wanted.keys():
+        differing = sorted(old_names.keys() ^ wanted.keys()) or 'two old names for one new one'
+        raise ValueError(f'The mapping of names does not fit the {type(module).__name__}: {differing}.')
     needed = {old: new for old, new in mapping.items() if old in weights or not old.endswith(OPTIONAL_SUFFIX)}
     problems = find_misfits(shapes_of(weights), shapes_of({old: wanted[new] for old, new in needed.items()}))
     if problems:

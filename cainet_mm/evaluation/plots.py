@@ -27,8 +27,16 @@ def make_montage(titles: Sequence[str], rows: Sequence[Sequence[np.ndarray]]) ->
 
     Args:
         titles: Title of each column.
-        rows: Images, (h, w, 3), uint8, RGB, one for each title; the last one of a row gives the row its size.
+        rows: Images, (h, w, 3), uint8, RGB; the last one of a row gives the row its size.
+
+    Raises:
+        ValueError: There are no rows, or a row has not one image per title.
     """
+    if not rows or any(len(row) != len(titles) for row in rows):
+        raise ValueError(
+            f'A montage of {len(titles)} columns needs rows of {len(titles)} images, got rows of '
+            f'{[len(row) for row in rows]}.'
+        )
     factor = max(1, LEGIBLE // max(min(row[-1].shape[:2]) for row in rows))
     sizes = [(row[-1].shape[1] * factor, row[-1].shape[0] * factor) for row in rows]
     column = max(width for width, _ in sizes)

@@ -22,7 +22,18 @@ from ..utils.photo_paths import say_left_alone
 from .configs import require_eval_mode, trained_size
 from .filling import Options, fill_holes
 from .image_io import IMAGE_FORMATS, image_of, write_image
-from .jobs import Job, MaskReader, Source, alpha_of, in_groups, make_job, result_of, spread_masks, with_warnings
+from .jobs import (
+    Job,
+    MaskReader,
+    Source,
+    alpha_of,
+    check_types,
+    in_groups,
+    make_job,
+    result_of,
+    spread_masks,
+    with_warnings,
+)
 from .loading import load_default
 from .pairing import Task, pair_files
 
@@ -193,7 +204,14 @@ def make_options(model: BaseModel, work_size: int | None, batch_size: int, refin
 def inpaint_all(
     sources: Sequence[tuple[Any, Any]], model: BaseModel, options: Options, read: MaskReader, order: str = 'rgb'
 ) -> Iterator[tuple[Any, BadImageError | None]]:
-    """Fill photographs of any kind by their masks, a few at a time; yields each one's result, or why there is none."""
+    """Fill photographs of any kind by their masks, a few at a time; yields each one's result, or why there is none.
+
+    Raises:
+        TypeError: A photograph or a mask is of another type.
+    """
+    # before any is filled, as the results would be lost
+    for image, mask in sources:
+        check_types(image, mask)
 
     def jobs() -> Iterator[tuple[Any, Job | None]]:
         for image, mask in sources:

@@ -53,9 +53,7 @@ def make_job(image: Source, mask: Source | None, order: str = 'rgb', read: MaskR
         BadImageError: They cannot be used.
         TypeError: They are neither arrays nor PIL images nor paths.
     """
-    for kind, given in (('photograph', image), ('mask', mask)):
-        if not isinstance(given, Source) and not (kind == 'mask' and given is None):
-            raise TypeError(f'A {kind} is an array, a PIL image or a path; got {type(given).__name__}.')
+    check_types(image, mask)
     name = f'The photograph {image}' if isinstance(image, str | Path) else 'The photograph'
     if isinstance(image, np.ndarray):
         photo = photo_of_array(image, order)
@@ -80,6 +78,13 @@ def make_job(image: Source, mask: Source | None, order: str = 'rgb', read: MaskR
     if hole.all():
         raise BadImageError(f'{name} is all hole; at least one pixel has to be known to fill the others from.')
     return Job(photo, hole, opaque=mask is None)
+
+
+def check_types(image: Source, mask: Source | None) -> None:
+    """Raise ``TypeError`` where a photograph or a mask is neither an array nor a PIL image nor a path."""
+    for kind, given in (('photograph', image), ('mask', mask)):
+        if not isinstance(given, Source) and not (kind == 'mask' and given is None):
+            raise TypeError(f'A {kind} is an array, a PIL image or a path; got {type(given).__name__}.')
 
 
 def photo_of_array(image: np.ndarray, order: str) -> Photo:

@@ -103,6 +103,11 @@ class CAINetDecoder(BaseModule):
         super().__init__(init_cfg=init_cfg)
         num_layers = len(skip_channels) - 1
         out_channels = tuple(skip_channels[:-1] if out_channels is None else out_channels)
+        if len(out_channels) != num_layers:
+            raise ValueError(
+                f'CAINetDecoder has {num_layers} layers for {len(skip_channels)} skips {tuple(skip_channels)}, '
+                f'but got {len(out_channels)} out_channels {out_channels}.'
+            )
         if not 1 <= num_scales <= num_layers:
             raise ValueError(
                 f'CAINetDecoder has {num_layers} layers and can return images at 1 to {num_layers} scales, got '

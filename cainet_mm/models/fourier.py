@@ -153,7 +153,7 @@ class FastFourierConv(BaseModule):
         init_cfg: MMEngine's initialisation.
 
     Raises:
-        ValueError: A layer with global channels on both sides has a stride.
+        ValueError: A ratio is not from 0 to 1, or a layer with global channels on both sides has a stride.
     """
 
     def __init__(
@@ -168,6 +168,8 @@ class FastFourierConv(BaseModule):
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
+        if not (0 <= ratio_in <= 1 and 0 <= ratio_out <= 1):
+            raise ValueError(f'The ratios of a FastFourierConv are from 0 to 1, got {ratio_in} and {ratio_out}.')
         global_in, global_out = int(in_channels * ratio_in), int(out_channels * ratio_out)
         self.local_in, local_out = in_channels - global_in, out_channels - global_out
         if stride != 1 and global_in and global_out:

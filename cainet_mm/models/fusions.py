@@ -23,12 +23,17 @@ class ChannelAttention(BaseModule):
         reduction: r; W_D has C / r outputs, but at least ``min_hidden``.
         min_hidden: Keeps the gate of narrow features from hanging on one ReLU unit.
         init_cfg: MMEngine's initialisation.
+
+    Raises:
+        ValueError: ``reduction`` is not positive.
     """
 
     def __init__(
         self, channels: int, reduction: int = 16, min_hidden: int = 4, init_cfg: dict | list[dict] | None = None
     ) -> None:
         super().__init__(init_cfg=init_cfg)
+        if reduction < 1:
+            raise ValueError(f'ChannelAttention needs a reduction of at least 1, got {reduction}.')
         hidden = max(channels // reduction, min_hidden)
         self.squeeze = nn.Conv2d(channels, hidden, 1)
         self.excite = nn.Conv2d(hidden, channels, 1)
@@ -182,6 +187,9 @@ class AlphaFusion(BaseModule):
         act_cfg: Activation inside A.
         bias: Whether A's convolutions have a bias; ``'auto'`` gives one to those without a norm layer.
         init_cfg: MMEngine's initialisation.
+
+    Raises:
+        ValueError: ``image_range`` is empty.
     """
 
     def __init__(
@@ -198,6 +206,8 @@ class AlphaFusion(BaseModule):
     ) -> None:
         super().__init__(init_cfg=init_cfg)
         self.low, self.high = image_range
+        if self.low >= self.high:
+            raise ValueError(f'AlphaFusion takes the range of images as (lowest, highest), got {tuple(image_range)}.')
         self.downscale_mode = downscale_mode
         self.to_image = nn.Conv2d(in_channels, image_channels, 1)
         layer = dict(norm_cfg=norm_cfg, act_cfg=act_cfg, bias=bias)

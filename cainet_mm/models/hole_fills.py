@@ -25,10 +25,17 @@ class SmoothFill(nn.Module):
     Args:
         levels: Halvings of the pyramid. Holes wider than ``2**levels`` pixels are filled less smoothly.
         iterations: Jacobi iterations at each level.
+
+    Raises:
+        ValueError: ``levels`` or ``iterations`` is below 1.
     """
 
     def __init__(self, levels: int = 8, iterations: int = 3) -> None:
         super().__init__()
+        if levels < 1 or iterations < 1:
+            raise ValueError(
+                f'SmoothFill takes levels and iterations from 1 up, got levels={levels}, iterations={iterations}.'
+            )
         self.levels = levels
         self.iterations = iterations
 
@@ -87,12 +94,19 @@ class EdgeFill(SmoothFill):
         iterations: Steps at each level.
         contrast: :math:`\lambda`, the slope of an edge, per pixel, for images in [-1, 1].
         edge_levels: How many of the finest levels follow edges; the coarser ones are those of :class:`SmoothFill`.
+
+    Raises:
+        ValueError: ``levels``, ``iterations`` or ``edge_levels`` is below 1, or ``contrast`` is not positive.
     """
 
     STEP = 0.25
 
     def __init__(self, levels: int = 8, iterations: int = 20, contrast: float = 0.015, edge_levels: int = 5) -> None:
         super().__init__(levels, iterations)
+        if contrast <= 0 or edge_levels < 1:
+            raise ValueError(
+                f'EdgeFill takes a contrast above 0 and edge_levels from 1 up, got {contrast} and {edge_levels}.'
+            )
         self.contrast = contrast
         self.edge_levels = edge_levels
 

@@ -22,7 +22,12 @@ def downscale(image: Tensor, size: Sequence[int], mode: str = 'area') -> Tensor:
         size: Height and width.
         mode: ``'area'``, the mean over each target pixel, or ``'bilinear'``, which looks at four pixels alone and so
             takes noise along to the coarse scales.
+
+    Raises:
+        ValueError: Another mode.
     """
+    if mode not in ('bilinear', 'area'):
+        raise ValueError(f"The down-scaling mode is 'bilinear' or 'area', got {mode!r}.")
     if tuple(image.shape[-2:]) == tuple(size):
         return image
     return F.interpolate(image, size=tuple(size), mode=mode, align_corners=False if mode == 'bilinear' else None)

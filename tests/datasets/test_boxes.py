@@ -1,6 +1,7 @@
 """LaMa's large training masks."""
 
 import numpy as np
+import pytest
 from conftest import ROOT
 from mmengine.config import Config
 from mmengine.registry import TRANSFORMS
@@ -19,6 +20,12 @@ def test_boxes_stay_between_the_margins_and_have_the_sides_of_the_range():
         sides.add((len(rows), len(columns)))
     assert {min(side) for side in zip(*sides, strict=True)} == {7}
     assert [max(side) for side in zip(*sides, strict=True)] == [40, 45], 'a side that has no room is cut'
+
+
+def test_wrong_settings_are_refused():
+    for settings in (dict(count=(0, 2)), dict(side=(30, 20)), dict(side=(50, 60))):
+        with pytest.raises(ValueError, match='DrawBoxes takes count and side'):
+            TRANSFORMS.build(dict(type='DrawBoxes', size=(64, 64), **{**dict(side=(5, 10)), **settings}))
 
 
 def test_large_masks_are_strokes_and_boxes_in_training_alone():

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from cainet_mm.datasets import SamplePhotos
 from cainet_mm.datasets.sample_photos import TEST_PHOTOS, TRAIN_PHOTOS
@@ -32,3 +33,11 @@ def test_an_entry_is_a_copy():
     dataset = SamplePhotos(split='test', pipeline=[])
     dataset[0]['gt'][:] = 0
     assert dataset[0]['gt'].any()
+
+
+@pytest.mark.parametrize(
+    'wrong', [dict(split='val'), dict(short_side=0), dict(crops_per_photo=0), dict(crop_size=0), dict(crop_size=97)]
+)
+def test_bad_arguments_are_refused(wrong):
+    with pytest.raises(ValueError, match='SamplePhotos'):
+        SamplePhotos(**wrong)

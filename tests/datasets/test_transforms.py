@@ -42,6 +42,10 @@ class TestSeededByImage:
         fixed_mask('cat')
         assert (np.random.rand(), random.random()) == expected
 
+    def test_missing_name_is_refused(self):
+        with pytest.raises(KeyError, match="'key'.*name_key"):
+            SeededByImage([])(dict(gt_path='x.png'))
+
 
 class TestMaskMixture:
     def test_holes_are_binary_and_of_both_kinds(self):

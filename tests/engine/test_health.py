@@ -706,7 +706,7 @@ class TestCollapse:
 
     def test_a_model_without_a_queue_is_refused(self):
         runner, _ = fake_runner()
-        with pytest.raises(ValueError, match='of a SiameseMoCo, but Module has none'):
+        with pytest.raises(ValueError, match='such as SiameseMoCo, but Module has none'):
             CollapseHook().before_train(runner)
 
 

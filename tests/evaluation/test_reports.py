@@ -151,6 +151,11 @@ class TestPictures:
                 inside = picture[top : top + 128, left : left + 128]
                 assert (inside == colour).all()
 
+    @pytest.mark.parametrize('rows', [[], [[np.zeros((4, 4, 3), np.uint8)]]])
+    def test_montage_refuses_rows_that_do_not_fit(self, tmp_path, rows):
+        with pytest.raises(ValueError, match='2 columns needs rows of 2 images'):
+            write_montage(['one', 'two'], rows, tmp_path / 'montage.png')
+
     @pytest.mark.parametrize('place', [(0, 0), (10, 20), (39, 59)])
     def test_zoom_lies_in_the_image_and_shows_both_sides_of_the_border(self, place):
         hole = np.zeros((40, 60), bool)

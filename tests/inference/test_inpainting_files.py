@@ -324,6 +324,11 @@ class TestFromPython:
             inpaint(np.zeros((*SIZE, 3), np.uint8), np.ones(SIZE, bool), model=telea)
         assert not isinstance(caught.value, BadImagesError)
 
+    def test_another_type_is_refused_before_anything_is_filled(self, telea, monkeypatch):
+        monkeypatch.setattr(inpainting, 'make_job', None)
+        with pytest.raises(TypeError, match='got int'):
+            inpaint([np.zeros((*SIZE, 3), np.uint8), 3], HOLE, model=telea)
+
     @pytest.mark.parametrize('large', [False, True])
     def test_few_photographs_are_in_memory_at_once(self, telea, monkeypatch, large):
         if large:

@@ -151,6 +151,12 @@ def test_eq_5_gate_is_one_number_in_0_to_1_per_channel_and_sample():
     assert len(ratio[..., 0, 0].flatten().tolist()) == len(set(ratio[..., 0, 0].flatten().tolist())) == 15
 
 
+@pytest.mark.parametrize('reduction', (0, -4))
+def test_reduction_below_one_is_refused(reduction):
+    with pytest.raises(ValueError, match=f'ChannelAttention needs a reduction of at least 1, got {reduction}'):
+        MODELS.build(dict(type='ChannelAttention', channels=8, reduction=reduction))
+
+
 # -------------------------------------------------------------------------------------------------------------- fusion
 
 
@@ -295,6 +301,13 @@ def test_another_number_of_alpha_maps_is_refused(alpha_channels):
 
 
 @pytest.mark.parametrize('kind', ('DualAttentionFusion', 'AlphaFusion'))
+def test_another_down_scaling_is_refused(kind):
+    fusion = MODELS.build(dict(type=kind, in_channels=4, downscale_mode='nearest'))
+    with pytest.raises(ValueError, match="down-scaling mode is 'bilinear' or 'area', got 'nearest'"):
+        fusion(torch.zeros(2, 4, 2, 2), torch.zeros(2, 3, 4, 4))
+
+
+@pytest.mark.parametrize('kind', ('DualAttentionFusion', 'AlphaFusion'))
 def test_gradient_reaches_the_feature_and_the_weights_both_through_the_blend_and_through_alpha(kind):
     fusion = build(kind, in_channels=4)
     feature, masked = noise(2, 4, 4, 3).requires_grad_(), noise(2, 3, 8, 6)
@@ -358,6 +371,12 @@ def test_alpha_fusion_keeps_the_range_of_images_and_reaches_its_ends(image_range
         assert ((blend >= low) & (blend <= high)).all()
     restored = fusion.decompose(noise(2, 4, 3, 3) * 1e3, masked)[1]
     assert restored.min().item() == pytest.approx(low, abs=1e-6) and restored.max().item() == pytest.approx(high)
+
+
+@pytest.mark.parametrize('image_range', ((1.0, -1.0), (0.0, 0.0)))
+def test_an_empty_range_of_images_is_refused(image_range):
+    with pytest.raises(ValueError, match=r'AlphaFusion takes the range of images as \(lowest, highest\)'):
+        MODELS.build(dict(type='AlphaFusion', in_channels=4, image_range=image_range))
 
 
 @pytest.mark.parametrize(('batch', 'channels', 'size', 'full'), CASES)

@@ -154,7 +154,7 @@ class TestGenerator:
             make_generator(num_scales=num_scales)
 
     def test_widths_of_another_number_of_layers_are_refused(self):
-        with pytest.raises(ValueError, match='zip'):
+        with pytest.raises(ValueError, match=r'6 layers for 7 skips .* but got 2 out_channels \(4, 4\)'):
             make_generator(out_channels=(4, 4))
 
 
@@ -182,3 +182,7 @@ class TestPyramid:
     def test_full_size_is_not_copied(self):
         image = torch.rand(1, 3, 5, 7)
         assert downscale(image, (5, 7)) is image
+
+    def test_other_modes_are_refused(self):
+        with pytest.raises(ValueError, match="'bilinear' or 'area', got 'nearest'"):
+            downscale(torch.rand(1, 3, 4, 4), (2, 2), 'nearest')

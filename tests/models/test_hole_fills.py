@@ -130,6 +130,13 @@ def test_a_hole_without_anything_around_it_is_zero(fill):
     assert fill(torch.randn(1, 3, 16, 16), torch.ones(1, 1, 16, 16)).abs().max() == 0
 
 
+def test_arguments_that_make_no_fill_are_refused():
+    with pytest.raises(ValueError, match='levels=0'):
+        SmoothFill(levels=0)
+    with pytest.raises(ValueError, match='contrast above 0 and edge_levels from 1 up, got 0'):
+        EdgeFill(contrast=0)
+
+
 def compact_generator(**changes) -> torch.nn.Module:
     config = dict(
         type='CAINetEncoderDecoder',

@@ -119,6 +119,8 @@ class TestFastFourierConv:
     def test_wrong_settings_are_refused(self):
         with pytest.raises(ValueError, match='has the stride 1, got 2'):
             build('FastFourierConv', in_channels=8, out_channels=8, stride=2)
+        with pytest.raises(ValueError, match=r'from 0 to 1, got 1\.5'):
+            build('FastFourierConv', in_channels=8, out_channels=8, ratio_in=1.5)
 
 
 class TestGenerator:

@@ -111,6 +111,10 @@ class TestAsymmetricGaussian:
         first.backward()
         assert activation.a.grad != 0
 
+    def test_a_start_out_of_range_is_refused(self):
+        with pytest.raises(ValueError, match=r'a of an AsymmetricGaussian is between 1\.01 and 6\.0, got 0\.5'):
+            MODELS.build(dict(type='AsymmetricGaussian', a=0.5))
+
 
 class TestGenerator:
     @pytest.mark.parametrize('widths', ((3, 4), (3, 4, 5), (5, 4, 3, 2)))
@@ -181,6 +185,10 @@ class TestGenerator:
         leaves = [module for module in make_generator()[0].modules() if not list(module.children())]
         assert {type(module).__name__ for module in leaves} == {'Conv2d', 'ConvTranspose2d', 'AsymmetricGaussian'}
         assert all(getattr(module, 'bias', None) is None for module in leaves)
+
+    def test_one_stage_is_refused(self):
+        with pytest.raises(ValueError, match=r'at least two stages, got \(8,\)'):
+            MODELS.build(dict(type='LBAMGenerator', widths=(8,)))
 
 
 def model_config(**changes):

@@ -255,6 +255,11 @@ def test_weights_of_the_other_network_are_refused(network, given, last, weights)
         (dict(layer_weights={'37': 1.0}, vgg_type='vgg19'), 'vgg19 has the layers 0 to 36; .* got '),
         (dict(layer_weights={'-1': 1.0}), 'vgg16 has the layers 0 to 30; .* got '),
         (dict(layer_weights={}), 'vgg16 has the layers 0 to 30; .* got '),
+        (dict(layer_weights={'relu1_2': 1.0}), r"by their index in torchvision's features, .* got \['relu1_2'\]"),
+        (
+            dict(layer_weights_style={'pool3': 1.0}),
+            r"by their index in torchvision's features, .* got \['pool3'\]",
+        ),
     ],
 )
 def test_what_is_not_known_is_refused_in_a_sentence(settings, sentence):

@@ -196,6 +196,13 @@ class TestRenaming:
         assert module.num_batches_tracked == 0
         assert torch.equal(module.running_var, weights['bn.running_var'])
 
+    def test_a_mapping_that_leaves_the_module_s_weights_out_is_refused(self):
+        names = {old: new for old, new in self.NAMES.items() if new != 'bias'}
+        with pytest.raises(ValueError, match=r"does not fit the BatchNorm2d.*\['bias'\]"):
+            rename_strictly({}, names, nn.BatchNorm2d(2), 'old.pth')
+        with pytest.raises(ValueError, match='two old names for one new one'):
+            rename_strictly({}, {**self.NAMES, 'again': 'bias'}, nn.BatchNorm2d(2), 'old.pth')
+
 
 def test_nothing_is_left_where_writing_fails(tmp_path, monkeypatch):
     def fail(*args):

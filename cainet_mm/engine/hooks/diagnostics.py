@@ -18,6 +18,10 @@ class _DiagnosticHook(Hook):
     """Logs scalars every so many iterations, and warns where they pass a threshold, but not every time."""
 
     def __init__(self, interval: int, quiet: int) -> None:
+        if interval < 1 or quiet < 0:
+            raise ValueError(
+                f'{type(self).__name__} takes an interval from 1 up and quiet from 0 up, got {interval} and {quiet}.'
+            )
         self.interval, self.quiet, self._silent = interval, quiet, 0
         # of the iterations since the last look, (), still on the device
         self._seen: dict[str, list[Tensor]] = {}
@@ -70,7 +74,7 @@ class CollapseHook(_DiagnosticHook):
         quiet: How many looks it does not warn after a warning.
 
     Raises:
-        ValueError: At the start, a model without a queue of keys.
+        ValueError: A number out of range or, at the start, a model without a queue of keys.
     """
 
     def __init__(
@@ -86,8 +90,11 @@ class CollapseHook(_DiagnosticHook):
 
     def before_train(self, runner: Runner) -> None:
         model = unwrap_model(runner.model)
-        if not hasattr(model, 'queue'):
-            raise ValueError(f'CollapseHook looks at the queue of a SiameseMoCo, but {type(model).__name__} has none.')
+        if not isinstance(getattr(model, 'queue', None), Tensor):
+            raise ValueError(
+                f'CollapseHook looks at the queue of a contrastive model, such as SiameseMoCo, but '
+                f'{type(model).__name__} has none. Take the hook out of the config.'
+            )
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch=None, outputs=None) -> None:
         if not is_main_process():
@@ -166,6 +173,9 @@ class CriticHook(_DiagnosticHook):
         max_score: m.
         max_adversarial: r.
         quiet: How many looks it does not warn after a warning.
+
+    Raises:
+        ValueError: A number out of range.
     """
 
     # names of losses in the log; all others are further terms of the generator

@@ -19,12 +19,17 @@ class TrainingTimeHook(Hook):
 
     Args:
         limit_minutes: After how many minutes training ends. ``None`` for no limit.
+
+    Raises:
+        ValueError: The limit is not above 0.
     """
 
     # before the hook that saves a checkpoint
     priority = 'ABOVE_NORMAL'
 
     def __init__(self, limit_minutes: float | None = None) -> None:
+        if limit_minutes is not None and not limit_minutes > 0:
+            raise ValueError(f'TrainingTimeHook takes a number of minutes above 0, got {limit_minutes}.')
         self.limit_minutes = limit_minutes
 
     def before_train(self, runner: Runner) -> None:

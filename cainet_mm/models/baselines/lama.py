@@ -28,6 +28,9 @@ class LaMaGenerator(BaseModule):
         ratio: Share of the global channels.
         norm_cfg: Norm layer.
         init_cfg: MMEngine's initialisation; LaMa's is torch's own.
+
+    Raises:
+        ValueError: There is no down-sampling.
     """
 
     def __init__(
@@ -40,6 +43,8 @@ class LaMaGenerator(BaseModule):
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
+        if num_downs < 1:
+            raise ValueError(f'LaMaGenerator needs a down-sampling at least, got num_downs={num_downs}.')
         widths = [width * 2**level for level in range(num_downs + 1)]
         plain: dict[str, Any] = dict(ratio_in=0, norm_cfg=norm_cfg)
         self.stem = FastFourierConv(4, width, 7, ratio_out=0, **plain)

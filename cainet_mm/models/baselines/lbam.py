@@ -34,13 +34,18 @@ class AsymmetricGaussian(nn.Module):
         mu: The start of :math:`\mu`.
         sigma1: The start of :math:`\sigma_1`.
         sigma2: The start of :math:`\sigma_2`.
+
+    Raises:
+        ValueError: A start is out of range.
     """
 
     RANGES = dict(a=(1.01, 6.0), mu=(0.1, 3.0), sigma1=(0.5, 2.0), sigma2=(0.5, 2.0))
 
     def __init__(self, a: float = 1.1, mu: float = 2.0, sigma1: float = 1.0, sigma2: float = 1.0) -> None:
         super().__init__()
-        for name, start in zip(self.RANGES, (a, mu, sigma1, sigma2), strict=True):
+        for (name, (low, high)), start in zip(self.RANGES.items(), (a, mu, sigma1, sigma2), strict=True):
+            if not low <= start <= high:
+                raise ValueError(f'{name} of an AsymmetricGaussian is between {low} and {high}, got {start}.')
             setattr(self, name, nn.Parameter(torch.tensor(float(start))))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -159,6 +164,9 @@ class LBAMGenerator(BaseModule):
         forward_activation: Config of the activation that makes the encoder's attention.
         reverse_activation: Config of the one that makes the decoder's.
         init_cfg: MMEngine's initialisation; the default is LBAM's, weights from N(0, 0.02).
+
+    Raises:
+        ValueError: There are less than two widths.
     """
 
     def __init__(
@@ -169,6 +177,8 @@ class LBAMGenerator(BaseModule):
         init_cfg: dict | list[dict] | None = dict(type='Normal', layer=['Conv2d', 'ConvTranspose2d'], std=0.02),
     ) -> None:
         super().__init__(init_cfg=init_cfg)
+        if len(widths) < 2:
+            raise ValueError(f'LBAMGenerator needs the widths of at least two stages, got {tuple(widths)}.')
         self.encoder = nn.ModuleList(
             AttentionEncoderStage(before, mask_before, width, forward_activation)
             for before, mask_before, width in zip((4, *widths), (3, *widths), widths, strict=False)

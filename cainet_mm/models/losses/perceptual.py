@@ -52,8 +52,7 @@ class VGGPerceptualLoss(FeatureLoss):
     ) -> None:
         if criterion.lower() not in CRITERIA:
             raise ValueError(f'The criterion of a VGGPerceptualLoss is {" or ".join(CRITERIA)}, got {criterion!r}.')
-        content = {int(layer): weight for layer, weight in layer_weights.items()}
-        style = {int(layer): weight for layer, weight in (layer_weights_style or layer_weights).items()}
+        content, style = by_index(layer_weights), by_index(layer_weights_style or layer_weights)
         layers = tuple(sorted({*content, *style}))
         weights = f'torchvision://{vgg_type}' if pretrained == 'torchvision' else pretrained
         super().__init__(shared_vgg(weights, vgg_type, layers, use_input_norm))
@@ -78,3 +77,18 @@ class VGGPerceptualLoss(FeatureLoss):
             )
             style = self.style_weight * sum(terms, x.new_zeros(()))
         return perceptual, style
+
+
+def by_index(weights: dict[str, float]) -> dict[int, float]:
+    """Turn the names of layers into numbers.
+
+    Raises:
+        ValueError: A name is no number.
+    """
+    try:
+        return {int(layer): weight for layer, weight in weights.items()}
+    except ValueError as error:
+        raise ValueError(
+            "A VGGPerceptualLoss names layers by their index in torchvision's features, such as '4', got "
+            f'{list(weights)}.'
+        ) from error
