@@ -13,6 +13,7 @@ import statistics
 import time
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
@@ -22,7 +23,7 @@ from mmagic.structures import DataSample
 from mmengine.optim import OptimWrapperDict
 from mmengine.registry import DATASETS, OPTIM_WRAPPERS
 
-from cainet_mm.apis import inpaint, load_model, read_config
+from cainet_mm.apis import export, inpaint, load_inpaintor, load_model, read_config
 from cainet_mm.models.decoders import UpConvModule
 from cainet_mm.models.losses.vgg import FrozenVGG, gram_matrix
 
@@ -326,6 +327,20 @@ def bench_loader(bench, images=16):
             dataset[index % len(dataset)]
 
     return bench.measure('loading of training images, one process', 'CPU', load, count=images)
+
+
+def bench_onnx(bench):
+    """Networks as `tools/export.py` writes them, in ONNX Runtime, beside PyTorch."""
+    networks = {'CAINet': bench.build(stage2_config(bench), 'eager').eval()}
+    networks['DFNet'] = unfused(bench.build(dfnet_config(), 'eager').eval())
+    networks['cainet-photos'] = load_model('cainet-photos')
+    with TemporaryDirectory() as folder:
+        for name, model in networks.items():
+            path = Path(folder) / f'{name}.onnx'
+            export(model, path, size=(bench.size, bench.size), check=False)
+            exported = load_inpaintor(None, path)
+            runs = [partial(torch.no_grad()(each.test_step), bench.images()) for each in (exported, model)]
+            bench.measure(f'{name} in ONNX Runtime', 'eager', *runs, 'PyTorch')
 
 
 def bench_fill(bench, megapixels=12):

@@ -4,8 +4,9 @@
 
 Cases: generator (a forward pass, beside DFNet), parts (of a training step), step (of stage 2, beside the same objective
 put together naively), lazy (the same with the penalty in every fourth step), stage1 (beside the encoder alone), loader
-(images a second), fill (a photograph of 12 megapixels, beside Telea's method), sweep (how a step's cost grows with
-batch, size, scales and queue). Networks are the paper's, with random weights.
+(images a second), fill (a photograph of 12 megapixels, beside Telea's method), onnx (CAINet, DFNet and the shipped
+network in ONNX Runtime, beside PyTorch), sweep (how a step's cost grows with batch, size, scales and queue). Other
+networks than the shipped one are the paper's, with random weights.
 
 OUT_DIR receives benchmark.md and benchmark.json. Run it on a machine that does nothing else: ours and the reference are
 run in turns, so that a slow moment meets both, and the range of the ratio over the rounds says how quiet it was.
@@ -22,13 +23,13 @@ from pathlib import Path
 
 from _command import Tool, import_package
 
-CASES = ('generator', 'parts', 'step', 'lazy', 'stage1', 'loader', 'fill', 'sweep')
+CASES = ('generator', 'parts', 'step', 'lazy', 'stage1', 'loader', 'fill', 'onnx', 'sweep')
 
 
 def make_tool():
     tool = Tool(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     tool.add_argument('out_dir', type=Path)
-    tool.add_argument('--cases', nargs='+', choices=CASES, default=CASES[:-1], help='default: all but sweep')
+    tool.add_argument('--cases', nargs='+', choices=CASES, default=CASES[:-2], help='default: all but the last two')
     tool.add_argument(
         '--modes',
         nargs='+',
@@ -113,7 +114,11 @@ def run_cases(args, bench, report):
         stage1=_benchmarks.bench_stage1,
         sweep=_benchmarks.sweep,
     )
-    once = dict(loader=_benchmarks.bench_loader, fill=partial(_benchmarks.bench_fill, megapixels=args.megapixels))
+    once = dict(
+        loader=_benchmarks.bench_loader,
+        fill=partial(_benchmarks.bench_fill, megapixels=args.megapixels),
+        onnx=_benchmarks.bench_onnx,
+    )
     for case in args.cases:
         for mode in args.modes if case in by_mode else ('',):
             print(f'benchmark.py: {case} {mode}'.rstrip(), flush=True)

@@ -10,6 +10,7 @@ from mmengine.model import BaseModule, ModuleList
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
+from .execution import is_eager_on_cpu
 from .pyramids import downscale
 
 
@@ -40,9 +41,7 @@ class UpConvModule(ConvModule):
 
     def _can_be_fused(self, feature: Tensor, skip: Tensor) -> bool:
         # other devices have not been measured; a traced size would be taken for the size of all images
-        # (torch before 2.3 cannot say whether it compiles)
-        is_compiling = getattr(torch.compiler, 'is_compiling', bool)
-        if feature.device.type != 'cpu' or torch.jit.is_tracing() or is_compiling():
+        if not is_eager_on_cpu(feature):
             return False
         height, width = feature.shape[-2:]
         fits = tuple(skip.shape[-2:]) == (2 * height, 2 * width) and height * width >= self.fused_from

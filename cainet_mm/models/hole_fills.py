@@ -5,6 +5,8 @@ import torch.nn.functional as F
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
+from .execution import is_eager_on_cpu
+
 
 @MODELS.register_module()
 class SmoothFill(nn.Module):
@@ -100,6 +102,8 @@ class EdgeFill(SmoothFill):
     """
 
     STEP = 0.25
+    # how far from a pixel what its step depends on lies: two blurs of 2, differences of 1, the neighbours' D
+    REACH = 6
 
     def __init__(self, levels: int = 8, iterations: int = 20, contrast: float = 0.015, edge_levels: int = 5) -> None:
         super().__init__(levels, iterations)
@@ -114,6 +118,15 @@ class EdgeFill(SmoothFill):
         """Improve the solution at one level; see :meth:`SmoothFill.relax`. Known pixels get no step."""
         if index >= self.edge_levels:
             return super().relax(filled, level, is_known, index)
+        place = surroundings_of(~is_known, self.REACH)
+        if place is None:
+            return self.follow_edges(filled, is_known)
+        result = filled.clone()
+        result[place] = self.follow_edges(filled[place], is_known[place])
+        return result
+
+    def follow_edges(self, filled: Tensor, is_known: Tensor) -> Tensor:
+        """Take the steps of a level."""
         weights = (self.STEP * stencil(self.diffusion_tensor(filled))).masked_fill(is_known, 0)
         stays = 1 - weights.sum(dim=1, keepdim=True)
         previous = filled
@@ -136,6 +149,21 @@ class EdgeFill(SmoothFill):
         share = (across - 1) / 2 / spread.clamp(min=torch.finfo(image.dtype).tiny)
         middle, turned = (1 + across) / 2, share * (xx - yy)
         return torch.stack((middle + turned, 2 * share * xy, middle - turned), dim=1)
+
+
+def surroundings_of(unknown: Tensor, reach: int) -> tuple | None:
+    """The box around what is true in any of (N, 1, h, w), ``reach`` pixels wider, as an index of such tensors.
+
+    None where it is not looked for: on a GPU, which the CPU would wait for, and where a graph is recorded.
+    """
+    if not is_eager_on_cpu(unknown):
+        return None
+    any_image = unknown.flatten(0, 1).any(0)
+    spans = []
+    for axis in (1, 0):
+        found = any_image.any(axis).nonzero().flatten().tolist() or [0]
+        spans.append(slice(max(0, found[0] - reach), found[-1] + 1 + reach))
+    return (..., *spans)
 
 
 def stencil(tensor: Tensor) -> Tensor:

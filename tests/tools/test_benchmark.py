@@ -8,7 +8,7 @@ import sys
 
 import pytest
 import torch
-from conftest import ROOT
+from conftest import ROOT, tiny
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 
 sys.path.insert(0, str(ROOT / 'tools'))
@@ -62,6 +62,19 @@ def test_the_command_writes_both_files(tmp_path, capsys):
     assert all(row['milliseconds'] > 0 for row in rows)
     table = (tmp_path / 'benchmark.md').read_text()
     assert 'naive, float32' in table and 'Telea' in table and table in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_exported_networks_are_measured(bench, tmp_path, monkeypatch):
+    pytest.importorskip('onnxruntime')
+    thin = tiny('stage2', tmp_path).model
+    monkeypatch.setattr(_benchmarks, 'stage2_config', lambda bench: thin)
+    monkeypatch.setattr(_benchmarks, 'dfnet_config', lambda: thin)
+    monkeypatch.setattr(_benchmarks, 'load_model', lambda name: bench.build(thin, 'eager').eval())
+    _benchmarks.bench_onnx(bench)
+    networks = ('CAINet', 'DFNet', 'cainet-photos')
+    assert [row['name'] for row in bench.rows] == [f'{name} in ONNX Runtime' for name in networks]
+    assert all(row['ratio'] > 0 and row['reference'] == 'PyTorch' for row in bench.rows)
 
 
 @pytest.mark.parametrize(
