@@ -1,4 +1,4 @@
-"""Draws the README's first picture: photographs of scikit-image with holes, filled by the network that comes along.
+"""Draws the README's first picture: photographs of scikit-image with holes, filled by the shipped network.
 
     python docs/first_picture.py OUT.jpg [FOLDER]
 

@@ -344,7 +344,7 @@ def bench_onnx(bench):
 
 
 def bench_fill(bench, megapixels=12):
-    """A fill of a large photograph with a hole of a tenth, by the network that comes along, beside Telea's method."""
+    """A fill of a large photograph with a hole of a tenth, by the shipped network, beside Telea's method."""
     height = round((megapixels * 1e6 * 3 / 4) ** 0.5)
     width = height * 4 // 3
     ramp = np.linspace(0, 255, width, dtype=np.float32)[None, :, None]

@@ -38,7 +38,7 @@ class Placeholder(ModuleType):
 
 def refuse(self, *args, **kwargs):
     """Says why an object cannot be made; without this, it would be one that does nothing."""
-    raise RuntimeError(f'{type(self).__name__} was not imported, since only the network that comes along was to fill.')
+    raise RuntimeError(f'{type(self).__name__} was not imported, since only the shipped network was to fill.')
 
 
 class Needless(MetaPathFinder, Loader):

@@ -108,7 +108,7 @@ def parse(tool):
 
 
 def with_files(name, *files):
-    """Puts the file of a network in the place of its name."""
+    """Replaces the name of a network by its file."""
     from cainet_mm.apis import find_model
     from cainet_mm.inference.zoo import is_name
 

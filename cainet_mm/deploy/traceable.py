@@ -49,7 +49,7 @@ class ExportableInpaintor(nn.Module):
             )
         if num_scales > getattr(model.generator, 'num_scales', 1):
             raise ValueError(
-                f'{type(model.generator).__name__} puts out one image, and not several scales; export it without them.'
+                f'{type(model.generator).__name__} returns one image, and not several scales; export it without them.'
             )
         self.inpaint = TracedInpaintor(model)
         self.reversed_channels = getattr(preprocessor, 'output_channel_order', None) != 'RGB'

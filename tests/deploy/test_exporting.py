@@ -396,7 +396,7 @@ class TestSentences:
             export(load_model(ROOT / 'configs/baselines/telea.py'), out, 'torchscript')
         with pytest.raises(ValueError, match='training mode'):
             export(cainet(tmp_path).train(), out, 'torchscript')
-        with pytest.raises(ValueError, match='AOTEncoderDecoder puts out one image'):
+        with pytest.raises(ValueError, match='AOTEncoderDecoder returns one image'):
             export(baseline('aot_gan'), out, 'torchscript', scales=True)
         with pytest.raises(ValueError, match='cannot be run at 70x64'):
             export(baseline('pconv'), out, 'torchscript', fixed=True, size=(70, 64))

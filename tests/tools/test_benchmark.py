@@ -49,7 +49,9 @@ def test_a_row_has_the_median_and_the_ratio_round_by_round():
     assert told['ratio'] == 0.5 and told['ratio_range'] == [0.25, 0.75]
 
 
-def test_the_command_writes_both_files(tmp_path, capsys):
+def test_the_command_writes_both_files(tmp_path, capsys, monkeypatch):
+    thin = tiny('stage2', tmp_path).model
+    monkeypatch.setattr(_benchmarks, 'stage2_config', lambda bench, **changes: thin)
     arguments = '--cases step stage1 loader fill --size 32 --batch 2 --rounds 1 --megapixels 0.05 --modes channels-last'
     benchmark.main([str(tmp_path), *arguments.split()])
     rows = json.loads((tmp_path / 'benchmark.json').read_text())['rows']

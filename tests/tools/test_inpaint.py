@@ -273,7 +273,7 @@ print(scipy.__version__)
     assert done.returncode == 0, done.stderr
     left_out, refusal, version = done.stdout.splitlines()[-3:]
     assert left_out == '[]'
-    assert 'was not imported, since only the network that comes along was to fill' in refusal
+    assert 'was not imported, since only the shipped network was to fill' in refusal
     assert version == metadata.version('scipy')
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / 'out.png')), inpaint(pixels, mask))
 

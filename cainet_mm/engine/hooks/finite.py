@@ -248,7 +248,7 @@ class FiniteHook(Hook):
         )
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Refuse to save weights that are not finite, whichever hook saves."""
+        """Refuse to save weights that are not finite, by any hook."""
         if self._undo:
             self._read_all(runner)
         averages = [hook.ema_model.state_dict() for hook in runner.hooks if isinstance(hook, EMAHook)]
