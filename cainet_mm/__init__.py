@@ -4,17 +4,26 @@
 registers every part. Import it before ``mmagic``.
 """
 
-from . import stack
-from .version import __version__
+import gc
 
-stack.check()
+_collects = gc.isenabled()
+# millions of objects that stay: looking for garbage among them would take a third of the time
+gc.disable()
+try:
+    from . import stack
+    from .version import __version__
 
-from . import compat  # noqa: E402  (needs torch and numpy, whose absence the check above reports)
+    stack.check()
 
-compat.apply()
+    from . import compat  # (needs torch and numpy, whose absence the check above reports)
 
-from . import datasets, engine, evaluation, models, registry  # noqa: E402  (they import MMagic)
+    compat.apply()
 
-compat.let_generation_init_weights_pass_layers_by()
+    from . import datasets, engine, evaluation, models, registry  # (they import MMagic)
+
+    compat.let_generation_init_weights_pass_layers_by()
+finally:
+    if _collects:
+        gc.enable()
 
 __all__ = ['__version__', 'compat', 'datasets', 'engine', 'evaluation', 'models', 'registry', 'stack']

@@ -12,6 +12,8 @@ from functools import cache
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
+import cainet_mm  # noqa: F401  isort: skip (first: MMagic imports only after it, and all faster within it)
+
 import cv2
 import numpy as np
 import pytest
@@ -23,7 +25,6 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from mmengine.runner.checkpoint import CheckpointLoader
 
-import cainet_mm  # noqa: F401 (first: MMagic imports only after it)
 from cainet_mm.apis import load_model, publish
 from cainet_mm.datasets import sample_photos
 from cainet_mm.inference import zoo

@@ -191,7 +191,11 @@ def make_package_importable():
 def import_package():
     """Imports cainet_mm, before which MMagic cannot be imported, and returns it."""
     make_package_importable()
-    return importlib.import_module('cainet_mm')
+    if 'cainet_mm' not in sys.modules:
+        importlib.import_module('cainet_mm')
+        # what was imported is no garbage: to look for some in it takes half a second, and a whole one at the end
+        gc.freeze()
+    return sys.modules['cainet_mm']
 
 
 def build_runner(command, config):

@@ -4,7 +4,7 @@ import argparse
 import re
 from pathlib import Path
 
-from _command import CONFIGS, Tool, make_package_importable
+from _command import CONFIGS, Tool, import_package
 
 
 def rename(weights, new_names):
@@ -63,9 +63,7 @@ def run_converter(
     args = tool.parse_args()
     tool.require_file(args.config, '--config')
     tool.require_file(str(args.public), 'PUBLIC')
-    make_package_importable()
-    # first: MMagic imports only after it
-    import cainet_mm  # noqa: F401  # isort: skip
+    import_package()
     from mmagic.registry import MODELS
     from mmengine.config import Config
     from mmengine.registry import init_default_scope

@@ -1,5 +1,6 @@
 """Imports only what a fill by the network that comes with the package needs: most of its time was imports."""
 
+import gc
 import importlib
 import sys
 from importlib.abc import Loader, MetaPathFinder
@@ -76,3 +77,5 @@ def import_for_filling():
             del sys.modules[name]
             if parent in sys.modules:
                 vars(sys.modules[parent]).pop(last, None)
+    # as import_package() does
+    gc.freeze()

@@ -32,7 +32,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from _command import Tool, interrupt, make_package_importable
+from _command import Tool, import_package, interrupt
 
 DEFAULT_FOLDER = 'work_dirs'
 
@@ -67,10 +67,7 @@ def make_tool():
 def main():
     tool = make_tool()
     args = tool.parse_args()
-    make_package_importable()
-    # first: MMagic imports only after it
-    import cainet_mm  # noqa: F401  isort: skip
-
+    import_package()
     signal.signal(signal.SIGTERM, interrupt)
     with contextlib.suppress(KeyboardInterrupt), tempfile.TemporaryDirectory(prefix='cainet_mm-') as folder:
         folder = str(Path(folder).resolve())

@@ -16,7 +16,7 @@ beside float32, on photographs, and a file that returns something else is not wr
 
 import argparse
 
-from _command import Tool, find_config, make_package_importable
+from _command import Tool, find_config, import_package
 
 
 def make_tool():
@@ -73,9 +73,8 @@ def parse(tool):
 def main():
     tool = make_tool()
     args = parse(tool)
-    make_package_importable()
-    # first: MMagic imports only after it
-    from cainet_mm.apis import DEFAULT_MODEL, export, load_model  # isort: skip
+    import_package()
+    from cainet_mm.apis import DEFAULT_MODEL, export, load_model
     from cainet_mm.utils.errors import describe_error
 
     if args.checkpoint is None:

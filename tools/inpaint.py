@@ -29,7 +29,7 @@ import sys
 import time
 from pathlib import Path
 
-from _command import Tool, interrupt, make_package_importable
+from _command import Tool, import_package, interrupt, make_package_importable
 from _light import import_for_filling
 
 
@@ -125,10 +125,9 @@ def summarise(args, tasks, outcomes, seconds, unused, others):
 
 def fill(tool, args):
     """Fills the photographs and says what was done; returns the exit status."""
-    # first: MMagic imports only after it
-    from cainet_mm.inference.inpainting import inpaint_files, pair_files  # isort: skip
     from tqdm import tqdm
 
+    from cainet_mm.inference.inpainting import inpaint_files, pair_files
     from cainet_mm.utils.errors import describe_error
 
     try:
@@ -159,9 +158,11 @@ def main():
     tool.require_file(args.checkpoint, '--checkpoint')
     before = signal.signal(signal.SIGTERM, interrupt)
     try:
-        make_package_importable()
         if args.config is None and args.checkpoint is None and args.model in (None, 'cainet-photos'):
+            make_package_importable()
             import_for_filling()
+        else:
+            import_package()
         return fill(tool, args)
     except KeyboardInterrupt as interruption:
         print('Stopped before a photograph was begun.', file=sys.stderr)

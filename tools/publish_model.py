@@ -10,7 +10,7 @@ named metrics.NAME, such as metrics.PSNR=25.1, by which cainet_mm.apis.list_mode
 
 import argparse
 
-from _command import Tool, make_package_importable
+from _command import Tool, import_package
 
 
 def main():
@@ -35,8 +35,7 @@ def main():
     if '::' not in args.config:
         tool.require_file(args.config, 'config')
     tool.require_file(args.checkpoint, 'checkpoint')
-    make_package_importable()
-    # first: MMagic imports only after it
+    import_package()
     from cainet_mm.apis import publish
     from cainet_mm.inference.loading import load_inpaintor
     from cainet_mm.utils.errors import describe_error
