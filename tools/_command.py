@@ -4,6 +4,8 @@ import argparse
 import contextlib
 import gc
 import importlib.util
+import io
+import math
 import os
 import re
 import signal
@@ -47,6 +49,10 @@ class Tool(argparse.ArgumentParser):
 
     def answer_shell(self):
         """Says what could stand in the command line next, and ends, where the shell asks for that."""
+        for stream in (sys.stdout, sys.stderr):
+            # names of files may have bytes that are no text
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors='backslashreplace')
         if '_ARGCOMPLETE' in os.environ:
             import argcomplete
 
@@ -110,8 +116,11 @@ def find_config(text):
 
 def value_of_hole(text):
     """Reads a number, or a colour of three."""
-    numbers = tuple(float(part) for part in text.split(','))
-    if len(numbers) not in (1, 3):
+    try:
+        numbers = tuple(float(part) for part in text.split(','))
+    except ValueError:
+        numbers = ()
+    if len(numbers) not in (1, 3) or not all(map(math.isfinite, numbers)):
         raise argparse.ArgumentTypeError(f'takes a number, or a colour of three such as 255,0,0, got {text!r}')
     return numbers[0] if len(numbers) == 1 else numbers
 

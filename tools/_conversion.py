@@ -65,18 +65,22 @@ def run_converter(
     tool.require_file(str(args.public), 'PUBLIC')
     import_package()
     from mmagic.registry import MODELS
-    from mmengine.config import Config
     from mmengine.registry import init_default_scope
 
     from cainet_mm.deploy.conversion import rename_strictly, write_checkpoint
     from cainet_mm.deploy.public_files import read_public_weights
     from cainet_mm.deploy.publishing import plain_config
+    from cainet_mm.inference.configs import read_config, require_model
     from cainet_mm.inference.published import CONFIG_KEY
     from cainet_mm.utils.checkpoint_io import read_weights
 
     init_default_scope('mmagic')
-    chosen = Config.fromfile(args.config)
-    encdec = chosen.get('model', {}).get('encdec', {})
+    try:
+        chosen = read_config(args.config)
+        require_model(chosen, f'--config {args.config}')
+    except ValueError as error:
+        tool.refuse(error)
+    encdec = chosen.model.get('encdec', {})
     if not fits(encdec):
         tool.refuse(f'--config {args.config} is not one of {method}; take {config.name} or one that inherits from it.')
     # within a UnitRangeGenerator, or not

@@ -69,6 +69,10 @@ def main():
     )
     if without:
         print(f'{len(without)} have none, such as {without[0]}.')
+    # those of an earlier run with other classes, say
+    old = object_masks.masks_from_before(args.out, names, files) if args.out.is_dir() else []
+    if old:
+        tool.stop(f'{len(old)} masks of these photographs were in {args.out} before, such as {old[0]}; remove them.')
 
 
 if __name__ == '__main__':

@@ -102,7 +102,8 @@ def main():
         sizes = ', '.join('x'.join(map(str, shape)) for shape in exported.checked)
         print(f'Largest difference from PyTorch: {exported.difference:.2g}, allowed {exported.allowed:.2g}; at {sizes}')
         if exported.allowed > args.tolerance:
-            print(f'This network blows up rounding: PyTorch differs from itself by up to {exported.allowed / 2:.2g}.')
+            itself = f'{exported.allowed / 2:.2g}'
+            print(f'This network amplifies rounding errors: PyTorch differs from itself by up to {itself}.')
     else:
         print('It was not compared with PyTorch.')
     if exported.measured is not None:

@@ -11,9 +11,9 @@ PHOTO is a photograph of any size, or a folder of them. MASK is an image of the 
 are the hole (--hole-value and --invert for others); for a folder, one mask for all, or a folder, which may be the same,
 with masks named as the photographs or after them: a_mask.png, and several as a_mask001.png, a_mask002.png. A mask of
 another size than its photograph is an error; --fit-mask scales it, so that one mask of a watermark does for a folder.
-Without MASK it is the one beside the photograph in the folder, or the transparent part of an RGBA photograph. Known
-pixels, EXIF data and the colour profile are kept. In a folder, results of JPEGs are PNGs, since a JPEG changes every
-pixel when it is written again.
+Without MASK the hole is the transparent part of an RGBA photograph; in a folder, a mask beside a photograph goes
+first. Known pixels, EXIF data and the colour profile are kept. In a folder, results of JPEGs are PNGs, since a JPEG
+changes every pixel when it is written again.
 
 Where no network is named, the one for photographs that comes with the package fills. --model names another one;
 --checkpoint and --config are for those without a name. A file of tools/export.py, name.onnx, is run by ONNX Runtime,
@@ -45,7 +45,7 @@ def make_tool():
         '--config', help='config of the model, such as configs/baselines/telea.py; a published checkpoint has its own'
     )
     tool.add_argument(
-        '--checkpoint', help='file of its weights, or name.onnx of tools/export.py; methods without weights need none'
+        '--checkpoint', help='file of its weights, or name.onnx of tools/export.py; methods such as Telea have none'
     )
     tool.add_device_argument()
     tool.add_argument('--raw', action='store_true', help="also write the network's own image, as NAME.raw.png")
@@ -56,9 +56,7 @@ def make_tool():
     )
     tool.add_argument('--refine', action='store_true', help='fill large holes again at finer scales')
     tool.add_mask_arguments()
-    tool.add_argument(
-        '--fit-mask', action='store_true', help='scale masks of another size to the photograph (nearest pixel)'
-    )
+    tool.add_argument('--fit-mask', action='store_true', help='scale masks of another size to the photograph')
     tool.add_argument('--work-size', type=int, help="side of the network's windows (default: that of its training)")
     tool.add_argument('--batch-size', type=int, default=8, help='windows at once (default: 8)')
     return tool

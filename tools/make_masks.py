@@ -36,15 +36,18 @@ def main():
     args = tool.parse_args()
     tool.require_file(args.generators, '--generators')
     import_package()
-    from mmengine.config import Config
     from mmengine.registry import init_default_scope
     from tqdm import tqdm
 
     from cainet_mm.datasets.mask_sets import AREA_RANGES, areas_by_list, write_mask_set
     from cainet_mm.evaluation.tables import markdown_table
+    from cainet_mm.inference.configs import read_config
 
     init_default_scope('mmagic')
-    generators = Config.fromfile(args.generators)
+    try:
+        generators = read_config(args.generators)
+    except ValueError as error:
+        tool.refuse(error)
     if not {'rectangles', 'strokes', 'image_size'} <= generators.keys():
         tool.refuse(f'--generators {args.generators} has to define rectangles, strokes and image_size.')
     try:

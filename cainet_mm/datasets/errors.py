@@ -44,6 +44,9 @@ def refuse_frames(image: Image.Image, name: str) -> None:
 
 def is_deep(image: Image.Image) -> bool:
     """Whether an image that was opened, and not read yet, has colours of 16 bits, of which Pillow reads 8."""
-    # a raw mode such as RGB;16B, or the largest value of a PPM
-    coding = str([tile[3] for tile in getattr(image, 'tile', ())])
-    return image.mode in ('L', 'LA', 'RGB', 'RGBA', 'CMYK') and (';16' in coding or '65535' in coding)
+    # a raw mode such as RGB;16B, or (RGB, largest value) of a PPM
+    codings = [tile[3] for tile in getattr(image, 'tile', ())]
+    deep = ';16' in str(codings)
+    if image.format == 'PPM':
+        deep = any(isinstance(part, int) and part > 255 for coding in codings for part in coding)
+    return deep and image.mode in ('L', 'LA', 'RGB', 'RGBA', 'CMYK')

@@ -19,7 +19,7 @@ from .annotations import (
     require_classes,
     upright_size,
 )
-from .mask_names import masks_among, stem_of
+from .mask_names import masks_among, match_masks, stem_of
 from .masks import encode_mask
 
 # what finds objects in a photograph; the classes that it knows
@@ -32,6 +32,12 @@ def list_photos(photos: Path, out: Path) -> list[Path]:
     names = [path.relative_to(photos) for path in find_files(photos, [out]).images]
     masks = masks_among(names)
     return [name for name in names if name not in masks]
+
+
+def masks_from_before(out: Path, names: Sequence[Path], written: Collection[Path]) -> list[Path]:
+    """Name the masks of photographs in a folder that are not among those that were written to it."""
+    there = {path.relative_to(out) for path in find_files(out).images} - {*names}
+    return [case.mask for case in match_masks(names, sorted(there))[0] if case.mask not in {None, *written}]
 
 
 def masks_of_annotations(

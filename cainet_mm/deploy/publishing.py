@@ -67,6 +67,8 @@ def publish(
     if half:
         weights = {key: halve(key, value) for key, value in weights.items()}
     out = Path(out)
+    if out.suffix not in ('', '.pth', SAFETENSORS):
+        raise ValueError(f'{out} has the ending {out.suffix}; a file to hand on ends in {SAFETENSORS} or .pth.')
     content = checkpoint_bytes(weights, {CONFIG_KEY: plain_config(config), **notes}, out.suffix)
     digest = hashlib.sha256(content).hexdigest()[:HASH_LETTERS]
     published = out.with_name(f'{out.stem}-{digest}{out.suffix or ".pth"}')

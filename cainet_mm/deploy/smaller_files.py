@@ -14,8 +14,8 @@ from ..evaluation.test_sets import config_of_folder, kinds_of, loader_from_confi
 from ..inference.onnx_files import open_session
 
 # The lowest PSNR in dB, in the holes, of a smaller file against the float32 one. A fill differs from the photograph by
-# some 20 dB: another 38 dB on top take 0.07 dB of that, and 60 dB nothing that shows. The network that comes with the
-# package has 85 dB in float16 and 44 dB in int8 (docs/exporting.md).
+# some 20 dB: another 38 dB on top take 0.07 dB of that, and 60 dB nothing that shows. The shipped network's is
+# in docs/exporting.md.
 LOWEST_PSNR = {'float16': 60.0, 'int8': 38.0}
 # photographs of a folder that are used, under each kind of masks
 PHOTOS = 32

@@ -3,6 +3,7 @@
 import io
 from contextlib import suppress
 from dataclasses import dataclass, field
+from math import isfinite
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,8 +39,10 @@ IMAGE_FORMATS = {
     '.jpeg': JPEG,
 }
 ORIENTATION = 0x0112
-# EXIF's tags that a TIFF has among those of its own: orientation, and who took the photograph, with what and when
+# EXIF's tags that a TIFF has among those of its own: orientation, and who took the photograph, with what and when. Of
+# other tags some would be taken for the sizes of the TIFF itself.
 TIFF_EXIF = (0x010E, 0x010F, 0x0110, ORIENTATION, 0x0131, 0x0132, 0x013B, 0x8298)
+EXIF_DIRECTORIES = {ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo}
 # how an image gets upright, by EXIF's orientation, and back: the two rotations are each other's inverse
 TURNS = {
     2: Transpose.FLIP_LEFT_RIGHT,
@@ -95,20 +98,22 @@ def photo_of(image: Image.Image, name: str = 'The photograph', unread: bool = Fa
     # before the pixels are read, which asking a PNG for its EXIF data does
     notes = [f'{name} has 16 bits for each colour, of which 8 are read: its result has 8.'] if is_deep(image) else []
     stored = image.getexif().get(ORIENTATION, 1) if unread else 1
+    of_tiff = tiff_exif(image.getexif()) if image.format == 'TIFF' else None
     with reading(name):
         image.load()
     info = {key: image.info[key] for key in INFO if image.info.get(key)}
+    if not all(isfinite(dots) and dots > 0 for dots in info.get('dpi', ())):
+        del info['dpi']
     orientation = image.getexif().get(ORIENTATION, 1)
-    if image.format == 'TIFF':
-        exif = Image.Exif()
-        exif.update({tag: value for tag, value in image.getexif().items() if tag in TIFF_EXIF})
-        exif[ORIENTATION] = stored if orientation == 1 else orientation
-        info['exif'] = exif.tobytes()
-    elif 'exif' in info:
-        info['exif'] = without_thumbnail(info['exif'], orientation)
-    if image.mode.startswith('I') and 'transparency' in image.info:
+    if of_tiff is not None:
+        of_tiff[ORIENTATION] = stored if orientation == 1 else orientation
+        info['exif'] = of_tiff.tobytes()
+    elif image.getexif() or 'exif' in info:
+        # a PNG may have them in a text chunk
+        info['exif'] = without_thumbnail(info.get('exif') or image.getexif(), orientation)
+    if (image.mode.startswith('I') or notes) and 'transparency' in image.info:
         raise BadImageError(
-            f'{name} has 16 bits and one grey value that stands for transparent, which others could turn into when '
+            f'{name} has 16 bits and one value that stands for transparent, which others could turn into when '
             'holes are filled. Convert it to 8 bits with an alpha channel, or take the transparency out.'
         )
     if image.mode == 'CMYK':
@@ -132,23 +137,39 @@ def photo_of(image: Image.Image, name: str = 'The photograph', unread: bool = Fa
     return Photo(np.ascontiguousarray(pixels), alpha, stored if orientation == 1 else orientation, info, notes)
 
 
-def without_thumbnail(exif: bytes, orientation: int) -> bytes:
-    """Take the thumbnail out of EXIF data, on which what was removed would still be seen; without one they stay.
+def without_thumbnail(exif: bytes | Image.Exif, orientation: int) -> bytes:
+    """EXIF data of an image without their thumbnail, on which what was removed would still be seen.
 
-    Of data that Pillow cannot write again, as they are damaged, the orientation alone is left.
+    Without one they stay as they are, but for an orientation that only the image's XMP data have. Of data that Pillow
+    cannot write again, as they are damaged, the orientation alone is left.
     """
     found, kept = Image.Exif(), Image.Exif()
     try:
+        exif = exif if isinstance(exif, bytes) else exif.tobytes()
         found.load(exif)
-        if not found.get_ifd(ExifTags.IFD.IFD1):
+        is_turned = found.get(ORIENTATION, 1) == orientation
+        if is_turned and not found.get_ifd(ExifTags.IFD.IFD1):
             return exif
         # Pillow leaves directories out that nobody asked for
         kept.load(exif)
+        if not is_turned:
+            kept[ORIENTATION] = orientation
         return kept.tobytes()
     except Exception:  # of many kinds
         kept = Image.Exif()
         kept[ORIENTATION] = orientation
         return kept.tobytes()
+
+
+def tiff_exif(exif: Image.Exif) -> Image.Exif:
+    """What a TIFF can hold of EXIF data: some tags of its own, and the directories on exposure and place."""
+    kept = Image.Exif()
+    kept.update({tag: value for tag, value in exif.items() if tag in TIFF_EXIF})
+    for directory in EXIF_DIRECTORIES:
+        tags = {tag: value for tag, value in exif.get_ifd(directory).items() if tag != ExifTags.IFD.Interop}
+        if tags:
+            kept[directory] = tags
+    return kept
 
 
 def colours_of(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, str]:
@@ -175,8 +196,17 @@ def image_of(photo: Photo, pixels: np.ndarray, alpha: np.ndarray | None) -> Imag
 def image_bytes(image: Image.Image, kind: ImageFormat, **options) -> bytes:
     """The content of a file with a PIL image and what the format can hold beside its pixels."""
     content = io.BytesIO()
+    options = {**kind.options, **options}
     info = {key: image.info[key] for key in kind.info if image.info.get(key)}
-    image.save(content, **kind.options, **options, **info)
+    if kind is TIFF and 'exif' in info:
+        given = Image.Exif()
+        given.load(info['exif'])
+        kept = tiff_exif(given)
+        info['exif'] = kept.tobytes()
+        if EXIF_DIRECTORIES & kept.keys():
+            # libtiff, which compresses, cannot write directories
+            options['compression'] = 'raw'
+    image.save(content, **options, **info)
     return content.getvalue()
 
 

@@ -110,8 +110,8 @@ def inpaint(
         channel_order: Of arrays, ``'rgb'`` or ``'bgr'``.
         hole_value: The hole's value in masks of several values: a number, or a colour, (red, green, blue).
         invert: Whether masks mark what is known instead of the hole.
-        fit_mask: Whether a mask of another size than its photograph is scaled to it, by the nearest pixel and each side
-            separately; without it, that is an error.
+        fit_mask: Whether a mask of another size than its photograph is scaled to it, each side separately: where it
+            shrinks, a pixel with any hole in it is hole. Without it, that is an error.
 
     Returns:
         As it was given: an array of the same shape, type and channel order; a PIL image, for paths too, with EXIF
@@ -240,8 +240,12 @@ def describe_problem(name: str, error: Exception) -> str:
 
 
 def fill_jobs(jobs: Sequence[Job], model: BaseModel, options: Options) -> list[np.ndarray]:
-    """Fill the holes of photographs, upright."""
-    return fill_holes([job.photo.pixels for job in jobs], [job.hole for job in jobs], model, options)
+    """Fill the holes of photographs, upright; wholly transparent pixels, which count as unknown, stay as they are."""
+    filled = fill_holes([job.photo.pixels for job in jobs], [job.unknown for job in jobs], model, options)
+    return [
+        pixels if job.photo.alpha is None else np.where(job.hole[..., None], pixels, job.photo.pixels)
+        for job, pixels in zip(jobs, filled, strict=True)
+    ]
 
 
 def inpaint_files(

@@ -28,6 +28,14 @@ class Job:
     hole: np.ndarray  # (H, W), true in the hole, upright
     opaque: bool = False  # whether the hole was the photograph's transparent part, which becomes opaque
 
+    @property
+    def unknown(self) -> np.ndarray:
+        """Where nothing is to be seen, (H, W): the hole, and pixels that are wholly transparent, if others are left."""
+        if self.photo.alpha is None:
+            return self.hole
+        unknown = self.hole | (self.photo.alpha == 0)
+        return self.hole if unknown.all() else unknown
+
 
 @dataclass(frozen=True)
 class MaskReader:
@@ -40,10 +48,14 @@ class MaskReader:
     def __call__(self, mask: Source, size: tuple[int, int]) -> np.ndarray:
         """Read a mask for a photograph of a size: (H, W), true in the hole, of its own size where it is not scaled."""
         hole = read_hole(mask, self.hole_value, self.invert)
-        if self.fit and hole.shape != size:
-            scaled = cv2.resize(hole.astype(np.uint8), size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
-            return scaled.astype(bool)
-        return hole
+        return scale_hole(hole, size) if self.fit and hole.shape != size else hole
+
+
+def scale_hole(hole: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Scale a hole, true in (H, W), to another size: where it shrinks, a pixel with any of it is hole."""
+    smaller = min(hole.shape[1], size[1]), min(hole.shape[0], size[0])
+    shares = cv2.resize(hole.astype(np.float32), smaller, interpolation=cv2.INTER_AREA)
+    return cv2.resize((shares > 0).astype(np.uint8), size[::-1], interpolation=cv2.INTER_NEAREST_EXACT).astype(bool)
 
 
 def make_job(image: Source, mask: Source | None, order: str = 'rgb', read: MaskReader = MaskReader()) -> Job:
@@ -63,6 +75,11 @@ def make_job(image: Source, mask: Source | None, order: str = 'rgb', read: MaskR
     if mask is None:
         if photo.alpha is None:
             raise BadImageError(f'{name} has no mask and no alpha channel whose transparent part could be one.')
+        if read.invert or read.hole_value is not None:
+            raise BadImageError(
+                f'{name} has no mask, and its hole would be what is transparent; leave out --invert and --hole-value '
+                '(invert, hole_value), which say how masks are read, or give a mask.'
+            )
         hole = transparent_in(photo)
     else:
         if order == 'bgr' and isinstance(mask, np.ndarray) and mask.ndim == 3:

@@ -2,6 +2,7 @@
 
 import asyncio
 import difflib
+import json
 import threading
 from typing import Annotated
 
@@ -12,6 +13,7 @@ from starlette.concurrency import run_in_threadpool
 
 from ..datasets.errors import BadImageError
 from ..inference.zoo import DEFAULT_MODEL
+from ..utils.errors import describe_error
 from .app import Page
 from .models import Choice
 from .photos import check_hole, filled_file, read_mask, read_upload
@@ -57,7 +59,10 @@ def make_router(page: Page) -> APIRouter:
         invert: Annotated[bool, Form(description='The mask is bright where the photograph is known.')] = False,
         refine: Annotated[bool, Form(description='Fill large holes again at finer scales.')] = False,
     ) -> Response:
-        """Fill the hole in a photograph; known pixels come back bit for bit, as a PNG."""
+        """Fill the hole in a photograph; known pixels come back bit for bit, as a PNG.
+
+        What is not as in the photograph's file, such as 8 bits for 16, is in the header X-Notes, a list in JSON.
+        """
         contents = await photo.read(), None if mask is None else await mask.read()
         if turn.statistics().tasks_waiting >= MAX_WAITING:
             raise HTTPException(503, PROBLEMS[503], headers={'Retry-After': '5'})
@@ -67,15 +72,15 @@ def make_router(page: Page) -> APIRouter:
         page.stops[f'request {id(stop)}'] = stop
         try:
             async with turn:
-                png = await run_in_threadpool(fill_upload, page, *contents, model, invert, refine, stop)
-        except BadImageError as error:
-            raise HTTPException(400, str(error)) from error
+                png, notes = await run_in_threadpool(fill_upload, page, *contents, model, invert, refine, stop)
         except StoppedError as error:
             raise HTTPException(503, 'Stopped.') from error
+        except Exception as error:  # a checkpoint or a config may be broken in any way, and the page lives on
+            raise HTTPException(400, describe_error(error)) from error
         finally:
             watcher.cancel()
             del page.stops[f'request {id(stop)}']
-        return Response(png, media_type='image/png')
+        return Response(png, media_type='image/png', headers={'X-Notes': json.dumps(notes)})
 
     return router
 
@@ -103,9 +108,15 @@ def choose(page: Page, name: str) -> Choice:
 
 def fill_upload(
     page: Page, photo: bytes, mask: bytes | None, model: str, invert: bool, refine: bool, stop: threading.Event
-) -> bytes:
-    """Fill a photograph by the bytes of its file and of a mask, unless it is transparent in the hole; returns a PNG."""
+) -> tuple[bytes, list[str]]:
+    """Fill a photograph by the bytes of its file and of a mask, unless it is transparent in the hole.
+
+    Returns a PNG, and notes on what is not as in the file.
+    """
     choice, opened = choose(page, model), read_upload(photo, page.limits)
+    if mask is None and invert:
+        raise BadImageError('There is no mask to invert: what is transparent is the hole. Leave invert out.')
     height, width = opened.pixels.shape[:2]
     hole = check_hole(opened, None if mask is None else read_mask(mask, (width, height), invert))
-    return filled_file(opened, page.workbench.fill(opened, hole, choice, refine, stop, lambda windows: None).pixels)
+    result = page.workbench.fill(opened, hole, choice, refine, stop, lambda windows: None)
+    return filled_file(opened, result.pixels), opened.notes

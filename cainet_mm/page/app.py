@@ -205,13 +205,14 @@ class Page:
                 yield now(f'{choice.title} …')
                 try:
                     result = self.workbench.fill(photo, hole, choice, refine, stop, say)
+                    file_of_result = filled_file(photo, result.pixels)
                 except StoppedError:
                     raise
                 except Exception as error:  # a checkpoint or a config may be broken in any way, and the page lives on
                     problems.append(f'{choice.title}: {describe_error(error)}')
                     continue
                 pictures.append((view_of(photo, result.pixels), f'{choice.title}, {result.seconds:.1f} s'))
-                files.append(self.keep(filled_file(photo, result.pixels), f'{stem_of(file)}-{choice.title}'))
+                files.append(self.keep(file_of_result, f'{stem_of(file)}-{choice.title}'))
                 scales += [
                     (Image.fromarray(scale), f'Scale {number}, {choice.title}')
                     for number, scale in zip(range(len(result.scales), 0, -1), result.scales, strict=True)

@@ -99,6 +99,9 @@ def test_people_are_removed_from_a_folder_by_two_commands(photos, tmp_path, call
     assert masks == {'a.jpg': out / 'a_mask.png', 'sub/b.png': out / 'sub/b_mask.png', 'c.jpg': None} and not unused
     mask = cv2.imread(str(out / 'a_mask.png'), cv2.IMREAD_UNCHANGED)
     assert set(np.unique(mask)) == {0, 255} and mask[8, 40] == 255 and mask[7, 40] == 0
+    # of another class: those of people are still there
+    done = call_tool('annotation_masks', *given, '--classes', 'dog')
+    assert done.returncode == 1 and '2 masks of these photographs were in' in done.stderr and 'a_mask' in done.stderr
     # by the ids of annotations, with empty masks for the others
     call_tool('annotation_masks', *given, '--instances', 102, '--empty-masks')
     sums = [cv2.imread(str(out / name)).any() for name in ('a_mask.png', 'sub/b_mask.png', 'c_mask.png')]

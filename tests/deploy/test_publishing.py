@@ -55,6 +55,12 @@ def test_name_holds_the_hash_of_the_file_and_nothing_is_left_beside_it(trained, 
     assert list(path.parent.iterdir()) == [path]
 
 
+def test_another_ending_is_refused(trained, tmp_path):
+    for name in ('net.onnx', 'net-v1.2'):
+        with pytest.raises(ValueError, match=r'ends in \.safetensors or \.pth'):
+            publish(trained[2], trained[0], tmp_path / name)
+
+
 def test_what_only_training_needs_stays_behind(trained, tmp_path):
     config, model, checkpoint = trained
     content = torch.load(publish(checkpoint, config, tmp_path / 'cainet.pth'), weights_only=True)

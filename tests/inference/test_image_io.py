@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image, ImageCms, ImageOps
+from PIL import ExifTags, Image, ImageCms, ImageOps, PngImagePlugin, TiffImagePlugin
 from PIL.ExifTags import IFD
 
 from cainet_mm.apis import inpaint, inpaint_files, pair_files
@@ -185,6 +185,65 @@ class TestThumbnails:
         assert read[ORIENTATION] == 6
 
 
+XMP = b"""<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
+<rdf:Description xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="6"/></rdf:RDF></x:xmpmeta>"""
+
+
+def rewritten(source, out):
+    """What is in a file that a photograph was read from and written to: size when upright, tags, exposure, place."""
+    photo = read_photo(source)
+    write_image(image_of(photo, photo.pixels, photo.alpha), out)
+    with Image.open(source) as before, Image.open(out) as after:
+        exif = after.getexif()
+        found = dict(exif), dict(exif.get_ifd(ExifTags.IFD.Exif)), dict(exif.get_ifd(ExifTags.IFD.GPSInfo))
+        upright = [np.asarray(ImageOps.exif_transpose(image)) for image in (before, after)]
+        np.testing.assert_array_equal(*upright)
+        return found
+
+
+class TestEXIFOfOtherFiles:
+    """What the EXIF data of one format are in another; ``rewritten`` compares the pixels, upright."""
+
+    @pytest.mark.parametrize('source', ['in.png', 'in.tif', 'in.webp'])
+    @pytest.mark.parametrize('out', ['out.png', 'out.tif', 'out.webp'])
+    def test_exposure_and_place_are_kept(self, tmp_path, source, out):
+        exif = exif_with(6)
+        exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.ExposureTime] = 0.01
+        exif.get_ifd(ExifTags.IFD.GPSInfo)[ExifTags.GPS.GPSLatitudeRef] = 'N'
+        options = dict(lossless=True) if source == 'in.webp' else {}
+        Image.fromarray(noise((12, 17, 3))).save(tmp_path / source, exif=exif.tobytes(), **options)
+        tags, exposure, place = rewritten(tmp_path / source, tmp_path / out)
+        assert tags[MODEL_TAG] == 'A camera'
+        assert exposure == {ExifTags.Base.ExposureTime: 0.01} and place == {ExifTags.GPS.GPSLatitudeRef: 'N'}
+
+    def test_sizes_in_them_are_not_taken_for_those_of_a_tiff(self, tmp_path):
+        exif = exif_with(1)
+        exif.update({0x100: 6000, 0x101: 4000, 0x102: (8, 8, 8), 0x103: 6, 0x106: 6, 0x115: 3})
+        Image.fromarray(noise((12, 17, 3))).save(tmp_path / 'in.png', exif=exif)
+        assert rewritten(tmp_path / 'in.png', tmp_path / 'out.tif')[0][0x100] == 17
+
+    @pytest.mark.parametrize('source', ['in.jpg', 'in.webp'])
+    def test_an_orientation_that_stands_in_xmp_alone(self, tmp_path, source):
+        Image.fromarray(noise((12, 17, 3))).save(tmp_path / source, xmp=XMP)
+        assert rewritten(tmp_path / source, tmp_path / 'out.png')[0] == {ORIENTATION: 6}
+
+    def test_those_in_a_text_chunk_of_a_png(self, tmp_path):
+        text, exif = PngImagePlugin.PngInfo(), exif_with(6).tobytes()
+        text.add_text('Raw profile type exif', f'\nexif\n{len(exif):8}\n{exif.hex()}')
+        Image.fromarray(noise((12, 17, 3))).save(tmp_path / 'in.png', pnginfo=text)
+        assert rewritten(tmp_path / 'in.png', tmp_path / 'out.png')[0] == dict(exif_with(6))
+
+    def test_a_resolution_of_nothing_by_nothing(self, tmp_path):
+        nothing = TiffImagePlugin.IFDRational(0, 0)
+        Image.fromarray(noise((12, 17, 3))).save(tmp_path / 'in.tif', tiffinfo={282: nothing, 283: nothing})
+        for out in ('out.png', 'out.tif'):
+            rewritten(tmp_path / 'in.tif', tmp_path / out)
+
+    def test_colours_of_12_bits_are_said_to_be_reduced(self, tmp_path):
+        (tmp_path / 'in.ppm').write_bytes(b'P6 4 3 4095\n' + np.arange(36, dtype='>u2').tobytes())
+        assert 'of which 8 are read' in read_photo(tmp_path / 'in.ppm').notes[0]
+
+
 class TestWriting:
     @pytest.mark.parametrize('ending', ['.png', '.tif', '.TIFF', '.webp', '.bmp'])
     @pytest.mark.parametrize('mode', ['L', 'LA', 'RGB', 'RGBA', 'I;16'])
@@ -305,7 +364,7 @@ class TestReading:
     def test_16_bit_grey_with_a_transparent_value_is_refused(self, tmp_path, telea, mask):
         path = tmp_path / 'grey.png'
         Image.fromarray(noise((20, 30), np.uint16)).save(path, transparency=777)
-        with pytest.raises(BadImageError, match=rf'{path} has 16 bits and one grey value that stands for transparent'):
+        with pytest.raises(BadImageError, match=rf'{path} has 16 bits and one value that stands for transparent'):
             inpaint(path, mask, model=telea)
 
     def test_an_opened_image_that_cannot_be_read_gets_a_sentence(self, tmp_path, telea):

@@ -442,6 +442,20 @@ class TestKinds:
         # beside a mask alpha is kept
         np.testing.assert_array_equal(inpaint(image, hole, model=telea)[..., 3], image[..., 3])
 
+    def test_colours_that_are_wholly_transparent_do_not_run_into_the_hole(self, telea):
+        image, hole = np.zeros((40, 40, 4), np.uint8), square((40, 40), 8, 10, 6)
+        image[8:32, 8:32] = (255, 0, 0, 255)
+        filled = inpaint(image, hole, model=telea)
+        np.testing.assert_array_equal(filled, image)
+        # where all else is transparent, it is what there is to go by
+        image[..., 3] = np.where(hole, 255, 0)
+        np.testing.assert_array_equal(inpaint(image, hole, model=telea)[~hole], image[~hole])
+
+    @pytest.mark.parametrize('options', [dict(invert=True), dict(hole_value=255)])
+    def test_how_to_read_a_mask_needs_one(self, telea, options):
+        with pytest.raises(BadImageError, match='leave out --invert and --hole-value'):
+            inpaint(noise((30, 40, 4)), model=telea, **options)
+
     @pytest.mark.parametrize('mode', ['L', 'LA', 'RGB', 'RGBA', 'I;16'])
     def test_pil_images_come_back_in_their_mode(self, telea, mode):
         hole = square((30, 40), 9, 9, 9)

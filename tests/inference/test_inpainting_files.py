@@ -13,6 +13,7 @@ from cainet_mm.apis import inpaint, inpaint_files, pair_files
 from cainet_mm.datasets.errors import BadImageError
 from cainet_mm.inference import inpainting
 from cainet_mm.inference.inpainting import BadImagesError
+from cainet_mm.inference.jobs import scale_hole
 
 SIZE = (20, 30)
 HOLE = np.zeros(SIZE, bool)
@@ -368,3 +369,14 @@ def test_a_mask_is_scaled_to_photographs_of_another_size_where_that_is_asked_for
     assert changed[large].mean() > 0.9 and not changed[~large].any()
     small = inpaint(pixels['a.png'], large, model=telea, fit_mask=True)
     assert np.array_equal((small != pixels['a.png']).any(axis=2) | HOLE, HOLE)
+
+
+@pytest.mark.parametrize('size', [(20, 30), (20, 600), (400, 30), (7, 11)])
+def test_no_stroke_of_a_mask_is_lost_where_it_is_scaled(size):
+    """Each of its lines of one pixel is a line of one pixel in a smaller one, or of the two that it lies in."""
+    hole = np.zeros((200, 300), bool)
+    hole[57], hole[:, 123] = True, True
+    scaled = scale_hole(hole, size)
+    assert scaled.shape == size
+    height, width = (max(1, round(side / given)) for side, given in zip(size, hole.shape, strict=True))
+    assert height <= scaled.sum(axis=0).min() <= height + 1 and width <= scaled.sum(axis=1).min() <= width + 1

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import json
 
 import cv2
 import httpx
@@ -98,6 +99,29 @@ def test_bad_requests_are_answered_in_json(client, photo, hole, change, status, 
     sent = {name: content for name, content in sent.items() if content is not None}
     answer = client.post('/fill', files=sent, data=dict(model=change.get('model', 'telea')))
     assert answer.status_code == status and said in str(answer.json()['detail'])
+
+
+def test_what_is_not_as_in_the_file_is_noted(client, photo, hole):
+    assert client.post('/fill', files=files(photo, hole), data=dict(model='telea')).headers['x-notes'] == '[]'
+    content = io.BytesIO()
+    Image.fromarray(photo).convert('CMYK').save(content, 'JPEG', quality=70)
+    sent = files(photo, hole) | dict(photo=('a.jpg', content.getvalue()))
+    (note,) = json.loads(client.post('/fill', files=sent, data=dict(model='telea')).headers['x-notes'])
+    assert 'is CMYK' in note
+
+
+def test_nothing_can_be_inverted_without_a_mask(client, photo):
+    answer = client.post('/fill', files=dict(photo=('a.png', png(photo))), data=dict(model='telea', invert='true'))
+    assert answer.status_code == 400 and 'no mask to invert' in answer.json()['detail']
+
+
+def test_a_broken_model_is_answered_in_json(client, app, photo, hole, monkeypatch):
+    def fail(*args):
+        raise RuntimeError('the file is broken')
+
+    monkeypatch.setattr('cainet_mm.page.work.Workbench.fill', fail)
+    answer = client.post('/fill', files=files(photo, hole), data=dict(model='telea'))
+    assert answer.status_code == 400 and 'the file is broken' in answer.json()['detail']
 
 
 def test_fifty_at_once_are_filled_or_told_to_come_back(app, photo, hole):

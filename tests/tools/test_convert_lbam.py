@@ -152,6 +152,7 @@ def test_an_existing_file_is_kept_unless_forced(convert, refusal, published, tmp
 def test_other_configs_and_files_are_refused(refusal, published, tmp_path):
     out = tmp_path / 'ours.pth'
     telea = ROOT / 'configs/baselines/telea.py'
+    assert 'cannot be read' in refusal(published[1], out, '--config', ROOT / 'README.md')
     assert 'is not one of LBAM' in refusal(published[1], out, '--config', telea)
     assert 'absent.pth is not a file' in refusal(tmp_path / 'absent.pth', out)
 
