@@ -5,7 +5,8 @@ def set_length(config, iterations):
     """Sets the number of iterations; schedules keep their shape, validation is at the end."""
     factor = iterations / config.train_cfg.max_iters
     schedulers = []
-    for scheduler in config.get('param_scheduler') or []:
+    given = config.get('param_scheduler') or []
+    for scheduler in given if isinstance(given, list | tuple) else [given]:
         for key in ('begin', 'end', 'T_max'):
             if key in scheduler:
                 scheduler[key] = round(scheduler[key] * factor)

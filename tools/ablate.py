@@ -104,6 +104,8 @@ class Training:
         from cainet_mm.inference.zoo import is_name
 
         self.name = name
+        # of train.py, where they are not the usual ones; they make another run
+        self.others = [args.amp, f'--gpus {args.gpus}' if args.gpus > 1 else '']
         self.folder = args.out_dir / 'runs' / name
         self.config = Config() if is_name(entry.config) else read_config(entry.config)
         self.config.merge_from_dict(deepcopy(entry.get('options', {})))
@@ -121,7 +123,7 @@ class Training:
     def settings(self):
         """A digest of the settings, to tell a run that was made with others."""
         values = json.dumps(self.config.to_dict(), sort_keys=True, default=repr)
-        return hashlib.sha256(values.encode()).hexdigest()
+        return hashlib.sha256(''.join((values, *self.others)).encode()).hexdigest()
 
     @property
     def record(self):
@@ -134,8 +136,8 @@ class Training:
         noted = self.folder / 'settings.txt'
         if noted.is_file() and noted.read_text() != self.settings:
             tool.refuse(
-                f'{self.folder} holds a run with other settings (budget, seed, config); name another OUT_DIR, or '
-                'remove that folder.'
+                f'{self.folder} holds a run with other settings (budget, seed, precision, GPUs, config); name another '
+                'OUT_DIR, or remove that folder.'
             )
 
     def run(self, args):
@@ -176,23 +178,32 @@ def check_trainings(tool, args, study):
     from cainet_mm.apis import find_model
     from cainet_mm.inference.zoo import is_name
 
+    encoders = {}
     for name, method in study.methods.items():
         try:
-            Training(args, name, method, budgeted=True)
+            training = Training(args, name, method, budgeted=True)
             if is_name(method.config):
                 find_model(method.config)
+            if not training.trains and ('encoder' in method or 'options' in method and is_name(method.config)):
+                raise ValueError(f'{method.config} is not trained: it takes no encoder and, as a name, no options')
             if 'encoder' in method:
-                Training(args, name, method.encoder, budgeted=False)
+                encoder = Training(args, name_of_encoder(method), method.encoder, budgeted=False)
+                if encoders.setdefault(encoder.name, encoder.settings) != encoder.settings:
+                    raise ValueError(f'two encoders would be trained in {encoder.folder}; rename one config')
         except (FileNotFoundError, KeyError, TypeError, ValueError) as error:
             tool.refuse(f'{name} of study {args.study} has a config or options that cannot be used: {error}')
+
+
+def name_of_encoder(method):
+    """What the training of a method's encoder is called: methods with the same share it."""
+    return f'encoder_{Path(method.encoder.config.split("::")[-1]).stem}'
 
 
 def train_method(tool, args, name, method):
     """Trains a method, and the encoder that it starts from; returns the records of both, or what failed."""
     encoder_record = None
     if 'encoder' in method:
-        name_of_run = f'encoder_{Path(method.encoder.config.split("::")[-1]).stem}'
-        encoder = Training(args, name_of_run, method.encoder, budgeted=False)
+        encoder = Training(args, name_of_encoder(method), method.encoder, budgeted=False)
         encoder.refuse_other_settings(tool)
         encoder_record = encoder.run(args)
         if encoder_record is None:
@@ -202,6 +213,10 @@ def train_method(tool, args, name, method):
         method.options[method.encoder.into] = encoder_record['checkpoint']
     training = Training(args, name, method, budgeted=True)
     if not training.trains:
+        if 'options' in method:
+            training.folder.mkdir(parents=True, exist_ok=True)
+            method.config = training.folder / 'config.py'
+            training.config.dump(method.config)
         return {}, None, None
     training.refuse_other_settings(tool)
     record = training.run(args)

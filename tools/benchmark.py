@@ -129,6 +129,9 @@ def run_cases(args, bench, report):
 def main(arguments=None):
     tool = make_tool()
     args = tool.parse_args(arguments)
+    tool.require_file(args.vgg, '--vgg')
+    if not args.megapixels > 0:
+        tool.refuse(f'--megapixels takes a number above 0, got {args.megapixels}.')
     for name in ('size', 'batch', 'rounds'):
         if getattr(args, name) < 1:
             tool.refuse(f'--{name} takes a number from 1 up, got {getattr(args, name)}.')

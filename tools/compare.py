@@ -82,8 +82,10 @@ def parse(tool):
     if not Path(args.data).is_dir():
         if '::' not in args.data:
             tool.require_file(args.data, 'DATA, which is a config or a folder of photographs,')
-        if args.mask_folder or args.image_size:
+        if args.mask_folder or args.image_size is not None:
             tool.refuse('--mask-folder and --image-size are for a folder of photographs; a config says both by itself.')
+    if args.image_size is not None and args.image_size < 1:
+        tool.refuse(f'--image-size takes a number of pixels from 1 up, got {args.image_size}.')
     if (args.hole_value is not None or args.invert) and not args.mask_folder:
         tool.refuse('--hole-value and --invert are for the masks of --mask-folder; a config has them in LoadHole.')
     names = [name for name, *_ in (*args.method, *args.failed)]

@@ -45,7 +45,7 @@ def main():
     config.resume = config.load_from_partial = False
 
     # known only now, as it needs torch, which a wrong argument shall not wait for
-    from cainet_mm.datasets import BadImageError, BadMaskError
+    from cainet_mm.datasets import BadImageError, BadMaskError, TooManyBadImagesError
     from cainet_mm.engine import CheckpointError, DataWorkerError, run_with_watched_workers
     from cainet_mm.utils.safe_loading import WeightsError
 
@@ -58,7 +58,12 @@ def main():
         command.refuse(error)
     except DataWorkerError as error:
         command.stop(error)
-    except (BadImageError, BadMaskError) as error:
+    except FileNotFoundError as error:
+        if error.errno is not None:
+            raise
+        # of the data, with what is missing
+        command.refuse(error)
+    except (TooManyBadImagesError, BadImageError, BadMaskError) as error:
         command.stop(said_by(error))
 
 

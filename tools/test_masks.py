@@ -1,4 +1,4 @@
-"""Writes the very masks of a test set, and their hashes: python tools/test_masks.py CONFIG OUT [options]
+"""Writes the masks that tools/compare.py tests under, and their hashes: python tools/test_masks.py CONFIG OUT [options]
 
     python tools/test_masks.py configs/quickstart/stage2.py masks/ --check configs/_base_/masks/hashes/quickstart_64.txt
     python tools/test_masks.py configs/photos/stage2_128.py masks/ --names test.txt

@@ -123,6 +123,7 @@ def apply_finetune(config, network):
         FileNotFoundError: There is no such file, or the network of that name has none here.
         ValueError: There is no network of that name.
     """
+    from cainet_mm.engine import LoadPartHook
     from cainet_mm.inference.configs import without_pretrained
     from cainet_mm.inference.zoo import find_model, is_name
 
@@ -132,7 +133,8 @@ def apply_finetune(config, network):
     config.load_from, config.load_from_partial = str(path), False
     config.model = without_pretrained(config.model)
     # it would put its part over that of the network
-    config.custom_hooks = [hook for hook in config.get('custom_hooks') or [] if hook.get('type') != 'LoadPartHook']
+    kinds = ('LoadPartHook', LoadPartHook)
+    config.custom_hooks = [hook for hook in config.get('custom_hooks') or [] if hook.get('type') not in kinds]
 
 
 def begins_anew(config):
@@ -198,7 +200,9 @@ def main(arguments=None):
             apply_finetune(config, args.finetune)
         except (FileNotFoundError, ValueError) as error:
             command.refuse(error)
-    if args.resume is not None and (args.finetune is None or not begins_anew(config)):
+    # a run that has no checkpoint yet begins with the weights that it is to begin with
+    begins = args.resume == 'auto' and config.get('load_from') is not None and begins_anew(config)
+    if args.resume is not None and not begins:
         apply_resume(config, args.resume)
 
     # known only now, as both need torch, which a wrong argument shall not wait for
@@ -224,6 +228,9 @@ def main(arguments=None):
     except TrainingError as error:
         command.stop(error)
     except OSError as error:
+        if isinstance(error, FileNotFoundError) and error.errno is None:
+            # of the data, with what is missing
+            command.refuse(error)
         if error.errno not in NO_SPACE:
             raise
         command.stop(

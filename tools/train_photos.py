@@ -133,7 +133,7 @@ def prepare_lists(tool, args):
     """Writes the lists of photographs, unless they are there; returns how many photographs each names."""
     from tqdm import tqdm
 
-    from cainet_mm.datasets.preparation import PreparationError, write_verified
+    from cainet_mm.datasets.preparation import write_verified
 
     lists = args.out / 'lists'
     paths = {name: lists / f'{name}.txt' for name in ('train', 'test')}
@@ -145,7 +145,10 @@ def prepare_lists(tool, args):
                 f'out; it takes at least {FEWEST}, and thousands are better.'
             )
 
-    if not all(path.is_file() for path in paths.values()):
+    there = [path for path in paths.values() if path.is_file()]
+    if len(there) == 1:
+        tool.refuse(f'{there[0]} is there alone; put train.txt and test.txt there, or none for both to be written.')
+    if not there:
         try:
             images = split_photos(args.photos, args.held_out, args.out)
             require_enough(len(images['train']))
@@ -157,7 +160,7 @@ def prepare_lists(tool, args):
                 args.size,
                 track=lambda images, name, total: tqdm(images, desc=name, total=total, unit='image'),
             )
-        except (PreparationError, OSError, UnicodeDecodeError) as error:
+        except (OSError, ValueError) as error:
             tool.refuse(error)
         if len(kept.kept) < FEWEST:
             kept.path.unlink()

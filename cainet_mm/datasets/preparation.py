@@ -174,6 +174,8 @@ def write_verified(
                     result.kept.append(image)
                 else:
                     result.bad[image] = problem
+        if not names:
+            raise PreparationError(f'There are no images for {name}.txt: its list is empty.')
         if not result.kept:
             image, problem = next(iter(result.bad.items()))
             raise PreparationError(

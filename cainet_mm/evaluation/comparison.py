@@ -90,7 +90,7 @@ def evaluate_method(
     evaluator.prepare_metrics(model, loader)
     dataset: Any = loader.dataset
     total = len(dataset)
-    kept = set(np.linspace(0, total - 1, min(num_pictures, total)).round().astype(int).tolist())
+    due = np.linspace(0, total - 1, min(num_pictures, total)).round().astype(int).tolist()
     pictures, names, shares = [], [], []
     without_hole = list(getattr(loader.dataset, 'without_hole', ()))
     number = -1
@@ -108,7 +108,9 @@ def evaluate_method(
                     for key, image in sample.output.items():
                         setattr(sample.output, key, image.round().clamp(0, 255).double())
                 evaluator.process([sample], single, evaluator.metrics)
-                if number in kept:
+                # or the next one with a hole
+                if due and number >= due[0]:
+                    del due[0]
                     pictures.append(take_pictures(names[-1], sample, [images[0] for images in scales]))
                 if save_to is not None:
                     save_answers(names[-1], sample, save_to)
@@ -155,9 +157,9 @@ def name_of(sample: DataSample, dataset: Dataset) -> str:
 
 
 def save_answers(name: str, sample: DataSample, folder: Path) -> None:
-    """Write a predicted sample's composed and raw image as PNG, under the image's name."""
+    """Write a predicted sample's composed and raw image as PNG, under the image's name: ``a.jpg`` as ``a.jpg.png``."""
     for image, key in IMAGES.items():
-        path = (folder / image / name).with_suffix('.png')
+        path = folder / image / (name if name.lower().endswith('.png') else f'{name}.png')
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(to_picture(sample.output.get(key).flip(0))).save(path)
 

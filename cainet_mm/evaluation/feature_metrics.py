@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import math
 from functools import cache
 from pathlib import Path
 
@@ -156,6 +157,9 @@ class InceptionFID(BaseMetric):
         return dataloader
 
     def compute_metrics(self, results: list[tuple[np.ndarray, np.ndarray]]) -> dict[str, float]:
+        # one image has no covariance
+        if len(results) < 2:
+            return dict(FID=math.nan)
         features = (torch.from_numpy(np.stack(one)) for one in zip(*results, strict=True))
         ours, true = map(fid_features_to_statistics, features)
         distance = fid_statistics_to_metric(ours, true, verbose=False)

@@ -51,7 +51,7 @@ def loader_from_config(
                 f'To test under {kind} masks, the test pipeline needs one SeededByImage step to put them in; it has '
                 f'{len(places)}. Take --masks {AS_CONFIGURED}, or add one.'
             )
-        pipeline[places[0]] = ConfigDict(type='SeededByImage', transforms=deepcopy(known[kind]))
+        pipeline[places[0]] = ConfigDict(pipeline[places[0]], transforms=deepcopy(known[kind]))
     if batch_size is not None:
         options.batch_size = batch_size
     if num_workers is not None:

@@ -8,6 +8,7 @@ from typing import Any
 from mmagic.models.base_models import OneStageInpaintor
 from mmagic.registry import MODELS
 from mmengine.config import Config, ConfigDict
+from mmengine.model import PretrainedInit
 from mmengine.registry import MODELS as ROOT_MODELS
 from mmengine.registry import WEIGHT_INITIALIZERS
 from torch import nn
@@ -63,7 +64,7 @@ def without_pretrained(model: ConfigDict) -> ConfigDict:
     """Copy a model config without the ``Pretrained`` init configs: the weights to come replace those anyway."""
     if isinstance(model, dict):
         model = type(model)({key: without_pretrained(value) for key, value in model.items()})
-        if isinstance(model.get('init_cfg'), dict) and model['init_cfg'].get('type') == 'Pretrained':
+        if isinstance(model.get('init_cfg'), dict) and model['init_cfg'].get('type') in ('Pretrained', PretrainedInit):
             model['init_cfg'] = None
         return model
     if isinstance(model, list | tuple):

@@ -6,7 +6,7 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 
-load_from = 'work_dirs/photos/stage2_64/iter_7000.pth'
+load_from = 'work_dirs/photos/stage2_64/iter_13000.pth'
 train_dataloader = dict(batch_size=4)
 optim_wrapper = dict(
     generator=dict(optimizer=dict(lr=5e-4)),

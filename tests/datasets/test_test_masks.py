@@ -17,8 +17,11 @@ QUICKSTART = ROOT / 'configs/quickstart/stage2.py'
 HASHES = ROOT / 'configs/_base_/masks/hashes'
 
 
-def test_they_are_the_masks_that_a_comparison_fills():
+@pytest.mark.parametrize('seed', [0, 7])
+def test_they_are_the_masks_that_a_comparison_fills(seed):
     config = Config.fromfile(QUICKSTART)
+    (step,) = (step for step in config.test_dataloader.dataset.pipeline if step.type == 'SeededByImage')
+    step.seed = seed
     drawn = dict(draw_test_masks(config))
     for kind in ('rectangular', 'irregular'):
         loader = loader_from_config(config, kind, batch_size=1, num_workers=0)

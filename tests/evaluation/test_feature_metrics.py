@@ -112,6 +112,12 @@ class TestFID:
         assert evaluate(metric, samples) == {'composed/FID': pytest.approx(expected, rel=1e-3)}
         assert truth.keys() == {f'{number}.png' for number in range(40)}
 
+    def test_one_image_has_none(self, tmp_path, monkeypatch):
+        (tmp_path / 'weights.pth').touch()
+        monkeypatch.setattr(feature_metrics, 'load_inception', lambda path: Colours())
+        metric = METRICS.build(dict(type='InceptionFID', weights=tmp_path / 'weights.pth', prefix='composed'))
+        assert np.isnan(evaluate(metric, samples_of(1, size=8))['composed/FID'])
+
     def test_features_of_the_truth_are_computed_once_for_several_methods(self, tmp_path, monkeypatch):
         (tmp_path / 'weights.pth').touch()
         calls = []

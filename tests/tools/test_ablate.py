@@ -22,7 +22,7 @@ def ablate(monkeypatch):
 
 @pytest.fixture
 def args(tmp_path):
-    return SimpleNamespace(out_dir=tmp_path / 'out', seed=3, gpus=1, images=None, minutes=None, amp=False)
+    return SimpleNamespace(out_dir=tmp_path / 'out', seed=3, gpus=1, images=None, minutes=None, amp='')
 
 
 @pytest.mark.parametrize('path', STUDIES, ids=lambda path: path.stem)
@@ -95,11 +95,16 @@ def test_study_that_cannot_work_is_refused(study, sentence, ablate, tmp_path, ca
         dict(config='absent.py'),
         dict(config='good.py', options={'train_cfg.max_iters.x': 4}),
         dict(config='cainet-phots'),
+        dict(config='cainet-photos', options={'model.critic_scales': (1,)}),
+        dict(config='good.py', encoder=dict(config='other/good.py', into='load_from')),
     ],
 )
 def test_config_that_cannot_be_read_is_refused_before_anything_is_trained(last, ablate, args, tmp_path, capsys):
     tiny('stage2', tmp_path).dump(tmp_path / 'good.py')
-    Config(dict(data='good.py', methods=dict(first=dict(config='good.py'), last=last))).dump(tmp_path / 'study.py')
+    (tmp_path / 'other').mkdir()
+    tiny('stage2', tmp_path, iters=3).dump(tmp_path / 'other/good.py')
+    first = dict(config='good.py', encoder=dict(config='good.py', into='load_from'))
+    Config(dict(data='good.py', methods=dict(first=first, last=last))).dump(tmp_path / 'study.py')
     args.study = tmp_path / 'study.py'
     tool = ablate.make_tool()
     with pytest.raises(SystemExit):
@@ -115,6 +120,34 @@ def test_a_named_network_is_compared_and_not_trained(ablate, args, tmp_path, shi
     ablate.check_trainings(tool, args, study)
     assert ablate.train_method(tool, args, 'ours', study.methods.ours) == ({}, None, None)
     assert study.methods.ours.config == 'cainet-photos'
+
+
+def test_options_of_a_method_that_is_not_trained_count(ablate, args, tmp_path):
+    method = dict(config=str(ROOT / 'configs/baselines/mean_colour.py'), options={'model.method': 'telea'})
+    Config(dict(data='good.py', methods=dict(Telea=method))).dump(tmp_path / 'study.py')
+    args.study = tmp_path / 'study.py'
+    tool, study = ablate.make_tool(), ablate.read_study(ablate.make_tool(), args.study)
+    assert ablate.train_method(tool, args, 'Telea', study.methods.Telea) == ({}, None, None)
+    assert Config.fromfile(study.methods.Telea.config).model.method == 'telea'
+
+
+@pytest.mark.parametrize('other', [dict(amp='--amp'), dict(gpus=2)])
+def test_another_precision_or_number_of_gpus_is_another_run(other, ablate, args, tmp_path):
+    tiny('stage2', tmp_path).dump(tmp_path / 'good.py')
+    entry = ConfigDict(config=str(tmp_path / 'good.py'))
+    settings = ablate.Training(args, 'a', entry, budgeted=True).settings
+    vars(args).update(other)
+    assert ablate.Training(args, 'a', entry, budgeted=True).settings != settings
+
+
+def test_one_schedule_need_not_be_a_list(ablate, args, tmp_path):
+    config = tiny('stage2', tmp_path)
+    config.param_scheduler = dict(type='MultiStepLR', by_epoch=False, milestones=[60, 80])
+    config.train_cfg.max_iters = 100
+    config.dump(tmp_path / 'good.py')
+    args.images = 40
+    training = ablate.Training(args, 'a', ConfigDict(config=str(tmp_path / 'good.py')), budgeted=True)
+    assert [part.milestones for part in training.config.param_scheduler] == [[6, 8]]
 
 
 @pytest.mark.slow

@@ -168,6 +168,29 @@ def test_folder_without_masks_gets_some_of_each_kind(compare, folder, tmp_path):
     assert all(0 < float(row['hole_share']) < 1 for row in rows)
 
 
+def test_photographs_that_differ_in_their_ending_have_files_of_their_own(compare, tmp_path):
+    (tmp_path / 'photos').mkdir()
+    for name in ('a.png', 'a.jpg', 'A.PNG'):
+        cv2.imwrite(str(tmp_path / 'photos' / name), np.random.default_rng(0).integers(0, 256, (40, 48, 3), np.uint8))
+    given = ('--image-size', 32, '--masks', 'rectangular', '--save-images', '--method', 'mean', MEAN)
+    assert compare(tmp_path / 'photos', tmp_path / 'out', *given) == 0
+    written = (tmp_path / 'out/images/mean/rectangular/raw').iterdir()
+    assert sorted(path.name for path in written) == ['A.PNG', 'a.jpg.png', 'a.png']
+
+
+def test_pictures_are_of_images_with_a_hole(compare, folder, tmp_path):
+    """The hole of the first photograph is taken off with its border."""
+    photos, masks = folder
+    mask = np.zeros((40, 48), np.uint8)
+    mask[:, :2] = 255
+    cv2.imwrite(str(masks / '0.png'), mask)
+    out = tmp_path / 'out'
+    given = ('--mask-folder', masks, '--image-size', 32, '--pictures', 1, '--method', 'mean', MEAN)
+    assert compare(photos, out, *given) == 0
+    assert [row['image'] for row in rows_of(out / 'images.csv')] == ['1.png', 'below/2.png']
+    assert (out / 'montage.png').is_file()
+
+
 class TestBadInput:
     def test_files_and_names(self, refusal, ours, tmp_path):
         out = tmp_path / 'out'

@@ -7,10 +7,11 @@ import pytest
 import torch
 from conftest import load_tool, tiny
 from mmengine.config import Config
+from mmengine.model import PretrainedInit
 from safetensors.torch import load_file
 
 from cainet_mm.apis import load_model, publish
-from cainet_mm.engine import StrictLoadHook
+from cainet_mm.engine import LoadPartHook, StrictLoadHook
 from cainet_mm.utils.checkpoint_io import WeightsError, read_weights
 
 
@@ -51,6 +52,15 @@ def test_the_file_has_the_critic_only_where_it_is_asked_for(trained, tmp_path):
     with pytest.raises(ValueError, match=r'has no critic \(disc\.\*\); publish it without one'):
         publish(trained.plain, trained.config, tmp_path / 'out.pth', critic=True)
     assert not list(tmp_path.iterdir())
+
+
+def test_parts_may_be_named_by_their_classes(trained, monkeypatch):
+    """As in MMEngine's pure Python configs."""
+    config = trained.config.copy()
+    config.custom_hooks = [dict(type=LoadPartHook, part='generator.encoder', checkpoint='absent.pth')]
+    config.model.encdec.encoder.init_cfg = dict(type=PretrainedInit, checkpoint='absent.pth')
+    load_tool('train', monkeypatch).apply_finetune(config, str(trained.plain))
+    assert config.custom_hooks == [] and config.model.encdec.encoder.init_cfg is None
 
 
 def test_training_begins_with_generator_and_critic_and_needs_no_other_checkpoint(train, trained, tmp_path):
@@ -133,3 +143,17 @@ def test_weights_of_another_critic_are_refused(trained, tmp_path):
     torch.save(weights, tmp_path / 'critic.pth')
     with pytest.raises(WeightsError, match=r'Keys left over: disc\.more\.weight'):
         load_model(trained.config, tmp_path / 'critic.pth')
+
+
+@pytest.mark.parametrize('tool', ['train', 'test'])
+def test_data_that_are_not_there_are_named_without_a_traceback(tool, call_tool, trained, tmp_path):
+    config = tiny('stage2', tmp_path, iters=1)
+    loader = config.train_dataloader if tool == 'train' else config.test_dataloader
+    loader.dataset = dict(type='PhotoDataset', data_root=str(tmp_path / 'absent'), ann_file='', pipeline=[])
+    config.dump(tmp_path / 'config.py')
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR1)}
+    done = call_tool(tool, tmp_path / 'config.py', *([trained.plain] if tool == 'test' else []))
+    for number, handler in before.items():
+        signal.signal(number, handler)
+    assert done.returncode == 2 and f'The data folder {str(tmp_path / "absent")!r} does not exist' in done.stderr
+    assert 'Traceback' not in done.stderr

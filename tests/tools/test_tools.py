@@ -182,8 +182,12 @@ class TestWhatReachesTheRunner:
         assert not config.get('resume')
         assert config.get('load_from') is None
 
-    def test_resuming_from_the_latest_ignores_the_initial_weights(self, run_tool, folder):
+    def test_resuming_from_the_latest_ignores_the_initial_weights_if_there_is_one(self, run_tool, folder):
         (folder / 'config.py').write_text(CONFIG + "load_from = 'initial.pth'\n")
+        config = run_tool('train', 'config.py', '--resume')
+        assert (config.get('resume', False), config.load_from) == (False, 'initial.pth')
+        (folder / 'work_dirs/config').mkdir(parents=True)
+        (folder / 'work_dirs/config/iter_1.pth').touch()
         config = run_tool('train', 'config.py', '--resume')
         assert (config.resume, config.load_from) == (True, None)
 

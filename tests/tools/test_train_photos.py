@@ -111,10 +111,16 @@ def test_what_cannot_work_is_refused_in_a_sentence(tool, photos, tmp_path, capsy
         tiny.mkdir(exist_ok=True)
         cv2.imwrite(str(tiny / path.name), np.zeros((100, 200, 3), np.uint8))
     (tmp_path / 'file').touch()
+    (tmp_path / 'e/lists').mkdir(parents=True)
+    (tmp_path / 'e/lists/train.txt').write_text('mine.png\n')
+    (tmp_path / 'latin.txt').write_bytes('caf\xe9.png\n'.encode('latin-1'))
     for arguments, sentence in (
         ((tmp_path / 'absent', tmp_path / 'a'), 'is no folder'),
         ((photos, tmp_path / 'file' / 'out'), 'cannot be written'),
         ((photos, tmp_path / 'a', '--held-out', tmp_path / 'absent'), 'give a text file of names, or a folder'),
+        ((photos, tmp_path / 'a', '--held-out', tmp_path / 'latin.txt', '--size', 128), 'is no UTF-8'),
+        ((photos, tmp_path / 'f', '--held-out', tmp_path / 'file', '--size', 128), 'its list is empty'),
+        ((photos, tmp_path / 'e', '--size', 128), 'train.txt is there alone'),
         ((photos, tmp_path / 'a', '--minutes', 0), '--minutes takes a number above 0'),
         ((empty, tmp_path / 'b'), 'has no images'),
         ((few, tmp_path / 'c', '--size', 128), 'has 5 photographs of 128 pixels or more to train on'),

@@ -13,9 +13,9 @@ from mmengine.runner import Runner
 class TrainingTimeHook(Hook):
     """Measures how long a model has been trained, and ends training at a time limit.
 
-    What counts is the time of training iterations with the loading of their data; validation does not. The time is
-    saved in the checkpoints (``trained_seconds`` in ``message_hub.runtime_info``), so that of a resumed run adds up.
-    All processes stop after the same iteration, by the clock of the first one.
+    What counts is the time of training iterations, with the loading of their data and the saving of checkpoints;
+    validation does not. The time is saved in the checkpoints (``trained_seconds`` in ``message_hub.runtime_info``), so
+    that of a resumed run adds up. All processes stop after the same iteration, by the clock of the first one.
 
     Args:
         limit_minutes: After how many minutes training ends. ``None`` for no limit.
