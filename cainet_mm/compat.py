@@ -14,6 +14,7 @@ import warnings
 from collections.abc import Callable
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
+from pathlib import Path
 from types import ModuleType
 
 import huggingface_hub
@@ -30,6 +31,9 @@ _INIT_RECORD = '_params_init_info'
 
 # A Library takes its schemas back when it is collected, so it has to live as long as the process.
 _torchvision_library: torch.library.Library | None = None
+
+# from torchvision 0.29 on, and before
+_TORCHVISION_EXTENSIONS = ('_C_stable', '_C')
 
 # torchvision registers fake implementations for these two even where its own extension did not load.
 _TORCHVISION_SCHEMAS = {
@@ -67,11 +71,16 @@ def define_missing_torchvision_operators() -> None:
 
 
 def _torchvision_extension_loads() -> bool:
-    extension = _find_submodule('torchvision', '_C')
-    if extension is None or extension.origin is None:
-        return False
+    """Whether torchvision declares its operators by itself; to declare them a second time would end the process."""
+    found = (_find_submodule('torchvision', name) for name in _TORCHVISION_EXTENSIONS)
+    extension = next((spec.origin for spec in found if spec is not None and spec.origin is not None), None)
+    if extension is None:
+        # one of a name that is not known yet is left to torchvision
+        package = importlib.util.find_spec('torchvision')
+        folders = (package.submodule_search_locations if package is not None else None) or []
+        return any(any(Path(folder).glob('*.so')) for folder in folders)
     try:
-        torch.ops.load_library(extension.origin)
+        torch.ops.load_library(extension)
     except (ImportError, OSError):
         return False
     return True

@@ -295,6 +295,18 @@ class TestOtherMeasures:
     def test_torchvision_is_helped_only_where_its_extension_does_not_load(self):
         assert (compat._torchvision_library is None) == _has_ops()
 
+    @pytest.mark.parametrize(
+        ('file', 'declares'), [('_C.so', False), ('_C_stable.so', False), ('_D.so', True), ('no_extension.py', False)]
+    )
+    def test_operators_are_declared_once_whatever_the_extension_is_called(self, tmp_path, monkeypatch, file, declares):
+        """Those here do not load; one of another name may, and to declare its operators again would be an abort."""
+        (tmp_path / 'torchvision').mkdir()
+        for name in ('__init__.py', file):
+            (tmp_path / 'torchvision' / name).touch()
+        monkeypatch.delitem(sys.modules, 'torchvision')
+        monkeypatch.syspath_prepend(tmp_path)
+        assert compat._torchvision_extension_loads() == declares
+
     @pytest.mark.skipif(_has_ops(), reason="torchvision's extension loads here")
     def test_a_declared_operator_still_raises_torchvisions_own_error(self):
         from torchvision.ops import nms

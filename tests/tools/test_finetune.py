@@ -155,5 +155,5 @@ def test_data_that_are_not_there_are_named_without_a_traceback(tool, call_tool, 
     done = call_tool(tool, tmp_path / 'config.py', *([trained.plain] if tool == 'test' else []))
     for number, handler in before.items():
         signal.signal(number, handler)
-    assert done.returncode == 2 and f'The data folder {str(tmp_path / "absent")!r} does not exist' in done.stderr
+    assert done.returncode == 2 and f"The data folder '{tmp_path / 'absent'}/' does not exist" in done.stderr
     assert 'Traceback' not in done.stderr
