@@ -39,18 +39,17 @@ class Tool(argparse.ArgumentParser):
 
     def parse_args(self, args=None, namespace=None):
         """Parses the command line."""
-        self.answer_shell()
+        self.begin()
         return super().parse_args(args, namespace)
 
     def parse_intermixed_args(self, args=None, namespace=None):
         """Parses a command line in which options stand between the files."""
-        self.answer_shell()
+        self.begin()
         return super().parse_intermixed_args(args, namespace)
 
-    def answer_shell(self):
-        """Says what could stand in the command line next, and ends, where the shell asks for that."""
+    def begin(self):
+        """Lets any file's name be printed; answers the shell, and ends, where that asks how the line could go on."""
         for stream in (sys.stdout, sys.stderr):
-            # names of files may have bytes that are no text
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors='backslashreplace')
         if '_ARGCOMPLETE' in os.environ:

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import io
 import os
 import signal
 import stat
@@ -150,6 +151,18 @@ class TestBadInput:
         assert run.returncode == 2
         assert run.stderr.count('\n') == 1
         assert 'absent.py is not a file' in run.stderr
+
+
+def test_names_that_are_no_text_are_printed(monkeypatch):
+    """Those of old archives have bytes that are no UTF-8."""
+    monkeypatch.syspath_prepend(TOOLS)
+    from _command import Tool
+
+    content = io.BytesIO()
+    monkeypatch.setattr(sys, 'stdout', io.TextIOWrapper(content, 'utf-8', errors='strict'))
+    Tool().parse_args([])
+    print(os.fsdecode(b'caf\xe9.txt'), flush=True)
+    assert content.getvalue() == b'caf\\udce9.txt\n'
 
 
 class TestWhatReachesTheRunner:
