@@ -37,7 +37,8 @@ def list_photos(photos: Path, out: Path) -> list[Path]:
 def masks_from_before(out: Path, names: Sequence[Path], written: Collection[Path]) -> list[Path]:
     """Name the masks of photographs in a folder that are not among those that were written to it."""
     there = {path.relative_to(out) for path in find_files(out).images} - {*names}
-    return [case.mask for case in match_masks(names, sorted(there))[0] if case.mask not in {None, *written}]
+    masks = (case.mask for case in match_masks(names, sorted(there))[0])
+    return [mask for mask in masks if mask is not None and mask not in written]
 
 
 def masks_of_annotations(

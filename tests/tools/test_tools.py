@@ -1,8 +1,8 @@
 """How the tools read their arguments: what reaches the runner, and what bad input is told."""
 
 import errno
-import json
 import io
+import json
 import os
 import signal
 import stat
