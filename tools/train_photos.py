@@ -274,8 +274,7 @@ def train_stage(args, name, start):
         return config, done
     crops = f'{length:,} iterations of {config.train_dataloader.batch_size} crops'
     print(f'train_photos.py: {name}: {crops}{"" if done is None else f", goes on from {done}"}', flush=True)
-    # MMEngine leaves load_from out where it looks for a checkpoint to resume
-    train.main([str(path), '--work-dir', str(folder), *(['--resume'] if done is not None else [])])
+    train.main([str(path), '--work-dir', str(folder), '--resume'])
     train.listen_to(signal.SIG_DFL)
     return config, find_whole_checkpoint(folder)
 
