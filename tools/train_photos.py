@@ -229,10 +229,13 @@ def time_iteration(config):
 
 
 def fit_length(config, iterations):
-    """Gives a stage another number of iterations; a short one averages over fewer steps and is validated 5 times."""
+    """Gives a stage another number of iterations; a short one averages over fewer steps.
+
+    It is validated five times, but once where that would take longer than the training.
+    """
     iterations = max(1, round(iterations))
     set_length(config, iterations)
-    interval = -(-iterations // max(5, iterations // 1000))
+    interval = -(-iterations // (max(5, iterations // 1000) if iterations >= 50 else 1))
     config.train_cfg.val_interval = config.default_hooks.checkpoint.interval = interval
     for hook in config.custom_hooks:
         if hook.type == 'EMAHook':
