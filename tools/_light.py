@@ -1,10 +1,12 @@
 """Imports only what a fill by the network that comes with the package needs: most of its time was imports."""
 
 import gc
-import importlib
+import importlib.util
+import re
 import sys
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
+from pathlib import Path
 from types import ModuleType
 
 # what MMEngine, MMagic and this package import for training, measuring and other networks; with what lies below it
@@ -57,11 +59,29 @@ class Needless(MetaPathFinder, Loader):
         """Does nothing: the placeholder makes its attributes on demand."""
 
 
+def needs_no_more(checkpoint):
+    """Whether a published file's network consists of parts that the shipped one has, too."""
+    package = Path(importlib.util.find_spec('cainet_mm').origin).parent
+    shipped = next(package.glob('weights/cainet-photos-*.safetensors'), None)
+    try:
+        return types_in(checkpoint) <= types_in(shipped)
+    except Exception:  # no such file, or another kind of it: whoever loads it says what is wrong
+        return False
+
+
+def types_in(path):
+    """The types in the config that a safetensors file holds."""
+    from safetensors import safe_open
+
+    with safe_open(path, 'np') as file:
+        return set(re.findall(r'"type": ?"([^"]*)"', file.metadata()['config_json']))
+
+
 def import_for_filling():
     """Imports the package with placeholders for what a fill does not need; once it is imported, this does nothing.
 
-    Whoever imports one of the needless modules afterwards gets it. The network that comes with the package needs none;
-    for another one, or a training, import the package as usual.
+    Whoever imports one of the needless modules afterwards gets it. The network that comes with the package needs none,
+    nor do those of :func:`needs_no_more`; for another one, or a training, import the package as usual.
     """
     if 'cainet_mm' in sys.modules:
         return

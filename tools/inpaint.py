@@ -30,7 +30,7 @@ import time
 from pathlib import Path
 
 from _command import Tool, import_package, interrupt, make_package_importable
-from _light import import_for_filling
+from _light import import_for_filling, needs_no_more
 
 
 def make_tool():
@@ -156,8 +156,9 @@ def main():
     tool.require_file(args.checkpoint, '--checkpoint')
     before = signal.signal(signal.SIGTERM, interrupt)
     try:
-        if args.config is None and args.checkpoint is None and args.model in (None, 'cainet-photos'):
-            make_package_importable()
+        make_package_importable()
+        shipped = args.checkpoint is None and args.model in (None, 'cainet-photos')
+        if args.config is None and (shipped or needs_no_more(args.checkpoint)):
             import_for_filling()
         else:
             import_package()

@@ -3,6 +3,7 @@
 import os
 import pickle
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,10 +19,11 @@ import warm
 from conftest import ROOT, tiny
 from PIL import Image
 
-from cainet_mm.apis import inpaint, load_model
+from cainet_mm.apis import inpaint, load_model, publish
 from cainet_mm.inference import inpainting
 
 TELEA = str(ROOT / 'configs/baselines/telea.py')
+(SHIPPED,) = (ROOT / 'cainet_mm/weights').glob('cainet-photos-*.safetensors')
 
 
 @pytest.fixture
@@ -250,12 +252,27 @@ def test_it_runs_by_itself_from_any_folder(tmp_path, mask):
     assert (tmp_path / 'out/photo.png').is_file()
 
 
-def test_the_network_that_comes_along_fills_without_what_it_does_not_need(tmp_path, mask):
+def test_other_networks_get_the_whole_import(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / 'tools')
+    from _light import needs_no_more
+
+    config = tiny('stage2', tmp_path)
+    config.model.encdec.decoder.fusion = dict(type='ImageHead')
+    torch.save(dict(state_dict=load_model(config).state_dict()), tmp_path / 'iter.pth')
+    other = publish(tmp_path / 'iter.pth', config, tmp_path / 'other.safetensors')
+    (tmp_path / 'damaged.safetensors').write_bytes(SHIPPED.read_bytes()[:50])
+    files = (other, tmp_path / 'iter.pth', tmp_path / 'damaged.safetensors', tmp_path / 'absent.safetensors', None)
+    assert needs_no_more(SHIPPED) and not any(map(needs_no_more, files))
+
+
+@pytest.mark.parametrize('named', [False, True])
+def test_the_network_that_comes_along_fills_without_what_it_does_not_need(tmp_path, mask, named):
     pixels = make_photo(tmp_path / 'photo.png')
+    checkpoint = ['--checkpoint', shutil.copy(SHIPPED, tmp_path / 'own.safetensors')] if named else []
     code = f"""
 import runpy, sys
 sys.path.insert(0, {str(ROOT / 'tools')!r})
-sys.argv = ['inpaint.py', 'photo.png', 'mask.png', '-o', 'out.png']
+sys.argv = ['inpaint.py', 'photo.png', 'mask.png', '-o', 'out.png', *{list(map(str, checkpoint))!r}]
 try:
     runpy.run_path({str(ROOT / 'tools/inpaint.py')!r}, run_name='__main__')
 except SystemExit as ended:
