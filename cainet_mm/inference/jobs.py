@@ -31,7 +31,7 @@ class Job:
     @property
     def unknown(self) -> np.ndarray:
         """Where nothing is to be seen, (H, W): the hole, and pixels that are wholly transparent, if others are left."""
-        if self.photo.alpha is None:
+        if self.photo.alpha is None or not self.hole.any():
             return self.hole
         unknown = self.hole | (self.photo.alpha == 0)
         return self.hole if unknown.all() else unknown
