@@ -11,13 +11,14 @@ from cainet_mm.apis import list_models, load_model
 SIZE = 128
 
 
-@pytest.fixture(scope='module')
-def shipped_network():
-    return load_model('cainet-photos')
+@pytest.fixture(scope='module', params=['cainet-photos', 'cainet-texture'])
+def shipped_network(request):
+    return load_model(request.param)
 
 
-def test_its_file_is_small_and_says_where_it_comes_from():
-    info = list_models()[0]
+@pytest.mark.parametrize('number', [0, 1])
+def test_its_file_is_small_and_says_where_it_comes_from(number):
+    info = list_models()[number]
     assert info.path.suffix == '.safetensors' and info.megabytes < 12
     assert {'data', 'command', 'budget', 'licence'} <= info.notes.keys()
     assert float(info.metrics['hole PSNR at 128 pixels, irregular']) > 0

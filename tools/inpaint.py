@@ -157,7 +157,7 @@ def main():
     before = signal.signal(signal.SIGTERM, interrupt)
     try:
         make_package_importable()
-        shipped = args.checkpoint is None and args.model in (None, 'cainet-photos')
+        shipped = args.checkpoint is None and args.model in (None, 'cainet-photos', 'cainet-texture')
         if args.config is None and (shipped or needs_no_more(args.checkpoint)):
             import_for_filling()
         else:

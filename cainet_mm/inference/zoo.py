@@ -17,6 +17,7 @@ FOLDER_VARIABLE = 'CAINET_MM_WEIGHTS'
 WEIGHT_ENDINGS = ('.safetensors', '.pth')
 DESCRIPTIONS = {
     DEFAULT_MODEL: 'a compact CAINet for photographs; comes with the package',
+    'cainet-texture': 'the same, trained on with texture terms: sharper, not so close; comes with the package',
     'lama': 'LaMa (Suvorov et al., WACV 2022), public weights',
     'migan': 'MI-GAN (Sargsyan et al., ICCV 2023), public weights',
     'dfnet': 'DFNet (Hong et al., ACM MM 2019), public weights',
@@ -71,7 +72,7 @@ def find_model(name: str) -> Path:
     path = next(find_model_files(name), None)
     if path is not None:
         return path
-    if name == DEFAULT_MODEL:
+    if name.startswith('cainet-'):
         advice = 'It comes with the package; install that again, or put a copy there.'
     else:
         advice = (

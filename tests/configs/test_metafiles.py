@@ -53,8 +53,8 @@ def test_mim_reads_them():
     search = pytest.importorskip('mim.commands.search')
     table = search.convert2df(search.load(str(ROOT / 'model-index.yml'))).to_dict('index')
     assert list(table) == names(MODELS)
-    (model,) = MODELS
-    shown = table['cainet-photos']
-    assert (shown['weight'], shown['config']) == (model['Weights'], model['Config'])
-    (result,) = model['Results']
-    assert set(result['Metrics'].values()) <= set(shown.values())
+    for model in MODELS:
+        shown = table[model['Name']]
+        assert (shown['weight'], shown['config']) == (model['Weights'], model['Config'])
+        (result,) = model['Results']
+        assert set(result['Metrics'].values()) <= set(shown.values())

@@ -37,7 +37,7 @@ def test_what_is_listed_is_what_was_noted(shipped):
     assert (first.name, first.path, first.megabytes) == ('cainet-photos', shipped[1], shipped[1].stat().st_size / 1e6)
     assert first.metrics == {'PSNR in the hole': '17.25'}
     assert first.notes == {'licence': 'Apache-2.0', 'metrics.PSNR in the hole': '17.25'}
-    assert [model.name for model in others] == ['lama', 'migan', 'dfnet', 'lbam']
+    assert [model.name for model in others] == ['cainet-texture', 'lama', 'migan', 'dfnet', 'lbam']
     assert all(model.path is None and model.megabytes is None and not model.metrics for model in others)
     assert all(model.description and '\n' not in model.description for model in (first, *others))
 
