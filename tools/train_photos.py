@@ -163,7 +163,9 @@ def prepare_lists(tool, args):
         except (OSError, ValueError) as error:
             tool.refuse(error)
         if len(kept.kept) < FEWEST:
-            kept.path.unlink()
+            # both are written again when there are more photographs
+            for path in paths.values():
+                path.unlink()
         require_enough(len(kept.kept))
     return {name: len(path.read_text(encoding='utf-8').splitlines()) for name, path in paths.items()}
 

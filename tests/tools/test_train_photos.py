@@ -135,6 +135,22 @@ def test_what_cannot_work_is_refused_in_a_sentence(tool, photos, tmp_path, capsy
         assert ': error: ' in said.splitlines()[-1] and 'Traceback' not in said
 
 
+def test_lists_of_too_few_photographs_do_not_stand_in_the_way_of_more(tool, photos, tmp_path):
+    (tmp_path / 'names.txt').write_text('00.png\n')
+    given = [str(photos), str(tmp_path / 'out'), '--size', '128', '--held-out', str(tmp_path / 'names.txt')]
+    args = tool.parse(tool.make_tool(), given)
+    number = sum(1 for _ in photos.rglob('*.png'))
+    small = [path for path in photos.rglob('*.png') if path.stem not in ('00', '01', '02')]
+    kept = {path: path.read_bytes() for path in small}
+    for path in small:
+        cv2.imwrite(str(path), np.zeros((100, 200, 3), np.uint8))
+    with pytest.raises(SystemExit):
+        tool.prepare_lists(tool.make_tool(), args)
+    for path, content in kept.items():
+        path.write_bytes(content)
+    assert sum(tool.prepare_lists(tool.make_tool(), args).values()) == number
+
+
 @pytest.mark.slow
 def test_it_trains_every_stage_goes_on_where_it_was_stopped_and_publishes(tool, photos, small, tmp_path, capsys):
     out = tmp_path / 'out'
