@@ -21,6 +21,8 @@ import torch
 import warm
 from mmengine.config import Config
 from mmengine.config import config as mmengine_config
+from mmengine.config import utils as config_utils
+from mmengine.dataset import base_dataset
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from mmengine.runner.checkpoint import CheckpointLoader
@@ -66,14 +68,18 @@ class CopiesOfConfigs:
         return pickle.loads(self.copies[key])
 
 
-# What was imported is millions of objects: half a second for each collection, and MMEngine collects for each data set.
+# What was imported is millions of objects, among which each collection looks for garbage.
 gc.collect()
 gc.freeze()
+# For each data set, MMEngine collects what it has serialised: a tenth of a second each time, for some kilobytes.
+base_dataset.gc = SimpleNamespace(collect=lambda: None)
 # MMEngine prints its config for every run and into every checkpoint; to lay it out prettily takes a second each time.
 # The command lines, in processes of their own, still do.
 mmengine_config.FormatCode = lambda text, **style: (text, True)
 # To read a config takes twenty times as long as to copy it, and those of this repository are read a thousand times.
 Config.fromfile = staticmethod(CopiesOfConfigs(Config.fromfile))
+# Of each config that inherits one of MMagic's, MMEngine reads all of MMagic's metafiles.
+config_utils.load = cache(config_utils.load)
 # Every short training would otherwise decode all sample photographs.
 sample_photos.load_photos = cache(sample_photos.load_photos)
 
@@ -83,7 +89,15 @@ def pytest_sessionstart(session):
     if hasattr(session.config, 'workerinput') or not session.config.getoption('numprocesses', None):
         for name in (*sample_photos.TRAIN_PHOTOS, *sample_photos.TEST_PHOTOS):
             sample_photos.load_photos(name)
+        # MMEngine's visualiser imports it for every training, a second each time
+        importlib.import_module('matplotlib.backends.backend_agg')
         session.config.add_cleanup(warm.start())
+
+
+def pytest_collection_finish(session):
+    """Leave what the tests themselves have imported out of collections, too."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

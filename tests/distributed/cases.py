@@ -95,9 +95,14 @@ def build(config, seed=0):
     return model.double().train()
 
 
+def plain_config():
+    """The quickstart's stage 2, thin; no batch norm."""
+    return tiny('stage2', '').model
+
+
 def stage2_config(**losses):
-    """The quickstart's stage 2, thin, with perceptual losses on random weights; no batch norm."""
-    config = tiny('stage2', '').model
+    """The same with perceptual losses on random weights, which take most of a step."""
+    config = plain_config()
     texture = dict(type='MultiScaleLoss', scales=(1,), loss=dict(type='TextureLoss', vgg=None, style_weight=1.0))
     config.losses.update(texture=texture, **losses)
     return config

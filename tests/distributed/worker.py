@@ -16,8 +16,8 @@ from torch import distributed  # noqa: E402
 CHECKS = dict(
     stage2=lambda folder: cases.train_stage2(),
     stage2_accumulated=lambda folder: cases.train_stage2(steps=2, accumulate=2, config=cases.additive_config()),
-    stage2_disc_step=lambda folder: cases.train_stage2(steps=4, disc_step=2),
-    stage2_clipped=lambda folder: cases.train_stage2(steps=2, clip=dict(max_norm=1e-2)),
+    stage2_disc_step=lambda folder: cases.train_stage2(steps=4, disc_step=2, config=cases.plain_config()),
+    stage2_clipped=lambda folder: cases.train_stage2(steps=2, clip=dict(max_norm=1e-2), config=cases.plain_config()),
     stage1=lambda folder: runs.without_model(cases.train_stage1()),
     stage1_batch_norm=runs.stage1_with_batch_norm,
     seeds_by_rank=runs.train_with_seeds_by_rank,

@@ -24,7 +24,7 @@ from conftest import free_port, tiny  # noqa: E402
 from mmengine.config import Config  # noqa: E402
 from mmengine.hooks import Hook  # noqa: E402
 
-ITERATIONS = 18
+ITERATIONS = 12
 
 
 class ReportHook(Hook):
@@ -152,7 +152,7 @@ def main() -> None:
         if scenario == 'epochs' and not newest(folder / 'killed'):
             config.randomness = dict(seed=seed)
         start = newest(folder / 'killed')
-        begun, later = (draw.randint(1, 5), draw.uniform(0, step)) if len(done) < kills else (None, 0.0)
+        begun, later = (draw.randint(1, 3), draw.uniform(0, step)) if len(done) < kills else (None, 0.0)
         code = run(config, folder / 'killed.txt', begun, later, number)
         if not code:
             break

@@ -16,7 +16,7 @@ from mmengine.runner import Runner
 from mmengine.runner.checkpoint import CheckpointLoader
 
 HERE = Path(__file__).resolve().parent
-LAST = 18
+LAST = 12
 
 
 def differences(one, other, where=''):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import warm
 from conftest import ROOT, free_port, tiny
 from torch.utils.data import DataLoader
 from torch.utils.data._utils import signal_handling
@@ -93,6 +94,12 @@ def test_a_worker_that_has_only_just_started_leaves_the_signal_to_its_parent(mon
     assert not signal.pthread_sigmask(signal.SIG_BLOCK, ()) & {signal.SIGTERM, signal.SIGUSR1}
 
 
+def launch_environment(folder):
+    """The variables of a launcher: itself is an interpreter of its own, but its processes are warm."""
+    python = dict(PYTHON=sys.executable, PYTHON_EXEC=warm.python(), PYTHONPATH=f'{folder}:{ROOT}')
+    return dict(os.environ, **python, PORT=str(free_port()), OMP_NUM_THREADS='1')
+
+
 SLOW = """
 import atexit
 import os
@@ -130,9 +137,7 @@ def test_several_processes_stay_until_the_checkpoint_is_written(tmp_path, told):
     config.custom_hooks = [dict(type='SlowToSave'), dict(type='SayWhereWeAre')]
     config.dump(tmp_path / 'config.py')
     (tmp_path / 'slow_hooks.py').write_text(SLOW)
-    environment = dict(
-        os.environ, PYTHON=sys.executable, PORT=str(free_port()), PYTHONPATH=f'{tmp_path}:{ROOT}', OMP_NUM_THREADS='1'
-    )
+    environment = launch_environment(tmp_path)
     command = ['bash', str(ROOT / 'tools/dist_train.sh'), str(tmp_path / 'config.py'), '2']
     with open(tmp_path / 'said', 'w') as said:
         process = subprocess.Popen(command, env=environment, stdout=said, stderr=subprocess.STDOUT)
@@ -182,9 +187,7 @@ def test_processes_of_which_one_fails_at_the_start_do_not_end_as_if_they_were_to
     config.custom_hooks = [dict(type='Fails')]
     config.dump(tmp_path / 'config.py')
     (tmp_path / 'failing_hook.py').write_text(FAILING)
-    environment = dict(
-        os.environ, PYTHON=sys.executable, PORT=str(free_port()), PYTHONPATH=f'{tmp_path}:{ROOT}', OMP_NUM_THREADS='1'
-    )
+    environment = launch_environment(tmp_path)
     command = ['bash', str(ROOT / 'tools/dist_train.sh'), str(tmp_path / 'config.py'), '2']
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200)
     assert 'SIGTERM before training began' in done.stderr
@@ -216,7 +219,9 @@ def test_a_run_that_is_told_to_go_before_it_trains_is_queued_again(tmp_path, whi
         config.custom_imports = dict(imports=['cainet_mm', 'tell_while_formatting'], allow_failed_imports=False)
         (tmp_path / 'tell_while_formatting.py').write_text(TELL_WHILE_FORMATTING)
     config.dump(tmp_path / 'config.py')
-    command = [sys.executable, str(ROOT / 'tools/train.py'), str(tmp_path / 'config.py')]
+    # whether it may be told while it imports is seen by an interpreter that does
+    python = warm.python() if while_formatting else sys.executable
+    command = [python, str(ROOT / 'tools/train.py'), str(tmp_path / 'config.py')]
     environment = dict(os.environ, EXIT_CODE_FILE=str(tmp_path / 'code'), PYTHONPATH=f'{tmp_path}:{ROOT}')
     process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
     status = Path(f'/proc/{process.pid}/status')
