@@ -4,17 +4,18 @@
 
 DATA is a config, whose test_dataloader is used, or a folder of photographs (--mask-folder for masks of your own; else
 they are drawn, the same in every run). Each method brings a config for its model and, unless it has no weights, a
-checkpoint; or MODEL, the name of a network, such as cainet-photos. A method that fails gets a row that says so, and the
-others go on; the exit status is then 1.
+checkpoint; or MODEL: the name of a network, such as cainet-photos, or a file of tools/publish_model.py, which holds its
+config. A method that fails gets a row that says so, and the others go on; the exit status is then 1.
 
 OUT_DIR receives report.html (tables and images in one file, for the browser), table.md and table.csv (every metric with
-its 95 % bootstrap interval over the images, by kind of masks and by size of the hole, and its difference to the
-reference), images.csv (every image), costs.md and costs.csv, report.json (all of it, and what was compared),
-montage.png, zooms.png (at the borders of holes) and plot.png.
+its 95 % bootstrap interval over the images, all cases of a photograph together, by kind of masks and by size of the
+hole, and its difference to the reference), images.csv (every image), costs.md and costs.csv, report.json (all of it,
+and what was compared), montage.png, zooms.png (at the borders of holes) and plot.png.
 """
 
 import argparse
 import hashlib
+import math
 import sys
 from pathlib import Path
 
@@ -28,7 +29,12 @@ def make_tool():
     tool.add_argument('data', help='config with a test_dataloader, or folder of photographs')
     tool.add_argument('out_dir', type=Path)
     tool.add_argument(
-        '--method', action='append', nargs='+', required=True, metavar=('NAME', 'CONFIG'), help='may be repeated'
+        '--method',
+        action='append',
+        nargs='+',
+        required=True,
+        metavar=('NAME', 'CONFIG'),
+        help='NAME CONFIG [CHECKPOINT], NAME PUBLISHED.safetensors (or .pth), or NAME MODEL; may be repeated',
     )
     tool.add_argument(
         '--failed',
@@ -56,7 +62,10 @@ def make_tool():
     )
     tool.add_mask_arguments()
     tool.add_argument(
-        '--image-size', type=int, help='crops photographs of a folder to a square of this side (256 if masks are drawn)'
+        '--image-size',
+        type=int,
+        help='resizes photographs of a folder to this shorter side, enlarging smaller ones, and takes the square in '
+        'their middle (256 if masks are drawn)',
     )
     tool.add_argument(
         '--metrics',
@@ -91,9 +100,11 @@ def parse(tool):
     names = [name for name, *_ in (*args.method, *args.failed)]
     for name, *files in args.method:
         if len(files) not in (1, 2):
-            tool.refuse(f'--method takes NAME CONFIG [CHECKPOINT], or NAME MODEL, got {" ".join((name, *files))}.')
+            forms = 'NAME CONFIG [CHECKPOINT], NAME PUBLISHED.safetensors, or NAME MODEL'
+            tool.refuse(f'--method takes {forms}, got {" ".join((name, *files))}.')
         for path, kind in zip(files, ('config', 'checkpoint'), strict=False):
             is_name = len(files) == 1 and not Path(path).suffix
+            kind = 'published file' if is_published(files) else kind
             if '::' not in path and not is_name:
                 tool.require_file(path, f'the {kind} of {name},')
     if len(set(names)) < len(names):
@@ -106,16 +117,25 @@ def parse(tool):
         tool.refuse(f'--metrics knows {", ".join(ALL_METRICS)}, got {", ".join(unknown)}.')
     if args.batch_size is not None and args.batch_size < 1 or args.workers is not None and args.workers < 0:
         tool.refuse('--batch-size takes a number from 1 up, --workers one from 0 up.')
+    if args.pictures < 0:
+        tool.refuse(f'--pictures takes a number from 0 up, got {args.pictures}.')
     return args
 
 
+def is_published(files):
+    """Whether a method is a file that holds its config."""
+    return len(files) == 1 and Path(files[0]).suffix in ('.safetensors', '.pth')
+
+
 def with_files(name, *files):
-    """Replaces the name of a network by its file."""
+    """Replaces the name of a network by its file, and says that a published file has a config of its own."""
     from cainet_mm.apis import find_model
     from cainet_mm.inference.zoo import is_name
 
     named = len(files) == 1 and is_name(files[0])
-    return (name, None, str(find_model(files[0]))) if named else (name, *files)
+    if named or is_published(files):
+        return name, None, str(find_model(files[0])) if named else files[0]
+    return name, *files
 
 
 def choose_metrics(tool, args):
@@ -153,6 +173,7 @@ def run_methods(args, config, metrics, kinds):
     from tqdm import tqdm
 
     from cainet_mm.apis import evaluate_method, load_model, loader_from_config, measure_cost
+    from cainet_mm.evaluation.comparison import path_below
 
     loaders = {kind: loader_from_config(config, kind, args.batch_size, args.workers) for kind in kinds}
     results, costs, failures = {kind: {} for kind in kinds}, {}, dict(args.failed)
@@ -168,7 +189,7 @@ def run_methods(args, config, metrics, kinds):
                         metrics,
                         args.pictures,
                         on_batch=progress.update,
-                        save_to=args.out_dir / 'images' / name / kind if args.save_images else None,
+                        save_to=args.out_dir / 'images' / path_below(name) / kind if args.save_images else None,
                     )
             costs[name] = measure_cost(model, done[kind].size)
         except Exception as error:  # whatever a method of somebody else's raises; it is reported in its row
@@ -216,6 +237,39 @@ def describe(files):
     return dict(config=files[0], checkpoint=checkpoint, sha256=digest)
 
 
+def notes_on(results, args, failures):
+    """Says what the tables do not show: what was left out, enlarged or filled exactly, and why nothing is compared."""
+    from cainet_mm.utils.checkpoint_io import enumerate_names
+
+    notes = []
+    for kind, methods in results.items():
+        some = next(iter(methods.values()))
+        if some.without_hole:
+            notes.append(
+                f'Without a hole under {kind} masks, and left out of everything: {", ".join(some.without_hole)}.'
+            )
+        exact = [
+            f'{image.name} by {name}'
+            for name, result in methods.items()
+            for image in result.images
+            if math.inf in image.metrics.values()
+        ]
+        if exact:
+            notes.append(
+                f'Filled without any error under {kind} masks, so that PSNR is infinite there and in the means: '
+                f'{enumerate_names(exact)}.'
+            )
+    if some.enlarged:
+        advice = 'a smaller --image-size' if Path(args.data).is_dir() else 'a config of smaller images'
+        notes.append(
+            f'{len(some.enlarged)} of {len(some.images)} images are of photographs smaller than {some.size[0]}x'
+            f'{some.size[1]} pixels, and were enlarged: {enumerate_names(some.enlarged)}. To avoid it, take {advice}.'
+        )
+    if args.reference in failures:
+        notes.append(f'There are no differences, since the reference, {args.reference}, failed.')
+    return notes
+
+
 def main():
     tool = make_tool()
     args = parse(tool)
@@ -243,18 +297,17 @@ def main():
         tool.refuse(error)
     costs = {name: vars(cost) for name, cost in costs.items()}
     if not costs:
-        tool.refuse(f'no method could be run. {" ".join(f"{name}: {why}." for name, why in failures.items())}')
+        reasons = (f'{name}: {why.rstrip(".")}.' for name, why in failures.items())
+        tool.refuse(f'no method could be run. {" ".join(reasons)}')
     reference = args.reference if args.reference in costs else None
     records = summarise(results, reference)
-    for kind, methods in results.items():
-        some = next(iter(methods.values()))
-        if some.without_hole:
-            missing.append(
-                f'Without a hole under {kind} masks, and left out of everything: {", ".join(some.without_hole)}.'
-            )
-    count = len(next(iter(results[kinds[0]].values())).images)
+    missing += notes_on(results, args, failures)
+    images = next(iter(results[kinds[0]].values())).images
+    photos = len({image.photo for image in images})
+    several = photos < len(images)
+    counted = f'{len(images)} cases of {photos} photographs' if several else f'{len(images)} images'
     notes = [
-        f'{count} images. In brackets: 95 % intervals by bootstrap over the images.',
+        f'{counted}. In brackets: 95 % intervals by bootstrap over the {"photographs" if several else "images"}.',
         'Metrics are taken of images rounded to 8 bits; the L1 error is of images in [0, 1].',
         *missing,
     ]

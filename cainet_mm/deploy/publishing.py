@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..inference.configs import class_of, for_inference, read_config, require_inpaintor, require_model, training_size
 from ..inference.published import CONFIG_KEY, SAFETENSORS
-from ..utils.checkpoint_io import read_weights
+from ..utils.checkpoint_io import LOSSES, read_weights
 from ..utils.files import write_file
 
 HASH_LETTERS = 8
@@ -24,7 +24,7 @@ def publish(
     config: str | Path | Config,
     out: str | Path,
     half: bool = False,
-    notes: Mapping[str, str] | None = None,
+    notes: Mapping[str, object] | None = None,
     critic: bool = False,
 ) -> Path:
     """Write the weights of a checkpoint and the config of its model, and nothing else, to a file that names its hash.
@@ -40,7 +40,8 @@ def publish(
         out: Where the file goes, ``NAME.safetensors`` or ``NAME.pth``; the first letters of its SHA-256 are put before
             its ending. Folders are made.
         half: Whether weights are written as float16, at half the size; they are float32 again in a model.
-        notes: Facts to keep with the weights, such as ``licence`` or ``data``; metrics are named ``metrics.NAME``.
+        notes: Facts to keep with the weights, as text, such as ``licence`` or ``data``; metrics are named
+            ``metrics.NAME``.
         critic: Whether the critic (``disc.``) is written, too: a training that begins with the file goes on with it.
 
     Returns:
@@ -51,15 +52,16 @@ def publish(
         ValueError: The checkpoint or the config cannot be read, the model fills no holes, float16 cannot hold a
             weight, a critic is asked for where there is none, or a note has a reserved name.
     """
-    notes = dict(notes or {})
-    if CONFIG_KEY in notes:
+    texts = {key: str(note) for key, note in (notes or {}).items()}
+    if CONFIG_KEY in texts:
         raise ValueError(f'{CONFIG_KEY} is where the file keeps its config; give the note another name.')
     if not isinstance(config, Config):
         config = read_config(config)
     weights = read_weights(checkpoint)
     if critic and not any(key.startswith('disc.') for key in weights):
         raise ValueError(f'The checkpoint {str(checkpoint)!r} has no critic (disc.*); publish it without one.')
-    weights = {key: value for key, value in weights.items() if critic or not key.startswith('disc.')}
+    left = LOSSES if critic else ('disc.', *LOSSES)
+    weights = {key: value for key, value in weights.items() if not key.startswith(left)}
     require_model(config, 'The config')
     kind = class_of(config.model['type'])
     if kind is not None:
@@ -69,7 +71,7 @@ def publish(
     out = Path(out)
     if out.suffix not in ('', '.pth', SAFETENSORS):
         raise ValueError(f'{out} has the ending {out.suffix}; a file to hand on ends in {SAFETENSORS} or .pth.')
-    content = checkpoint_bytes(weights, {CONFIG_KEY: plain_config(config), **notes}, out.suffix)
+    content = checkpoint_bytes(weights, {CONFIG_KEY: plain_config(config), **texts}, out.suffix)
     digest = hashlib.sha256(content).hexdigest()[:HASH_LETTERS]
     published = out.with_name(f'{out.stem}-{digest}{out.suffix or ".pth"}')
     write_file(published, content)

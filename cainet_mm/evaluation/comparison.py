@@ -1,5 +1,6 @@
 """One method on one test set: its metrics, image by image, and its pictures."""
 
+import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,6 +16,8 @@ from mmengine.model import BaseModel
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
+
+from ..utils.photo_paths import IMAGE_ENDINGS, short_name
 
 # the fields of MMagic's predictions: with the known pixels put back, and the network's own
 IMAGES = dict(composed='fake_img', raw='fake_res')
@@ -42,6 +45,7 @@ class ImageResult:
     name: str
     hole_share: float
     metrics: dict[str, float]
+    photo: str = ''  # the photograph that it is of, which may have several masks; the name where it is empty
 
 
 @dataclass
@@ -53,6 +57,7 @@ class MethodResult:
     pictures: list[Pictures]  # of some images
     size: tuple[int, int]  # height and width of the last image
     without_hole: list[str] = field(default_factory=list)  # names of images that are left out, as they have no hole
+    enlarged: list[str] = field(default_factory=list)  # names of images whose photographs are smaller than they
 
 
 def image_metrics() -> list[dict]:
@@ -81,7 +86,7 @@ def evaluate_method(
         num_pictures: How many images to keep, evenly spread over the test set.
         on_batch: Called with the number of images after each batch.
         rounded: Whether images are rounded to 8 bits before, as they would be written.
-        save_to: Folder for the answers as PNG, ``composed/NAME.png`` and ``raw/NAME.png``.
+        save_to: Folder for the answers as PNG, ``composed/NAME.png`` and ``raw/NAME.png``, see :func:`path_below`.
 
     Raises:
         ValueError: No image has a hole.
@@ -91,7 +96,7 @@ def evaluate_method(
     dataset: Any = loader.dataset
     total = len(dataset)
     due = np.linspace(0, total - 1, min(num_pictures, total)).round().astype(int).tolist()
-    pictures, names, shares = [], [], []
+    pictures, names, shares, photos, enlarged = [], [], [], [], []
     without_hole = list(getattr(loader.dataset, 'without_hole', ()))
     number = -1
     with torch.no_grad(), recorded_scales(model) as scales:
@@ -103,6 +108,10 @@ def evaluate_method(
                     continue
                 (sample,) = model.test_step(single)
                 names.append(name_of(sample, loader.dataset))
+                photos.append(str(sample.metainfo.get('gt_path') or number))
+                size = tuple(sample.gt_img.shape[-2:])
+                if min(sample.metainfo.get('ori_gt_shape', size)[:2]) < min(size):
+                    enlarged.append(names[-1])
                 if rounded:
                     sample.gt_img = sample.gt_img.round().clamp(0, 255).double()
                     for key, image in sample.output.items():
@@ -118,12 +127,10 @@ def evaluate_method(
             on_batch(len(batch['data_samples']))
     if not names:
         raise ValueError(f'None of the {total} images has a hole, so that there is nothing to compare.')
-    images = [
-        ImageResult(name, share, values)
-        for name, share, values in zip(names, shares, metrics_of_images(evaluator, len(names)), strict=True)
-    ]
+    values = metrics_of_images(evaluator, len(names))
+    images = [ImageResult(*of_image) for of_image in zip(names, shares, values, photos, strict=True)]
     totals = {name: float(value) for name, value in evaluator.evaluate().items()}
-    return MethodResult(totals, images, pictures, tuple(sample.gt_img.shape[-2:]), without_hole)
+    return MethodResult(totals, images, pictures, size, without_hole, enlarged)
 
 
 def split_batch(batch: Mapping[str, list]) -> Iterator[dict[str, list]]:
@@ -156,10 +163,24 @@ def name_of(sample: DataSample, dataset: Dataset) -> str:
     return Path(os.path.relpath(path, folder)).as_posix() if folder else path
 
 
+def path_below(name: str) -> Path:
+    """A name as a path below a folder; one that would lead out of it, ``../a.png``, has a digest before its ending."""
+    given = Path(name)
+    inside = Path(*(part for part in given.parts if part not in (given.anchor, '..')))
+    if inside == given:
+        return given
+    digest = hashlib.sha256(os.fsencode(name)).hexdigest()[:8]
+    return inside.parent / short_name(inside.stem, f'-{digest}{inside.suffix}')
+
+
 def save_answers(name: str, sample: DataSample, folder: Path) -> None:
     """Write a predicted sample's composed and raw image as PNG, under the image's name: ``a.jpg`` as ``a.jpg.png``."""
+    place = path_below(name)
+    # beside a.jpg, a.jpg.png becomes a.jpg.png.png
+    if place.suffix.lower() != '.png' or Path(place.stem).suffix.lower() in IMAGE_ENDINGS:
+        place = place.with_name(short_name(place.name, '.png'))
     for image, key in IMAGES.items():
-        path = folder / image / (name if name.lower().endswith('.png') else f'{name}.png')
+        path = folder / image / place
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(to_picture(sample.output.get(key).flip(0))).save(path)
 

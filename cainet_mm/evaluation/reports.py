@@ -58,8 +58,10 @@ def summarise(results: Mapping[str, Mapping], reference: str | None) -> list[dic
                 for name in rows[0].metrics if indices else ():
                     ours = [rows[index].metrics[name] for index in indices]
                     theirs = other and [other[index].metrics[name] for index in indices]
-                    difference = paired_difference(ours, theirs) if theirs else Interval()
-                    records.append(record(masks, holes, method, name, len(indices), mean_interval(ours), difference))
+                    photos = [rows[index].photo or rows[index].name for index in indices]
+                    difference = paired_difference(ours, theirs, photos=photos) if theirs else Interval()
+                    interval = mean_interval(ours, photos=photos)
+                    records.append(record(masks, holes, method, name, len(indices), interval, difference))
             for name, value in result.metrics.items():
                 if rows and name not in rows[0].metrics:  # those of the whole test set, such as FID
                     records.append(record(masks, ALL_HOLES, method, name, len(rows), Interval(value), Interval()))
@@ -205,7 +207,7 @@ def write_costs(costs: Mapping[str, Mapping[str, Any]], folder: Path) -> str:
     return table
 
 
-def cost_rows(costs: Mapping[str, Mapping[str, float]]) -> Table:
+def cost_rows(costs: Mapping[str, Mapping[str, Any]]) -> Table:
     """Headings, and a row per method with what its answer to one image takes."""
     rows = [
         [
@@ -213,10 +215,11 @@ def cost_rows(costs: Mapping[str, Mapping[str, float]]) -> Table:
             f'{cost["parameters"] / 1e6:.2f}' if cost['parameters'] else '-',
             f'{cost["multiply_adds"] / 1e9:.2f}' if cost['parameters'] else '-',
             f'{cost["milliseconds"]:.1f}',
+            '{}x{}'.format(*cost['size']),
         ]
         for name, cost in costs.items()
     ]
-    return ['method', 'million parameters', 'giga multiply-adds', 'ms per image'], rows
+    return ['method', 'million parameters', 'giga multiply-adds', 'ms per image', 'height x width'], rows
 
 
 def write_images(results: Mapping[str, Mapping], path: Path) -> None:

@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader
 
 from ..datasets.mask_sets import scale_lengths
 from ..datasets.masks import Value
+from ..datasets.transforms import SeededByImage
 
 AS_CONFIGURED = 'configured'
 # the configs as they travel in the package, or those of the checkout that it is imported from
@@ -45,7 +46,7 @@ def loader_from_config(
         if kind not in known:
             raise ValueError(f'The test set has the kinds of masks {", ".join([*known, AS_CONFIGURED])}; got {kind!r}.')
         pipeline = options.dataset.pipeline
-        places = [index for index, step in enumerate(pipeline) if step.type == 'SeededByImage']
+        places = [index for index, step in enumerate(pipeline) if step.type in ('SeededByImage', SeededByImage)]
         if len(places) != 1:
             raise ValueError(
                 f'To test under {kind} masks, the test pipeline needs one SeededByImage step to put them in; it has '
@@ -74,8 +75,9 @@ def config_of_folder(
         masks: Folder with one or more masks for each, which may be the same one, named as
             :class:`~cainet_mm.datasets.PhotoMaskDataset` says; bright pixels are the hole. ``None`` draws rectangular
             and irregular masks, the same in every run.
-        image_size: Photographs are shrunk to this shorter side and cropped to a square of it, their masks likewise.
-            Needed where masks are drawn (256 by default); without it, photographs stay as they are.
+        image_size: Photographs are resized to this shorter side, smaller ones enlarged to it, and cropped to the square
+            in their middle, their masks likewise. Needed where masks are drawn (256 by default); without it,
+            photographs stay as they are.
         hole_value: The hole's value in masks of several, and
         invert: whether they mark what is known, both as :func:`~cainet_mm.datasets.read_hole` has them.
 

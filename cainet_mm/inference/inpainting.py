@@ -96,11 +96,11 @@ def inpaint(
     Args:
         image: An array, (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), uint8 or uint16; a stack of them, (N, H, W, C); a
             PIL image; the path of a photograph, or of a folder of them; or a list of any of these but folders.
-        mask: An array, (H, W) or (H, W, 3), a PIL image or the path of one, whose bright pixels are the hole, as
-            :func:`~cainet_mm.datasets.masks.read_hole` says; for several photographs one for each, or one for all; for
-            a folder a folder with masks of the same names, or named after the photographs. ``None`` takes the masks
-            beside the photographs of a folder (``a_mask.png``), else the transparent part of an RGBA photograph. A
-            mask is for the photograph as one looks at it, turned by its EXIF orientation.
+        mask: An array, (H, W), (H, W, 3) or, of uint8, (H, W, 4), a PIL image or the path of one, whose bright pixels
+            are the hole, as :func:`~cainet_mm.datasets.masks.read_hole` says; for several photographs one for each,
+            or one for all; for a folder a folder with masks of the same names, or named after the photographs.
+            ``None`` takes the masks beside the photographs of a folder (``a_mask.png``), else the transparent part of
+            an RGBA photograph. A mask is for the photograph as one looks at it, turned by its EXIF orientation.
         model: Any inpaintor, in eval mode, such as :func:`load_model` gives. By default the network for photographs
             that comes with the package, on the CPU; it is kept for the next call.
         work_size: Side of the squares that the network works on. By default that which it was trained with, by the
@@ -194,10 +194,12 @@ def make_options(model: BaseModel, work_size: int | None, batch_size: int, refin
     require_eval_mode(model)
     work_size = trained_size(model) if work_size is None else work_size
     if work_size is None:
-        raise ValueError('The size that the network was trained with is unknown; give it as work_size.')
+        raise ValueError('The size that the network was trained with is unknown; give it as --work-size (work_size).')
     if work_size < SMALLEST_SIZE or batch_size < 1:
-        given = f'{work_size} and {batch_size}'
-        raise ValueError(f'work_size takes {SMALLEST_SIZE} pixels and more, batch_size 1 and more, got {given}.')
+        raise ValueError(
+            f'--work-size (work_size) takes {SMALLEST_SIZE} pixels and more, --batch-size (batch_size) 1 and more, got '
+            f'{work_size} and {batch_size}.'
+        )
     return Options(int(work_size), int(batch_size), refine)
 
 

@@ -82,9 +82,13 @@ def make_job(image: Source, mask: Source | None, order: str = 'rgb', read: MaskR
             )
         hole = transparent_in(photo)
     else:
-        if order == 'bgr' and isinstance(mask, np.ndarray) and mask.ndim == 3:
-            mask = mask[..., ::-1]
+        mask = mask_of_array(mask, order) if isinstance(mask, np.ndarray) else mask
         hole = read(mask, size)
+        if read.hole_value is not None and (hole == read.invert).all():
+            why = f'no pixel of its mask has the value {read.hole_value} of --hole-value (hole_value).'
+            if read.invert:
+                raise BadImageError(f'{name} is all hole: {why}')
+            photo.notes.append(f'{name} has no hole: {why}')
     if hole.shape != size:
         which = f'mask {mask}' if isinstance(mask, str | Path) else 'mask'
         raise BadImageError(
@@ -95,6 +99,13 @@ def make_job(image: Source, mask: Source | None, order: str = 'rgb', read: MaskR
     if hole.all():
         raise BadImageError(f'{name} is all hole; at least one pixel has to be known to fill the others from.')
     return Job(photo, hole, opaque=mask is None)
+
+
+def mask_of_array(mask: np.ndarray, order: str) -> np.ndarray | Image.Image:
+    """Take an array as a mask in RGB; one of uint8 with an alpha channel becomes a PIL image."""
+    if order == 'bgr' and mask.ndim == 3:
+        mask = np.concatenate((mask[..., 2::-1], mask[..., 3:]), axis=2)
+    return Image.fromarray(mask) if mask.shape[2:] == (4,) and mask.dtype == np.uint8 and mask.size else mask
 
 
 def check_types(image: Source, mask: Source | None) -> None:
@@ -155,7 +166,7 @@ def in_groups(read: Iterable[tuple[Given, Job | None]], most: int) -> Iterator[l
 
 def spread_masks(mask: Source | Sequence[Source] | None, count: int) -> list[Source | None]:
     """Give each of several photographs its mask; ``ValueError`` for a number that is neither 1 nor theirs."""
-    stack = isinstance(mask, np.ndarray) and (mask.ndim == 4 or mask.ndim == 3 and mask.shape[2] not in (1, 3))
+    stack = isinstance(mask, np.ndarray) and (mask.ndim == 4 or mask.ndim == 3 and mask.shape[2] not in (1, 3, 4))
     several = stack or isinstance(mask, list | tuple)
     given: Any = mask
     masks = list(given) if several else [given] * count

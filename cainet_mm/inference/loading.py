@@ -31,7 +31,8 @@ def load_model(
     Args:
         config: Path of a config, or the config. ``None`` takes the one that a published checkpoint holds. Without a
             checkpoint, it may be the name of a network, such as :func:`list_models` gives.
-        checkpoint: Path or URL of the checkpoint. ``None`` for models without weights.
+        checkpoint: Path of the checkpoint, or the URL of one in ``.pth``; a ``.safetensors`` has to be fetched first.
+            ``None`` for models without weights.
         device: Where the model goes.
 
     Returns:

@@ -17,7 +17,8 @@ FOLDER_VARIABLE = 'CAINET_MM_WEIGHTS'
 WEIGHT_ENDINGS = ('.safetensors', '.pth')
 DESCRIPTIONS = {
     DEFAULT_MODEL: 'a compact CAINet for photographs; comes with the package',
-    'cainet-texture': 'the same, trained on with texture terms: sharper, not so close; comes with the package',
+    'cainet-texture': 'the same, trained on with texture terms: sharper, but further from the original (lower PSNR); '
+    'comes with the package',
     'lama': 'LaMa (Suvorov et al., WACV 2022), public weights',
     'migan': 'MI-GAN (Sargsyan et al., ICCV 2023), public weights',
     'dfnet': 'DFNet (Hong et al., ACM MM 2019), public weights',

@@ -18,7 +18,7 @@ OPTIONAL = ('disc.', *LOSSES)
 
 
 def read_checkpoint(source: str | Path) -> object:
-    """Read what a checkpoint (its path or URL) holds, to the CPU, without running code that it may contain.
+    """Read what a checkpoint holds, its path or, of a ``.pth``, its URL, to the CPU, without running code in it.
 
     Raises:
         FileNotFoundError: The source is a local path and nothing is there.
@@ -27,6 +27,11 @@ def read_checkpoint(source: str | Path) -> object:
     source = str(source)
     if '://' not in source and not Path(source).is_file():
         raise FileNotFoundError(f'The checkpoint {source!r} does not exist.')
+    if '://' in source and source.endswith('.safetensors'):
+        raise WeightsError(
+            f'The checkpoint {source!r} is a safetensors file, which is read from the disk alone; fetch it first, and '
+            'give its path. By URL, what torch.save wrote (.pth) is read, and the config in it.'
+        )
     try:
         # without MMEngine's log: the errors name the file
         return CheckpointLoader.load_checkpoint(source, map_location='cpu', logger='silent')

@@ -62,7 +62,8 @@ def shortened(name, work_dir, batch_size=2):
     if 'val_interval' in config.train_cfg:
         config.train_cfg.val_interval = 2
         config.val_dataloader.dataset.crops_per_photo = 1
-    config.default_hooks.checkpoint.interval = 2
+    # the state of Adam is twice as large as a network, and takes as long to write as to train
+    config.default_hooks.checkpoint.update(interval=2, save_optimizer=False)
     config.default_hooks.logger.interval = 1
     # curves take longer than the iterations
     config.default_hooks.pop('pictures', None)

@@ -69,6 +69,26 @@ def test_what_only_training_needs_stays_behind(trained, tmp_path):
     assert any(key.startswith('disc.') for key in model.state_dict())
 
 
+def test_networks_of_losses_stay_behind(trained, tmp_path):
+    config, model, checkpoint = trained
+    losses = {'loss_percep.vgg.weight': torch.zeros(9), 'losses.texture.vgg.weight': torch.zeros(9)}
+    torch.save(dict(state_dict=model.state_dict() | losses), checkpoint)
+    for critic in (False, True):
+        path = publish(checkpoint, config, tmp_path / 'cainet.pth', critic=critic)
+        weights = torch.load(path, weights_only=True)['state_dict']
+        assert weights.keys() == {key for key in model.state_dict() if critic or not key.startswith('disc.')}
+        load_model(None, path)
+
+
+@pytest.mark.parametrize('ending', ['pth', 'safetensors'])
+def test_notes_are_text(trained, tmp_path, ending):
+    path = publish(trained[2], trained[0], tmp_path / f'cainet.{ending}', notes={'photographs': 9})
+    if ending == 'pth':
+        assert torch.load(path, weights_only=True)['meta']['photographs'] == '9'
+    else:
+        assert read_metadata(path)['photographs'] == '9'
+
+
 def test_config_is_data_that_nobody_executes(trained, tmp_path):
     config, _, checkpoint = trained
     marker = tmp_path / 'executed'

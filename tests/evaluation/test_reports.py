@@ -19,13 +19,14 @@ from cainet_mm.evaluation import (
     write_plot,
     write_report,
 )
+from cainet_mm.evaluation.comparison import ImageResult
 from cainet_mm.evaluation.reports import hole_range_of
 
 
 def result(values, shares, **whole):
     """A method's result: the PSNR of composed images, by image, and metrics of the whole test set."""
     images = [
-        SimpleNamespace(name=f'{index}.png', hole_share=share, metrics={'composed/HolePSNR': value})
+        ImageResult(f'{index}.png', share, {'composed/HolePSNR': value})
         for index, (value, share) in enumerate(zip(values, shares, strict=True))
     ]
     metrics = {'composed/HolePSNR': float(np.mean(values)), **whole}
@@ -106,6 +107,44 @@ class TestIntervals:
         assert math.isnan(mean_interval([4.0]).low)
         assert mean_interval([1.0, math.inf]).mean == math.inf
         assert paired_difference([math.inf, 2.0], [math.inf, 1.0]).mean == 0.5
+
+
+class TestSeveralMasksOfAPhotograph:
+    def test_its_cases_are_drawn_together(self):
+        """Ten alike cases of each of twelve photographs tell no more than the twelve."""
+        random = np.random.default_rng(0)
+        of_photos = random.normal(20, 3, 12)
+        photos = [str(number) for number in range(12) for _ in range(10)]
+        cases = np.repeat(of_photos, 10)
+        together, alone = mean_interval(cases, photos=photos), mean_interval(of_photos)
+        assert together == pytest.approx(alone, rel=0.02)
+        assert together.high - together.low > 2.5 * (mean_interval(cases).high - mean_interval(cases).low)
+
+    def test_interval_is_that_of_means_over_drawn_photographs(self):
+        random = np.random.default_rng(1)
+        numbers = np.repeat(np.arange(15), random.integers(1, 6, 15))
+        values = random.normal(numbers, 1.0)
+        drawn = random.integers(0, 15, (20_000, 15))
+        means = [np.concatenate([values[numbers == one] for one in photos]).mean() for photos in drawn[:4000]]
+        interval = mean_interval(values, resamples=20_000, photos=numbers.astype(str))
+        assert interval.mean == values.mean()
+        assert interval[1:] == pytest.approx(np.percentile(means, (2.5, 97.5)), abs=0.3)
+
+    def test_one_case_of_each_changes_no_digit(self):
+        values = np.random.default_rng(1).random(20)
+        photos = [f'{number}.png' for number in range(20)][::-1]
+        assert mean_interval(values, photos=photos) == mean_interval(values)
+        assert paired_difference(values, values[::-1], photos=photos) == paired_difference(values, values[::-1])
+
+    def test_one_photograph_has_no_interval(self):
+        interval = mean_interval([1.0, 2.0, math.nan], photos=['a', 'a', 'b'])
+        assert interval.mean == 1.5 and math.isnan(interval.low)
+
+    def test_summaries_heed_it(self):
+        images = [ImageResult(f'{name}_{mask}', 0.2, {'composed/PSNR': value + mask / 9}, name)
+                  for name, value in (('a', 20.0), ('b', 30.0)) for mask in range(6)]  # fmt: skip
+        (entry, _) = summarise({'any': {'ours': SimpleNamespace(images=images, metrics={})}}, None)
+        assert entry['images'] == 12 and entry['high'] - entry['low'] == pytest.approx(10)
 
 
 class TestReport:

@@ -451,6 +451,25 @@ class TestKinds:
         image[..., 3] = np.where(hole, 255, 0)
         np.testing.assert_array_equal(inpaint(image, hole, model=telea)[~hole], image[~hole])
 
+    @pytest.mark.parametrize('order', ['rgb', 'bgr'])
+    def test_a_mask_of_four_channels_is_one_and_no_stack(self, telea, order):
+        image, hole = noise((20, 30, 3)), square((20, 30), 3, 4, 6)
+        mask = np.full((20, 30, 4), 255, np.uint8)
+        mask[..., :3] = np.where(hole > 0, 255, 0)[..., None]
+        expected = inpaint(image, hole, model=telea, channel_order=order)
+        for filled in (
+            inpaint(image, mask, model=telea, channel_order=order),
+            *inpaint([image, image], mask, model=telea, channel_order=order),
+        ):
+            np.testing.assert_array_equal(filled, expected)
+
+    def test_a_value_that_no_pixel_has_is_said(self, telea):
+        image, hole = noise((20, 30, 3)), np.where(square((20, 30), 3, 4, 6), np.uint8(90), np.uint8(7))
+        with pytest.warns(UserWarning, match='has no hole: no pixel of its mask has the value 8 of'):
+            np.testing.assert_array_equal(inpaint(image, hole, model=telea, hole_value=8), image)
+        with pytest.raises(BadImageError, match='is all hole: no pixel of its mask has the value 8 of'):
+            inpaint(image, hole, model=telea, hole_value=8, invert=True)
+
     @pytest.mark.parametrize('options', [dict(invert=True), dict(hole_value=255)])
     def test_how_to_read_a_mask_needs_one(self, telea, options):
         with pytest.raises(BadImageError, match='leave out --invert and --hole-value'):
@@ -513,7 +532,7 @@ class TestKinds:
         ('arguments', 'what'),
         [
             (dict(work_size=3), '16 pixels and more'),
-            (dict(batch_size=0), 'batch_size 1 and more'),
+            (dict(batch_size=0), r'\(batch_size\) 1 and more'),
             (dict(channel_order='hsv'), "'rgb' or 'bgr'"),
             (dict(mask=[np.ones((20, 30))] * 2), 'one for all; got 2'),
         ],
@@ -541,7 +560,7 @@ class TestKinds:
             inpaint(noise((20, 30, 3)), square((20, 30), 3, 3, 3), model='telea')
 
     def test_unknown_training_size_is_asked_for(self):
-        with pytest.raises(ValueError, match='give it as work_size'):
+        with pytest.raises(ValueError, match=r'give it as --work-size \(work_size\)'):
             inpaint(noise((20, 30, 3)), square((20, 30), 3, 3, 3), model=oracle())
 
 

@@ -15,7 +15,9 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from cainet_mm.apis import load_model
+from cainet_mm.apis import config_of_folder, load_model, publish
+from cainet_mm.datasets.transforms import SeededByImage
+from cainet_mm.evaluation.comparison import path_below
 from cainet_mm.evaluation.test_sets import loader_from_config
 
 TELEA = ROOT / 'configs/baselines/telea.py'
@@ -124,6 +126,18 @@ def test_a_network_may_be_named(compare, refusal, folder, shipped, tmp_path):
     assert "no network named 'cainet-fotos'" in refusal(*arguments, *telea, '--method', 'ours', 'cainet-fotos')
 
 
+@pytest.mark.parametrize('ending', ['pth', 'safetensors'])
+def test_a_published_file_brings_its_config(compare, refusal, ours, folder, tmp_path, ending):
+    published = publish(ours[1], ours[0], tmp_path / f'mine.{ending}')
+    arguments = (folder[0], tmp_path / 'out', '--mask-folder', folder[1], '--metrics', 'l1', '--pictures', 0)
+    assert compare(*arguments, '--method', 'mine', published) == 0
+    method = json.loads((tmp_path / 'out/report.json').read_text())['methods']['mine']
+    assert method['checkpoint'] == str(published) and len(method['sha256']) == 64
+    assert 'the published file of mine, absent.pth is not a file' in refusal(
+        *arguments, '--method', 'mine', 'absent.pth'
+    )
+
+
 def test_metrics_are_the_same_to_the_last_digit(compare, ours, tmp_path):
     written = []
     for number, options in enumerate((('--batch-size', 1), ('--batch-size', 3), ('--batch-size', 2, '--workers', 2))):
@@ -178,6 +192,83 @@ def test_photographs_that_differ_in_their_ending_have_files_of_their_own(compare
     assert sorted(path.name for path in written) == ['A.PNG', 'a.jpg.png', 'a.png']
 
 
+def test_answers_stay_below_their_folder(compare, folder, tmp_path):
+    """Absolute names, which a list may have, wrote the answers over the photographs."""
+    photos = sorted(folder[0].rglob('*.png'))
+    (tmp_path / 'list.txt').write_text('\n'.join(map(str, photos)))
+    config = config_of_folder(folder[0], image_size=32)
+    config.test_dataloader.dataset.update(data_root='', ann_file=str(tmp_path / 'list.txt'))
+    config.dump(tmp_path / 'absolute.py')
+    before = {path: path.read_bytes() for path in tmp_path.rglob('*.*') if path.is_file()}
+    out = tmp_path / 'a/b/c/out'
+    given = ('--masks', 'rectangular', '--save-images', '--pictures', 0, '--method', '../../../mean', MEAN)
+    assert compare(tmp_path / 'absolute.py', out, *given) == 0
+    after = {path: path.read_bytes() for path in tmp_path.rglob('*.*') if path.is_file()}
+    written = after.keys() - before.keys()
+    assert {path: after[path] for path in before} == before
+    assert all(out in path.parents for path in written)
+    assert sum('raw' in path.parts for path in written) == len(photos)
+
+
+def test_names_that_lead_out_of_a_folder_are_distinct():
+    names = ['a.png', '/a.png', '../a.png', '../../a.png', 'b/../a.png', '..', '/', 'b/a.png']
+    paths = [path_below(name).as_posix() for name in names]
+    assert len(set(paths)) == len(names) and (paths[0], paths[-1]) == ('a.png', 'b/a.png')
+    assert not any(path.startswith('/') or '..' in path.split('/') for path in paths)
+
+
+def test_images_of_endings_that_are_put_together_have_files_of_their_own(compare, tmp_path):
+    (tmp_path / 'photos').mkdir()
+    for name in ('a.jpg', 'a.jpg.png'):
+        cv2.imwrite(str(tmp_path / 'photos' / name), np.random.default_rng(0).integers(0, 256, (40, 48, 3), np.uint8))
+    given = ('--image-size', 32, '--masks', 'rectangular', '--save-images', '--method', 'mean', MEAN)
+    assert compare(tmp_path / 'photos', tmp_path / 'out', *given) == 0
+    written = (tmp_path / 'out/images/mean/rectangular/raw').iterdir()
+    assert sorted(path.name for path in written) == ['a.jpg.png', 'a.jpg.png.png']
+
+
+class TestNotes:
+    """What stands over the tables."""
+
+    def notes(self, compare, folder, tmp_path, *arguments, code=0):
+        given = (folder[0], tmp_path / 'out', '--metrics', 'psnr', '--pictures', 0, *arguments)
+        assert compare(*given) == code
+        return (tmp_path / 'out/table.md').read_text().partition('\n## ')[0]
+
+    def test_cases_of_one_photograph_are_counted(self, compare, folder, tmp_path):
+        given = ('--mask-folder', folder[1], '--method', 'mean', MEAN)
+        assert '\n3 images. In brackets' in self.notes(compare, folder, tmp_path, *given)
+        for name in ('0', '1', 'below/2'):
+            mask = (folder[1] / f'{name}.png').rename(folder[1] / f'{name}_mask001.png')
+            cv2.imwrite(str(folder[1] / f'{name}_mask002.png'), cv2.flip(cv2.imread(str(mask)), -1))
+        text = self.notes(compare, folder, tmp_path, *given)
+        assert '\n6 cases of 3 photographs. In brackets: 95 % intervals by bootstrap over the photographs.' in text
+
+    def test_photographs_that_were_enlarged_are_named(self, compare, folder, tmp_path):
+        text = self.notes(compare, folder, tmp_path, '--image-size', 38, '--method', 'mean', MEAN)
+        assert '1 of 3 images are of photographs smaller than 38x38 pixels, and were enlarged: below/2.png' in text
+        assert 'smaller --image-size' in text
+        assert 'enlarged' not in self.notes(compare, folder, tmp_path, '--image-size', 36, '--method', 'mean', MEAN)
+
+    def test_images_that_are_filled_without_error_are_named(self, compare, folder, tmp_path):
+        cv2.imwrite(str(folder[0] / '1.png'), np.full((40, 48, 3), 200, np.uint8))
+        text = self.notes(compare, folder, tmp_path, '--mask-folder', folder[1], '--method', 'mean', MEAN)
+        assert 'PSNR is infinite there and in the means: 1.png by mean.' in text
+        assert '| inf |' in ' '.join((tmp_path / 'out/table.md').read_text().split())
+
+    def test_a_reference_that_failed_is_named(self, compare, folder, tmp_path):
+        given = ('--mask-folder', folder[1], '--method', 'mean', MEAN, '--failed', 'lost', 'no time')
+        text = self.notes(compare, folder, tmp_path, *given, '--reference', 'lost', code=1)
+        assert 'There are no differences, since the reference, lost, failed.' in text
+
+
+def test_costs_name_the_size_that_was_measured(compare, folder, tmp_path):
+    assert compare(folder[0], tmp_path / 'out', '--image-size', 32, '--pictures', 0, '--method', 'mean', MEAN) == 0
+    for name in ('costs.md', 'report.html'):
+        text = (tmp_path / 'out' / name).read_text()
+        assert 'height x width' in text and '32x32' in text
+
+
 def test_pictures_are_of_images_with_a_hole(compare, folder, tmp_path):
     """The hole of the first photograph is taken off with its border."""
     photos, masks = folder
@@ -207,9 +298,15 @@ class TestBadInput:
         assert 'kinds of masks irregular, rectangular, configured; got' in refusal(
             ours[0], out, *telea, '--masks', 'round'
         )
+        assert '--pictures takes a number from 0 up, got -1' in refusal(ours[0], out, *telea, '--pictures', -1)
         assert 'has no test_dataloader' in refusal(ROOT / 'configs/quickstart/stage1.py', out, *telea)
         assert 'are for a folder' in refusal(ours[0], out, *telea, '--image-size', 64)
         assert not out.exists()
+
+    def test_why_no_method_could_be_run_is_a_sentence(self, refusal, ours, tmp_path):
+        (tmp_path / 'bad.py').write_text('model = dict(type="Nonsense")')
+        sentence = refusal(ours[0], tmp_path / 'out', '--method', 'bad', tmp_path / 'bad.py')
+        assert 'no method could be run. bad: ValueError: The config' in sentence and sentence.endswith(').')
 
     def test_weights_that_are_not_there(self, refusal, ours, tmp_path):
         sentence = refusal(ours[0], tmp_path / 'out', '--metrics', 'lpips', '--method', 'Telea', TELEA)
@@ -245,6 +342,14 @@ def test_masks_of_a_kind_are_of_that_kind(ours):
             box = mask[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
             filled.append(bool((box > 0).all()))
         assert all(filled) if rectangular else not any(filled)
+
+
+def test_types_may_be_classes(ours):
+    """As pure Python configs have them."""
+    config = Config.fromfile(ours[0])
+    (step,) = [step for step in config.test_dataloader.dataset.pipeline if step.type == 'SeededByImage']
+    step.type = SeededByImage
+    assert len(loader_from_config(config, 'irregular').dataset) > 0
 
 
 def test_masks_of_jpegs_are_cut_at_half(tmp_path):

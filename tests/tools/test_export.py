@@ -2,13 +2,13 @@
 
 import importlib.util
 import subprocess
-import sys
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import warm
 from conftest import ROOT, tiny
 
 from cainet_mm import apis
@@ -62,7 +62,7 @@ def test_checkpoint_and_published_file_give_the_same_onnx(trained, run, tmp_path
 def test_torchscript_with_one_size_and_scales_from_the_shell(trained, tmp_path):
     out = tmp_path / 'new/cainet.pt'
     options = ['--format', 'torchscript', '--fixed', '--size', '32', '48', '--scales', '--no-check']
-    command = [sys.executable, '-W', 'ignore', str(ROOT / 'tools/export.py'), '-', str(trained[2]), str(out), *options]
+    command = [warm.python(), '-W', 'ignore', str(ROOT / 'tools/export.py'), '-', str(trained[2]), str(out), *options]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert 'It takes 1 image of 32x48 (height x width) alone.\nIt was not compared with PyTorch.' in done.stdout

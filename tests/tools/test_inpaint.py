@@ -104,6 +104,16 @@ def test_where_no_network_is_named_the_one_of_the_package_fills(tmp_path, shippe
     assert Path('named.png').read_bytes() == Path('out.png').read_bytes()
 
 
+def test_a_hole_value_that_no_pixel_has_is_said(tmp_path, run, mask):
+    make_photo(tmp_path / 'photo.png')
+    given = ('photo.png', 'mask.png', '-o', 'out.png', '--config', TELEA, '--hole-value', 254)
+    done = run(*given)
+    assert done.returncode == 0 and 'no pixel of its mask has the value 254' in done.stdout
+    assert 'out.png is unchanged' in done.stdout
+    done = run(*given, '--invert')
+    assert done.returncode == 1 and 'is all hole: no pixel of its mask has the value 254' in done.stderr
+
+
 class Payload:
     def __reduce__(self):
         return exec, ('open("executed", "w").close()',)

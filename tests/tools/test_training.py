@@ -4,7 +4,6 @@ import csv
 import json
 import os
 import subprocess
-import sys
 
 import pytest
 import torch
@@ -105,6 +104,14 @@ def test_queue_that_the_batch_does_not_divide_stops_the_run_at_its_start(tmp_pat
     assert not list(tmp_path.glob('*.pth'))
 
 
+def test_stage1_refuses_to_accumulate_gradients_at_its_start(tmp_path):
+    config = tiny('stage1', tmp_path)
+    config.optim_wrapper.accumulative_counts = 2
+    with pytest.raises(ValueError, match=r"accumulative_counts of optim_wrapper is {'all': 2}: .* Set .*counts=1"):
+        train(config, 'accumulated')
+    assert not list(tmp_path.glob('*.pth'))
+
+
 def test_load_model_refuses_a_checkpoint_of_another_model(stage1, tmp_path):
     with pytest.raises(ValueError, match='does not fit the CAINetInpaintor'):
         load_model(tiny('stage2', tmp_path), stage1 / 'iter_3.pth')
@@ -143,9 +150,7 @@ def test_tools_train_resume_test_and_compare(tmp_path):
     """The command lines, one after the other, as a user types them."""
 
     def tool(name, *arguments):
-        # one of them as a user starts it
-        python = sys.executable if name == 'compare.py' else warm.python()
-        command = [python, str(ROOT / 'tools' / name), *map(str, arguments)]
+        command = [warm.python(), str(ROOT / 'tools' / name), *map(str, arguments)]
         return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
 
     config = tiny('stage2', tmp_path / 'work', iters=1)

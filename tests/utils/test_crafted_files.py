@@ -13,9 +13,11 @@ import zipfile
 import numpy as np
 import pytest
 import torch
+from conftest import ROOT
 from mmengine.logging import HistoryBuffer
 from mmengine.runner.checkpoint import CheckpointLoader
 
+from cainet_mm.apis import load_model
 from cainet_mm.utils import safe_loading
 from cainet_mm.utils.checkpoint_io import read_checkpoint
 
@@ -198,6 +200,12 @@ def test_url_is_read_like_a_file(url, new_format, tmp_path):
 def test_url_of_weights_is_read(url, tmp_path):
     torch.save(dict(weight=torch.arange(3.0)), tmp_path / 'x.pth')
     assert CheckpointLoader.load_checkpoint(url, map_location='cpu')['weight'].tolist() == [0, 1, 2]
+
+
+def test_url_of_safetensors_says_to_fetch_it(url):
+    for config in (None, ROOT / 'configs/baselines/smoke/dfnet.py'):
+        with pytest.raises(ValueError, match=r"x\.safetensors' is a safetensors file, .*; fetch it first"):
+            load_model(config, url.replace('.pth', '.safetensors'))
 
 
 def test_other_threads_read_as_ever_meanwhile(tmp_path):

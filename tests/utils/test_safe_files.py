@@ -172,9 +172,8 @@ def test_command_lines_refuse_in_a_sentence(malicious, witness, tmp_path):
     for name in ('photo.png', 'mask.png'):
         __import__('cv2').imwrite(str(tmp_path / name), np.full((32, 32, 3), 255, np.uint8))
     for name, arguments in tools:
-        # one of the two as a user starts it
-        python = sys.executable if name == 'test.py' else warm.python()
-        done = subprocess.run([python, ROOT / 'tools' / name, *arguments], cwd=tmp_path, capture_output=True, text=True)
+        command = [warm.python(), ROOT / 'tools' / name, *arguments]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
         assert done.returncode
         assert re.search(r'cannot be read as a checkpoint \(it asks for \S*open\)', ' '.join(done.stderr.split()))
     assert not witness.exists()
