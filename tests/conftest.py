@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 from functools import cache
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -25,6 +26,7 @@ from mmengine.config import utils as config_utils
 from mmengine.dataset import base_dataset
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
+from mmengine.runner import runner as runner_module
 from mmengine.runner.checkpoint import CheckpointLoader
 
 from cainet_mm.apis import load_model, publish
@@ -68,6 +70,16 @@ class CopiesOfConfigs:
         return pickle.loads(self.copies[key])
 
 
+class DistinctSeconds:
+    """The time, at least a second later with each call."""
+
+    last = 0.0
+
+    def __call__(self):
+        self.last = max(time.time(), self.last + 1)
+        return self.last
+
+
 # What was imported is millions of objects, among which each collection looks for garbage.
 gc.collect()
 gc.freeze()
@@ -80,6 +92,8 @@ mmengine_config.FormatCode = lambda text, **style: (text, True)
 Config.fromfile = staticmethod(CopiesOfConfigs(Config.fromfile))
 # Of each config that inherits one of MMagic's, MMEngine reads all of MMagic's metafiles.
 config_utils.load = cache(config_utils.load)
+# Runs are named by the second of their start, and two that start within one would share a folder and a logger.
+runner_module.time = SimpleNamespace(time=DistinctSeconds(), strftime=time.strftime, localtime=time.localtime)
 # Every short training would otherwise decode all sample photographs.
 sample_photos.load_photos = cache(sample_photos.load_photos)
 

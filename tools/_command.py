@@ -11,6 +11,7 @@ import re
 import signal
 import subprocess
 import sys
+import traceback
 import warnings
 from pathlib import Path
 
@@ -40,7 +41,11 @@ class Tool(argparse.ArgumentParser):
     def parse_args(self, args=None, namespace=None):
         """Parses the command line."""
         self.begin()
-        return super().parse_args(args, namespace)
+        try:
+            return super().parse_args(args, namespace)
+        except ValueError:
+            # of MMEngine's DictAction
+            self.refuse('--cfg-options takes pairs KEY=VALUE, such as train_cfg.max_iters=100.')
 
     def parse_intermixed_args(self, args=None, namespace=None):
         """Parses a command line in which options stand between the files."""
@@ -79,6 +84,13 @@ class Tool(argparse.ArgumentParser):
         """Refuses a local path at which there is no file; URLs, other storage schemes and None pass."""
         if path is not None and '://' not in path and not Path(path).is_file():
             self.refuse(f'{name} {path} is not a file (looked in {os.getcwd()}); give the path of an existing one.')
+
+    def merge_options(self, config, name, options):
+        """Applies the options of the command line to a config of a name, or refuses them."""
+        try:
+            config.merge_from_dict(options or {})
+        except (KeyError, TypeError) as error:
+            self.refuse(f'--cfg-options does not fit {name}: {error.args[0]}')
 
     def add_mask_arguments(self):
         """Adds how masks are read that do not have the hole as the brighter of two values."""
@@ -153,10 +165,7 @@ class Command(Tool):
 
     def parse(self, arguments=None):
         """Parses the command line and refuses what cannot work before anything slow is imported."""
-        try:
-            args = self.parse_args(arguments)
-        except ValueError:
-            self.refuse('--cfg-options takes pairs KEY=VALUE, such as train_cfg.max_iters=100.')
+        args = self.parse_args(arguments)
         self.require_file(args.config, 'config')
         if Path(args.config).suffix not in CONFIG_SUFFIXES:
             self.refuse(f'config {args.config} has an unknown ending; a config ends in {", ".join(CONFIG_SUFFIXES)}.')
@@ -173,10 +182,10 @@ class Command(Tool):
             config = Config.fromfile(args.config)
         except FileNotFoundError as error:
             self.refuse(f'config {args.config} inherits from a file that is absent: {error}.')
-        try:
-            config.merge_from_dict(args.cfg_options or {})
-        except (KeyError, TypeError) as error:
-            self.refuse(f'--cfg-options does not fit {args.config}: {error.args[0]}')
+        except ValueError as error:
+            # of MMEngine, such as on cainet_mm::stage1.py, which has no folder
+            self.refuse(f'config {args.config} cannot be read: {error}')
+        self.merge_options(config, args.config, args.cfg_options)
         config.launcher = args.launcher
         config.work_dir = args.work_dir or config.get('work_dir') or str(Path('work_dirs') / Path(args.config).stem)
         return config
@@ -223,6 +232,12 @@ def build_runner(command, config):
 def said_by(error):
     """The message of an error; from a worker of a data loader it comes with the worker's traceback, itself last."""
     return str(error).strip().splitlines()[-1].partition(f'{type(error).__name__}: ')[-1] or error
+
+
+def is_ours(error):
+    """Whether this package raised an error itself, so that its message is for users; other errors are slips."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return Path(import_package().__file__).parent in Path(last.filename).parents and last.line.startswith('raise ')
 
 
 # what a launcher tells each process: its number, how many there are, and its number on its machine

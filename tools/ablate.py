@@ -5,8 +5,9 @@
 STUDY is a config such as those in configs/studies: it names the data to compare on and the methods, each with the
 config that trains it or, for what is trained already, the name of a network, such as cainet-photos. Every method sees
 the same number of images (--images), or trains for the same time (--minutes), with the same seed; without either, each
-trains for as long as its config says. An encoder that methods start from is trained once, by a config of its own, for
-as long as that one says; what it saw is shown beside the budget.
+trains for as long as its config says. Schedules keep their shape over the length; that for --minutes follows from the
+time of a few iterations before. An encoder that methods start from is trained once, by a config of its own, for as long
+as that one says; what it saw is shown beside the budget.
 
 The command can be repeated after an interruption: what is finished is not trained again, and what was begun goes on
 from its last checkpoint. A method whose training fails is reported, and the others go on; the exit status is then 1.
@@ -20,12 +21,13 @@ import hashlib
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 from copy import deepcopy
 from pathlib import Path
 
-from _budgets import set_length
+from _budgets import TRIAL, make_trial, mean_time, require_length, set_length
 from _command import Tool, import_package
 from mmengine.config import Config
 
@@ -40,7 +42,7 @@ def make_tool():
     tool.add_argument('out_dir', type=Path)
     budget = tool.add_mutually_exclusive_group()
     budget.add_argument('--images', type=int, help='how many images each method sees in training, all GPUs together')
-    budget.add_argument('--minutes', type=float, help='how long each method trains, validation left out')
+    budget.add_argument('--minutes', type=float, help='about how long each method trains, validation left out')
     tool.add_argument('--seed', type=int, default=0, help='seed of every training (default: %(default)s)')
     tool.add_argument('--gpus', type=int, default=1, help='processes of each training (default: %(default)s)')
     tool.add_argument(
@@ -106,6 +108,7 @@ class Training:
         self.name = name
         # of train.py, where they are not the usual ones; they make another run
         self.others = [args.amp, f'--gpus {args.gpus}' if args.gpus > 1 else '']
+        self.minutes = args.minutes if budgeted else None
         self.folder = args.out_dir / 'runs' / name
         self.config = Config() if is_name(entry.config) else read_config(entry.config)
         self.config.merge_from_dict(deepcopy(entry.get('options', {})))
@@ -114,9 +117,13 @@ class Training:
         self.trains = self.config.get('train_dataloader') is not None and self.config.get('train_cfg') is not None
         if self.trains:
             self.batch = self.config.train_dataloader.batch_size * args.gpus
+            if budgeted and (args.images or args.minutes):
+                require_length(self.config)
             if budgeted and args.images:
                 set_length(self.config, math.ceil(args.images / self.batch))
-            clock = dict(type='TrainingTimeHook', limit_minutes=args.minutes if budgeted else None)
+            if self.minutes:
+                self.others.append(f'--minutes {args.minutes}')
+            clock = dict(type='TrainingTimeHook', limit_minutes=None)
             self.config.custom_hooks = [*self.config.get('custom_hooks', []), clock]
 
     @property
@@ -142,28 +149,27 @@ class Training:
 
     def run(self, args):
         """Trains, or goes on training, unless the run is finished; returns its record, or ``None`` if it failed."""
-        from mmengine.runner.checkpoint import CheckpointLoader
+        from cainet_mm.utils.files import replacing
 
         if self.record is not None:
             print(f'ablate.py: {self.name} is trained already')
             return self.record
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / 'settings.txt').write_text(self.settings)
-        self.config.dump(self.folder / 'config.py')
+        config = self.folder / 'config.py'
+        # what was begun keeps its length
+        if not (self.minutes and config.is_file()):
+            if self.minutes and not self.fit_into_minutes(args):
+                return None
+            with replacing(config) as partial:
+                self.config.dump(partial)
         print(f'ablate.py: trains {self.name}', flush=True)
-        options = ['--work-dir', self.folder, '--resume', *filter(None, [args.amp])]
-        if args.gpus > 1:
-            command = ['bash', TOOLS / 'dist_train.sh', self.folder / 'config.py', args.gpus, *options]
-        else:
-            command = [sys.executable, TOOLS / 'train.py', self.folder / 'config.py', *options]
-        environment = os.environ | dict(PYTHON=sys.executable)
-        if subprocess.run([str(part) for part in command], env=environment, check=False).returncode:
+        notes = train(args, self.folder)
+        if notes is None:
             return None
-        checkpoint = (self.folder / 'last_checkpoint').read_text().strip()
-        notes = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
         iterations = notes['meta']['iter']
         record = dict(
-            checkpoint=checkpoint,
+            checkpoint=(self.folder / 'last_checkpoint').read_text().strip(),
             iterations=iterations,
             batch=self.batch,
             images=iterations * self.batch,
@@ -172,12 +178,47 @@ class Training:
         (self.folder / 'finished.json').write_text(json.dumps(record, indent=2) + '\n')
         return record
 
+    def fit_into_minutes(self, args):
+        """Sets length and schedules by the time of a few iterations; returns whether these could be trained."""
+        trial = make_trial(self.config)
+        trial.default_hooks.checkpoint.interval = TRIAL
+        folder = self.folder / 'trial'
+        folder.mkdir(exist_ok=True)
+        trial.dump(folder / 'config.py')
+        print(f'ablate.py: times {TRIAL} iterations of {self.name}', flush=True)
+        notes = train(args, folder)
+        if notes is None:
+            return False
+        seconds = mean_time(notes['message_hub']['log_scalars']['train/time'].data[0])
+        set_length(self.config, max(1, round(60 * self.minutes / seconds)))
+        shutil.rmtree(folder)
+        return True
+
+
+def train(args, folder):
+    """Trains the config.py of a folder in it, or goes on; returns the last checkpoint, or ``None`` if that failed."""
+    from mmengine.runner.checkpoint import CheckpointLoader
+
+    config, options = folder / 'config.py', ['--work-dir', folder, '--resume', *filter(None, [args.amp])]
+    command = [sys.executable, TOOLS / 'train.py', config, *options]
+    if args.gpus > 1:
+        command = ['bash', TOOLS / 'dist_train.sh', config, args.gpus, *options]
+    environment = os.environ | dict(PYTHON=sys.executable)
+    if subprocess.run([str(part) for part in command], env=environment, check=False).returncode:
+        return None
+    return CheckpointLoader.load_checkpoint((folder / 'last_checkpoint').read_text().strip(), map_location='cpu')
+
 
 def check_trainings(tool, args, study):
     """Refuses configs and options that cannot be read, before hours go into the methods named first."""
-    from cainet_mm.apis import find_model
+    from cainet_mm.apis import find_model, read_config
     from cainet_mm.inference.zoo import is_name
 
+    try:
+        if not Path(study.data).is_dir():
+            read_config(study.data)
+    except (FileNotFoundError, ValueError) as error:
+        tool.refuse(f'data of study {args.study} cannot be used: {error}')
     encoders = {}
     for name, method in study.methods.items():
         try:

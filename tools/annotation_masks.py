@@ -41,6 +41,12 @@ def main():
         tool.refuse(f'PHOTOS {args.photos} is no folder; give one with photographs.')
     if not args.classes and (args.detector or not args.instances):
         tool.refuse('nothing is chosen; name --classes, or --instances of a COCO JSON.')
+    if args.instances and args.detector:
+        tool.refuse('--instances are ids of annotations of COCO, which a --detector has none of; name --classes alone.')
+    if args.names and (args.detector or args.annotations.is_file()):
+        tool.refuse(
+            f'--names {args.names} is for a folder of label maps; COCO and a --detector have names of their own.'
+        )
     if args.grow < 0:
         tool.refuse(f'--grow takes a number of pixels from 0 up, got {args.grow}.')
     import_package()

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from _command import Command, build_runner, run_to_the_end, said_by
+from _command import Command, build_runner, is_ours, run_to_the_end, said_by
 
 METRICS_SUFFIXES = ('.json', '.yaml', '.yml', '.pkl', '.pickle')
 
@@ -65,6 +65,10 @@ def main():
         command.refuse(error)
     except (TooManyBadImagesError, BadImageError, BadMaskError) as error:
         command.stop(said_by(error))
+    except ValueError as error:
+        if not is_ours(error):
+            raise
+        command.refuse(error)
 
 
 if __name__ == '__main__':

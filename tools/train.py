@@ -5,7 +5,7 @@ import signal
 import sys
 from pathlib import Path
 
-from _command import REQUEUE_CODE, Command, build_runner, note_exit_code, run_to_the_end, said_by
+from _command import REQUEUE_CODE, Command, build_runner, is_ours, note_exit_code, run_to_the_end, said_by
 
 
 def make_command():
@@ -38,7 +38,8 @@ def make_command():
     command.add_argument(
         '--auto-scale-lr',
         action='store_true',
-        help='scale the learning rates by the real batch size over auto_scale_lr.base_batch_size of the config',
+        help='scale the learning rates by the real batch size over auto_scale_lr.base_batch_size of the config; what '
+        'accumulative_counts of optim_wrapper adds to a batch is not counted',
     )
     return command
 
@@ -47,6 +48,12 @@ def wrappers_in(optim_wrapper):
     """The optimizer wrappers of a config, which has one or several."""
     parts = [optim_wrapper] if 'optimizer' in optim_wrapper else optim_wrapper.values()
     return [part for part in parts if isinstance(part, dict) and 'optimizer' in part]
+
+
+def name_of_type(wrapper):
+    """What the type of a wrapper is called, which a config may also give as the class."""
+    kind = wrapper.get('type', 'OptimWrapper')
+    return getattr(kind, '__name__', kind)
 
 
 def use_mixed_precision(optim_wrapper, on_cuda, dtype=None, even_if_slow=False):
@@ -63,7 +70,7 @@ def use_mixed_precision(optim_wrapper, on_cuda, dtype=None, even_if_slow=False):
     if not wrappers:
         raise ValueError('--amp found no optimizer in optim_wrapper of the config; give it an optimizer=dict(...).')
     for wrapper in wrappers:
-        kind = wrapper.get('type', 'OptimWrapper')
+        kind = name_of_type(wrapper)
         if kind not in ('OptimWrapper', 'AmpOptimWrapper', 'CPUAmpOptimWrapper'):
             raise ValueError(f'--amp converts an OptimWrapper, but the config has {kind}; change it or remove --amp.')
         if on_cuda:
@@ -91,7 +98,7 @@ def refuse_what_needs_cuda(optim_wrapper):
     Raises:
         ValueError: A wrapper is of that kind.
     """
-    if any(wrapper.get('type') == 'AmpOptimWrapper' for wrapper in wrappers_in(optim_wrapper)):
+    if any(name_of_type(wrapper) == 'AmpOptimWrapper' for wrapper in wrappers_in(optim_wrapper)):
         raise ValueError(
             'the config has an AmpOptimWrapper, which needs an accelerator, and there is none; train in float32 with '
             "type='OptimWrapper', or in bfloat16 by --amp."
@@ -183,7 +190,8 @@ def main(arguments=None):
         if is_mixed:
             import torch
 
-            use_mixed_precision(config.optim_wrapper, torch.cuda.is_available(), args.amp_dtype, args.amp_anyway)
+            wrappers = config.get('optim_wrapper') or {}
+            use_mixed_precision(wrappers, torch.cuda.is_available(), args.amp_dtype, args.amp_anyway)
         elif get_device() == 'cpu':
             refuse_what_needs_cuda(config.get('optim_wrapper') or {})
     except ValueError as error:
@@ -239,6 +247,10 @@ def main(arguments=None):
         )
     except (TooManyBadImagesError, BadImageError, BadMaskError) as error:
         command.stop(said_by(error))
+    except ValueError as error:
+        if not is_ours(error):
+            raise
+        command.refuse(error)
 
 
 if __name__ == '__main__':

@@ -8,7 +8,8 @@ PSNR in the holes of the photographs held out, beside that of methods that learn
 
 The same command goes on where it was stopped: stages that are finished are not trained again, and what was begun goes
 on from its last checkpoint. Lists of your own go to OUT/lists/train.txt and test.txt before the first start: one name a
-line, below PHOTOS; a name that stands there twice is drawn twice as often. On a GPU batches are four times as large.
+line, below PHOTOS, and none in both; a name that stands there twice is drawn twice as often. On a GPU batches are four
+times as large.
 """
 
 import argparse
@@ -16,11 +17,10 @@ import json
 import os
 import signal
 import tempfile
-from copy import deepcopy
 from pathlib import Path
 
 import train
-from _budgets import set_length
+from _budgets import make_trial, mean_time, set_length
 from _command import Tool, import_package
 from mmengine.config import DictAction
 
@@ -28,11 +28,11 @@ CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
 # the stages, and what share of --minutes each gets, in percent
 STAGES = dict(stage1_64=5, stage2_64=50, stage2_128=40, stage2_256=5)
 BASELINES = {'Telea': 'telea.py', 'Navier-Stokes': 'navier_stokes.py', 'edge fill': 'edge_fill.py'}
+# the arguments of the training in a folder
+NOTED = 'arguments.json'
 # of photographs that nobody named: every tenth, as one validation should take seconds
 MOST_HELD_OUT = 100
 FEWEST = 8
-# iterations that are run to see how long one takes
-TRIAL = 20
 
 
 def make_tool():
@@ -75,21 +75,20 @@ def parse(tool, arguments):
 
 
 def claim_folder(tool, args):
-    """Makes OUT, and refuses to mix the training in it with one of other arguments."""
+    """Makes OUT, and refuses to mix the training in it with one of other arguments; returns what to note there."""
     given = {key: os.path.abspath(value) if isinstance(value, Path) else value for key, value in vars(args).items()}
     del given['out']
     given = json.loads(json.dumps(given))
-    noted = args.out / 'arguments.json'
+    noted = args.out / NOTED
     try:
         args.out.mkdir(parents=True, exist_ok=True)
-        if not noted.is_file():
-            noted.write_text(json.dumps(given, indent=2) + '\n')
     except OSError as error:
         tool.refuse(f'OUT {args.out} cannot be written ({error.strerror}); name another folder.')
-    known = json.loads(noted.read_text())
+    known = json.loads(noted.read_text()) if noted.is_file() else given
     others = [f'{key} {known.get(key)}, now {given[key]}' for key in given if known.get(key) != given[key]]
     if others:
         tool.refuse(f'{args.out} holds a training with other arguments ({"; ".join(others)}); name another OUT.')
+    return given
 
 
 def folder_of_held_out(photos, held_out):
@@ -129,6 +128,28 @@ def split_photos(photos, held_out, out):
     return dict(train=[name for name in names if (photos / name).resolve() not in held], test=test)
 
 
+def check_own_lists(tool, args, paths):
+    """Refuses lists that were there before the first start, and have photographs in both or stand beside --held-out."""
+    from cainet_mm.utils.photo_paths import read_names
+
+    if args.held_out is not None:
+        tool.refuse(
+            f'{paths["test"]} is there, and names what is held out; leave out --held-out, or remove both lists.'
+        )
+    try:
+        train, test = (
+            {(args.photos / name).resolve(): name for name in read_names(paths[key], str(args.photos))}
+            for key in ('train', 'test')
+        )
+    except (OSError, ValueError) as error:
+        tool.refuse(error)
+    shared = [name for path, name in test.items() if path in train]
+    if shared:
+        tool.refuse(
+            f'{shared[0]} is in both lists of {paths["train"].parent}, as are {len(shared)} in all; take it out of one.'
+        )
+
+
 def prepare_lists(tool, args):
     """Writes the lists of photographs, unless they are there; returns how many photographs each names."""
     from tqdm import tqdm
@@ -148,6 +169,8 @@ def prepare_lists(tool, args):
     there = [path for path in paths.values() if path.is_file()]
     if len(there) == 1:
         tool.refuse(f'{there[0]} is there alone; put train.txt and test.txt there, or none for both to be written.')
+    if there and not (args.out / NOTED).is_file():
+        check_own_lists(tool, args, paths)
     if not there:
         try:
             images = split_photos(args.photos, args.held_out, args.out)
@@ -213,21 +236,17 @@ def make_config(args, name, start):
 
 
 def time_iteration(config):
-    """How many seconds a training iteration takes: the mean over the second half of a few, of which nothing is kept."""
+    """How many seconds a training iteration takes, by a few of which nothing is kept."""
     from mmengine.runner import Runner
 
-    trial = deepcopy(config)
-    trial.train_cfg.max_iters = TRIAL
+    trial = make_trial(config)
     trial.default_hooks.checkpoint = None
-    trial.update(val_dataloader=None, val_cfg=None, val_evaluator=None)
-    trial.update(test_dataloader=None, test_cfg=None, test_evaluator=None)
-    trial.update(load_from=None, log_level='ERROR', experiment_name=f'trial_{os.urandom(4).hex()}')
+    trial.experiment_name = f'trial_{os.urandom(4).hex()}'
     with tempfile.TemporaryDirectory() as folder:
         trial.work_dir = folder
         runner = Runner.from_cfg(trial)
         runner.train()
-    times, _ = runner.message_hub.get_scalar('train/time').data
-    return float(times[len(times) // 2 :].mean())
+    return mean_time(runner.message_hub.get_scalar('train/time').data[0])
 
 
 def fit_length(config, iterations):
@@ -308,14 +327,19 @@ def publish_last(args, config, checkpoint, counts, seen):
 def main(arguments=None):
     tool = make_tool()
     args = parse(tool, arguments)
-    claim_folder(tool, args)
+    given = claim_folder(tool, args)
     import_package()
     from mmengine.registry import init_default_scope
 
+    from cainet_mm.apis import read_config
     from cainet_mm.engine import TrainingError
 
+    for name in stages_of(args.size):
+        tool.merge_options(read_config(CONFIGS / 'photos' / f'{name}.py'), f'{name}.py', args.cfg_options)
     init_default_scope('mmagic')
     counts = prepare_lists(tool, args)
+    if not (args.out / NOTED).is_file():
+        (args.out / NOTED).write_text(json.dumps(given, indent=2) + '\n')
     print(f'train_photos.py: {counts["train"]:,} photographs to train on, {counts["test"]:,} held out', flush=True)
     checkpoint, seen = None, []
     try:

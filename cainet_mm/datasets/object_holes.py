@@ -1,13 +1,15 @@
 """A transform that makes holes of annotated objects."""
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 from mmcv.transforms import BaseTransform
 from mmengine.registry import TRANSFORMS
 
-from .annotations import choose_objects, draw_hole, read_annotations
+from ..utils.photo_paths import IMAGE_ENDINGS
+from .annotations import AnnotationError, choose_objects, draw_hole, read_annotations
 from .errors import BadImageError
 
 
@@ -26,7 +28,8 @@ class LoadHoleOfObjects(BaseTransform):
 
     Raises:
         FileNotFoundError: There are no annotations.
-        AnnotationError: They cannot be read, or there is no such class or annotation.
+        AnnotationError: They cannot be read, there is no such class or annotation, or two photographs differ in their
+            endings alone.
         BadImageError: A photograph has no such object, or another size than its annotation.
     """
 
@@ -42,9 +45,18 @@ class LoadHoleOfObjects(BaseTransform):
         self.classes, self.instances = tuple(classes), tuple(instances)
         known = read_annotations(annotations, names)
         # data sets name photographs without their endings, as label maps do
+        keys = {
+            name: os.path.splitext(name)[0] if name.lower().endswith(IMAGE_ENDINGS) else name for name in known.photos
+        }
+        uses = Counter(keys.values())
         self._objects = {}
         for name, objects in choose_objects(known, classes, instances).items():
-            for key in {name, os.path.splitext(name)[0]}:
+            if uses[keys[name]] > 1:
+                raise AnnotationError(
+                    f'{name} and another photograph in {annotations} are both {keys[name]!r} without their endings, as '
+                    'data sets name them; rename one of them.'
+                )
+            for key in {name, keys[name]}:
                 self._objects[key] = (known.photos[name].size, objects)
 
     def transform(self, results: dict) -> dict:

@@ -43,7 +43,8 @@ class PhotoDataset(BasicImageDataset):
 
     Raises:
         FileNotFoundError: A folder or the list does not exist.
-        ValueError: There are no images, or the list has another encoding than UTF-8.
+        ValueError: There are no images, the list has another encoding than UTF-8, or ``max_bad_share`` is outside
+            [0, 1].
         TooManyBadImagesError: There are too many bad ones.
     """
 
@@ -54,6 +55,8 @@ class PhotoDataset(BasicImageDataset):
         img_suffix: tuple[str, ...] = IMAGE_ENDINGS,
         **kwargs,
     ) -> None:
+        if not 0 <= max_bad_share <= 1:
+            raise ValueError(f'PhotoDataset takes max_bad_share, a share, from 0 to 1, got {max_bad_share}.')
         self.max_bad_share = max_bad_share
         super().__init__(data_prefix=dict(data_prefix), filename_tmpl={}, img_suffix=img_suffix, **kwargs)
 

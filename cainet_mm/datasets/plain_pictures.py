@@ -18,9 +18,14 @@ class RandomPlainPicture(BaseTransform):
         keys: Images of the results to replace, (H, W, 3), uint8; all by the same picture.
         prob: Share of the images that are replaced.
         edge_width: Range of the width of an edge, in pixels.
+
+    Raises:
+        ValueError: ``prob`` is outside [0, 1].
     """
 
     def __init__(self, keys: list[str], prob: float, edge_width: tuple[float, float] = (1.0, 4.0)) -> None:
+        if not 0 <= prob <= 1:
+            raise ValueError(f'RandomPlainPicture takes prob, a share of the images, from 0 to 1, got {prob}.')
         self.keys, self.prob, self.edge_width = list(keys), prob, tuple(edge_width)
 
     def transform(self, results: dict) -> dict:

@@ -70,8 +70,8 @@ class LoadHole(BaseTransform):
     mask is read as everywhere in this package, by :func:`~cainet_mm.datasets.masks.read_hole`.
 
     Args:
-        hole_value: The hole's value in masks of several, and
-        invert: whether masks mark what is known instead, both as ``read_hole`` takes them.
+        hole_value: The hole's value in masks of several, as ``read_hole`` takes it.
+        invert: Whether masks mark what is known instead of the hole.
 
     Raises:
         BadImageError: The file cannot be read as an image, does not say what is the hole, or has another size than
@@ -108,8 +108,8 @@ class LoadHoleFromSet(LoadHole):
     Args:
         mask_list_file: List of the masks, one name per line, in UTF-8.
         prefix: The folder that the names are relative to.
-        hole_value: As :class:`LoadHole`'s, and
-        invert: likewise.
+        hole_value: The hole's value in masks of several, as :class:`LoadHole` takes it.
+        invert: Whether masks mark what is known instead of the hole.
 
     Raises:
         FileNotFoundError: There is no such list.

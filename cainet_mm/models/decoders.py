@@ -83,7 +83,8 @@ class CAINetDecoder(BaseModule):
         init_cfg: MMEngine's initialisation.
 
     Raises:
-        ValueError: ``num_scales`` or the length of ``out_channels`` does not match ``skip_channels``.
+        ValueError: ``num_scales`` or the length of ``out_channels`` does not match ``skip_channels``, or the kernel is
+            even.
     """
 
     def __init__(
@@ -107,6 +108,8 @@ class CAINetDecoder(BaseModule):
                 f'CAINetDecoder has {num_layers} layers for {len(skip_channels)} skips {tuple(skip_channels)}, '
                 f'but got {len(out_channels)} out_channels {out_channels}.'
             )
+        if kernel_size % 2 == 0:
+            raise ValueError(f'CAINetDecoder takes an odd kernel_size, got {kernel_size}.')
         if not 1 <= num_scales <= num_layers:
             raise ValueError(
                 f'CAINetDecoder has {num_layers} layers and can return images at 1 to {num_layers} scales, got '

@@ -20,7 +20,7 @@ class CAINetEncoderDecoder(BaseModule):
         decoder: Config of the decoder. ``skip_channels`` is filled in from the encoder where it is not given.
         hole_fill: Config of what is put into the hole before encoder, skip and fusions see the image, say
             :class:`SmoothFill`. By default nothing is: the hole is 0, as in the paper.
-        centred: Whether encoder and skip see the image less its mean colour (with ``hole_fill``, of the filled
+        centred: Whether encoder and skip see the image minus its mean colour (with ``hole_fill``, of the filled
             image), so that features do not depend on a tint. The fusions see the colours as they are.
         init_cfg: MMEngine's initialisation.
     """

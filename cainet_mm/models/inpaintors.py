@@ -53,7 +53,8 @@ class CAINetInpaintor(OneStageInpaintor):
 
     Raises:
         ValueError: A loss or the critic asks for a scale that the generator does not return, a critic comes without
-            its losses or beside a loss called ``adv``, or ``train_cfg`` has unknown keys or a number below 1.
+            its losses or beside a loss called ``adv``, ``train_cfg`` has unknown keys or a number below 1, or
+            ``test_cfg`` has unknown keys.
     """
 
     disc_step_count: int
@@ -82,6 +83,8 @@ class CAINetInpaintor(OneStageInpaintor):
                 'train_cfg of CAINetInpaintor takes disc_step and penalty_interval, numbers from 1 up, got '
                 f'{train_cfg}. To train without a critic, leave out disc, loss_gan and loss_gp.'
             )
+        if set(test_cfg or {}) - {'compose'}:
+            raise ValueError(f'test_cfg of CAINetInpaintor takes compose alone, true or false, got {test_cfg}.')
         super().__init__(
             data_preprocessor=data_preprocessor,
             encdec=encdec,
@@ -114,8 +117,13 @@ class CAINetInpaintor(OneStageInpaintor):
         """Train for one step: forward the generator, update the critic, update the generator.
 
         Wrappers are ``generator`` and ``disc``; without a critic, ``generator`` or a single one. Returns the losses for
-        the log, still on the device.
+        the log, still on the device. ``ValueError`` for a critic under a single one.
         """
+        if self.with_gan and not isinstance(optim_wrapper, OptimWrapperDict):
+            raise ValueError(
+                'CAINetInpaintor with a critic takes two optimizers, got one; set optim_wrapper to '
+                "dict(constructor='MultiOptimWrapperConstructor', generator=dict(...), disc=dict(...))."
+            )
         generator_wrapper = optim_wrapper['generator'] if isinstance(optim_wrapper, OptimWrapperDict) else optim_wrapper
         data = self.data_preprocessor(data, True)
         masked, target = data['inputs'], data['data_samples'].gt_img

@@ -24,8 +24,11 @@ class TwoMaskPreprocessor(DataPreprocessor):
     Args:
         mask_keys: Fields of the data samples that hold the masks of the query and of the key.
         hole_fill: Config of what is put into the hole, that of the generator of stage 2. By default 0 is.
-        centred: Whether the views are less their mean colour, as ``centred`` of the generator has it.
+        centred: Whether the mean colour of each view is subtracted, as ``centred`` of the generator has it.
         kwargs: Those of MMagic's ``DataPreprocessor``.
+
+    Raises:
+        ValueError: The data samples lack a mask.
     """
 
     def __init__(
@@ -44,6 +47,12 @@ class TwoMaskPreprocessor(DataPreprocessor):
         """Turn images (N, 3, H, W) and masks (N, 1, H, W) into ``inputs``: [query view, key view], (N, 4, H, W)."""
         data = super().forward(data, training)
         images, samples = data['inputs'], data['data_samples']
+        absent = [key for key in self.mask_keys if key not in samples]
+        if absent:
+            raise ValueError(
+                f'TwoMaskPreprocessor takes the masks {", ".join(self.mask_keys)} from the data samples, which lack '
+                f'{", ".join(absent)}. Have the pipeline pack them, or name others as mask_keys.'
+            )
         masks = [samples.get(key).to(images.dtype) for key in self.mask_keys]
         return dict(inputs=self.make_inputs(images, masks), data_samples=samples)
 
@@ -56,7 +65,7 @@ class TwoMaskPreprocessor(DataPreprocessor):
         return torch.cat((self.hide(images, mask)[1], mask), dim=1)
 
     def hide(self, images: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Images with their holes emptied or filled, and what the encoder sees of these: less the mean if centred."""
+        """Images with their holes emptied or filled, and what the encoder sees of these: minus the mean if centred."""
         masked = images * (1 - mask) if self.hole_fill is None else self.hole_fill(images, mask)
         return masked, centre(masked) if self.centred else masked
 
@@ -81,7 +90,8 @@ class SiameseMoCo(MoCo):
         kwargs: ``queue_len``, ``feat_dim``, ``momentum``, ``init_cfg``, as MMPretrain's.
 
     Raises:
-        ValueError: ``momentum`` is outside (0, 1) or, at the first step, the batch does not divide the queue.
+        ValueError: ``momentum`` is outside (0, 1) or, at the first step, the batch does not divide the queue or the
+            neck's output has another width than ``feat_dim``.
     """
 
     def __init__(
@@ -122,6 +132,11 @@ class SiameseMoCo(MoCo):
         """
         query_view, key_view = inputs
         query = F.normalize(self.neck(self.backbone(query_view))[0], dim=1)
+        if query.shape[1] != len(self.queue):
+            raise ValueError(
+                f'The neck of SiameseMoCo returns {query.shape[1]} numbers for an image, but feat_dim is '
+                f'{len(self.queue)}; give both the same.'
+            )
         key = self._encode_keys(key_view)
         all_keys = torch.cat(all_gather(key), dim=0)
         self._check_batch(len(all_keys))

@@ -135,6 +135,12 @@ def test_boxes_of_voc_and_label_maps(photos, tmp_path):
         ([PERSON], {}, [], 'nothing is chosen'),
         ([PERSON], {}, ['--classes', 'dog', '--grow', '-1'], '--grow takes .* got -1'),
         (
+            [PERSON],
+            {},
+            ['--classes', 'dog', '--names', 'names.txt'],
+            r'--names names\.txt is for a folder of',
+        ),
+        (
             [PERSON | dict(image_id=9)],
             {},
             ['--classes', 'person'],
@@ -174,6 +180,12 @@ def test_what_does_not_fit_gets_a_sentence_and_nothing_is_written(
     (line,) = done.stderr.splitlines()
     assert re.search(what, line), line
     assert not (tmp_path / 'masks').exists()
+
+
+def test_a_detector_has_no_instances(photos, call_tool):
+    detector = ['--detector', 'config.py', 'x.pth', '--classes', 'person', '--instances', '7']
+    done = call_tool('annotation_masks', photos, 'masks', *detector)
+    assert done.returncode == 2 and '--instances are ids of annotations of COCO' in done.stderr
 
 
 @pytest.mark.parametrize('package', ['mmdet', 'mmseg'])
@@ -217,3 +229,21 @@ def test_the_transform_makes_the_same_holes_of_a_data_set(photos, tmp_path):
         dataset.pipeline(dataset.get_data_info(2))
     with pytest.raises(BadImageError, match='for 40x60 pixels, and it has 8x8'):
         LoadHoleOfObjects(str(path), ['person'])(dict(gt=np.zeros((8, 8, 3)), key='a'))
+
+
+@pytest.mark.parametrize('annotated', [(0, 1), (0,)])
+def test_the_transform_refuses_photographs_that_differ_in_their_endings_alone(annotated, tmp_path):
+    images = [dict(id=i, file_name=name, height=40, width=60) for i, name in enumerate(('a.jpg', 'a.png'))]
+    path = coco(tmp_path, [dict(image_id=number, category_id=1) for number in annotated], images=images)
+    with pytest.raises(AnnotationError, match=r"a\.jpg and another photograph .* are both 'a' .*; rename one"):
+        LoadHoleOfObjects(str(path), ['person'])
+
+
+def test_label_maps_may_have_dots_in_their_names(tmp_path):
+    (tmp_path / 'maps').mkdir()
+    for number in range(2):
+        cv2.imwrite(str(tmp_path / f'maps/frame.{number}.png'), np.full((8, 8), number, np.uint8))
+    draw = LoadHoleOfObjects(str(tmp_path / 'maps'), ['1'])
+    assert draw(dict(gt=np.zeros((8, 8, 3), np.uint8), key='frame.1'))['mask'].all()
+    with pytest.raises(BadImageError, match=r'frame\.0 has no object'):
+        draw(dict(gt=np.zeros((8, 8, 3), np.uint8), key='frame.0'))

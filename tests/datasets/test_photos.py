@@ -68,6 +68,11 @@ def test_too_many_bad_images_stop_training(photo_folder, warnings_said):
             dataset[1], dataset[2]
 
 
+def test_a_share_of_bad_images_outside_of_0_to_1_is_refused(photo_folder):
+    with pytest.raises(ValueError, match='max_bad_share, a share, from 0 to 1, got 5'):
+        PhotoDataset(data_root=str(photo_folder), pipeline=PIPELINE, max_bad_share=5)
+
+
 def test_test_set_leaves_bad_images_out_for_every_model(photo_folder, warnings_said):
     (photo_folder / 'photo_2.png').write_bytes(b'broken')
     dataset = PhotoDataset(data_root=str(photo_folder), pipeline=PIPELINE, test_mode=True)

@@ -1,6 +1,7 @@
 """Pictures that are simple enough to know what belongs into a hole."""
 
 import numpy as np
+import pytest
 
 from cainet_mm.datasets import RandomPlainPicture
 from cainet_mm.datasets.plain_pictures import draw_plain_picture
@@ -15,6 +16,12 @@ def test_a_share_of_the_photographs_is_replaced():
         assert results['gt'].shape == photo.shape and results['gt'].dtype == np.uint8
         replaced += results['gt'] is not photo
     assert 70 <= replaced <= 130
+
+
+@pytest.mark.parametrize('prob', [-0.1, 8])
+def test_a_share_outside_of_0_to_1_is_refused(prob):
+    with pytest.raises(ValueError, match=f'from 0 to 1, got {prob}'):
+        RandomPlainPicture(keys=['gt'], prob=prob)
 
 
 def test_pictures_vary_along_one_direction_alone():

@@ -11,6 +11,7 @@ from mmengine.registry import init_default_scope
 from PIL import Image
 
 from cainet_mm.apis import loader_from_config
+from cainet_mm.datasets import SeededByImage
 from cainet_mm.datasets.test_masks import draw_test_masks, read_hashes
 
 QUICKSTART = ROOT / 'configs/quickstart/stage2.py'
@@ -74,3 +75,13 @@ def test_what_does_not_fit_writes_nothing(names, arguments, code, what, tmp_path
     done = call_tool('test_masks', QUICKSTART, 'out', '--names', 'names.txt', *arguments)
     assert done.returncode == code and what in done.stderr, done.stderr
     assert not (tmp_path / 'out').exists()
+
+
+def test_the_type_of_the_seeded_step_may_be_the_class():
+    config = Config.fromfile(QUICKSTART)
+    (step,) = (step for step in config.test_dataloader.dataset.pipeline if step.type == 'SeededByImage')
+    step.seed = 7
+    expected = dict(draw_test_masks(config))
+    step.type = SeededByImage
+    drawn = dict(draw_test_masks(config))
+    assert all(np.array_equal(drawn[name], mask) for name, mask in expected.items())

@@ -96,6 +96,13 @@ def test_curves_of_a_resumed_run_are_one(tmp_path):
     assert read_curves(tmp_path) == dict(loss=[(5, 7.0)])
 
 
+def test_a_line_of_the_log_that_is_cut_off_is_left_out(tmp_path):
+    write_log(tmp_path / '1', [dict(step=10, iter=10, loss=2.0)])
+    with open(tmp_path / '1/vis_data/scalars.json', 'a') as log:
+        log.write('{"loss": 1.0, "st')
+    assert read_curves(tmp_path) == dict(loss=[(10, 2.0)])
+
+
 def test_curves_are_drawn_whatever_they_are(tmp_path):
     plot_curves(
         {

@@ -153,6 +153,10 @@ class TestGenerator:
         with pytest.raises(ValueError, match=f'images at 1 to 6 scales, got num_scales={num_scales}'):
             make_generator(num_scales=num_scales)
 
+    def test_even_kernels_are_refused(self):
+        with pytest.raises(ValueError, match='CAINetDecoder takes an odd kernel_size, got 4'):
+            make_generator(kernel_size=4)
+
     def test_widths_of_another_number_of_layers_are_refused(self):
         with pytest.raises(ValueError, match=r'6 layers for 7 skips .* but got 2 out_channels \(4, 4\)'):
             make_generator(out_channels=(4, 4))

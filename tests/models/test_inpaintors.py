@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from mmagic.engine.optimizers import MultiOptimWrapperConstructor
 from mmagic.registry import MODELS
 from mmagic.structures import DataSample
+from mmengine.optim import OptimWrapper
 from mmengine.registry import OPTIM_WRAPPERS
 
 from cainet_mm.models.pyramids import build_pyramid
@@ -389,6 +390,15 @@ class TestBadInput:
     def test_train_cfg_that_it_does_not_know(self, train_cfg):
         with pytest.raises(ValueError, match='takes disc_step and penalty_interval, numbers from 1 up'):
             make_model(train_cfg=train_cfg)
+
+    def test_test_cfg_that_it_does_not_know(self):
+        with pytest.raises(ValueError, match="takes compose alone, true or false, got {'compos': False}"):
+            make_model(test_cfg=dict(compos=False))
+
+    def test_critic_under_the_optimizer_of_the_generator(self):
+        model = make_model()
+        with pytest.raises(ValueError, match='with a critic takes two optimizers, got one'):
+            model.train_step(make_batch(), OptimWrapper(torch.optim.SGD(model.parameters(), 0.1)))
 
     @pytest.mark.parametrize('scales', [(), (1, 1), (0, 1)])
     def test_critic_scales_that_are_no_set_of_scales(self, scales):

@@ -353,6 +353,11 @@ class TestQueue:
         assert torch.equal(model.queue, before)
         assert model.queue_ptr.item() == 0
 
+    def test_neck_of_another_width_than_the_queue_is_refused(self):
+        model = make_model(neck=dict(LINEAR, out_channels=4))
+        with pytest.raises(ValueError, match='returns 4 numbers for an image, but feat_dim is 5'):
+            model.loss(make_views(4), [])
+
 
 class TestTwoMaskPreprocessor:
     def make_batch(self, batch=3, height=5, width=7):
@@ -382,6 +387,13 @@ class TestTwoMaskPreprocessor:
         views = MODELS.build(dict(PREPROCESSOR, mask_keys=('mask_k', 'mask_q')))(data)['inputs']
         assert torch.equal(views[0][:, 3:], masks[1])
         assert torch.equal(views[1][:, 3:], masks[0])
+
+    def test_samples_without_a_mask_are_refused(self):
+        _, _, data = self.make_batch()
+        for sample in data['data_samples']:
+            del sample.mask_k
+        with pytest.raises(ValueError, match='takes the masks mask_q, mask_k from the data samples, which lack mask_k'):
+            MODELS.build(PREPROCESSOR)(data)
 
     def test_loss_from_photographs_is_that_of_views_made_by_hand(self):
         images, masks, data = self.make_batch(batch=4)

@@ -5,10 +5,12 @@ import json
 import subprocess
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import warm
 from conftest import ROOT, load_tool, tiny
 from mmengine.config import Config, ConfigDict
+from mmengine.logging import HistoryBuffer
 from mmengine.runner import Runner
 from mmengine.runner.checkpoint import CheckpointLoader
 
@@ -63,12 +65,35 @@ def test_equal_images_are_equal_whatever_the_batch_and_schedules_keep_their_shap
     assert all(part.end > part.get('begin', 0) for part in short.config.param_scheduler)
 
 
-def test_equal_minutes_limit_the_methods_and_not_the_encoder(ablate, args):
+def test_equal_minutes_set_the_length_and_the_schedules_once_and_not_those_of_the_encoder(ablate, args, monkeypatch):
     args.minutes = 1.5
-    entry = ConfigDict(config=str(ROOT / 'configs/quickstart/stage1.py'))
-    for budgeted, limit in ((True, 1.5), (False, None)):
-        hook = ablate.Training(args, 'a', entry, budgeted).config.custom_hooks[-1]
-        assert (hook.type, hook.limit_minutes) == ('TrainingTimeHook', limit)
+    entry = ConfigDict(config=str(ROOT / 'configs/quickstart/stage2.py'))
+    trained = []
+
+    def train(args, folder):
+        config = Config.fromfile(folder / 'config.py')
+        trained.append((folder.name, config.train_cfg.max_iters))
+        (folder / 'last_checkpoint').write_text('iter.pth')
+        # the first iterations are slow
+        times = np.array([9.0] * 10 + [0.25] * 10)
+        hub = dict(runtime_info=dict(trained_seconds=88.0), log_scalars={'train/time': HistoryBuffer(times, times > 0)})
+        return dict(meta=dict(iter=config.train_cfg.max_iters), message_hub=hub)
+
+    monkeypatch.setattr(ablate, 'train', train)
+    assert ablate.Training(args, 'a', entry, budgeted=True).run(args)['iterations'] == 360
+    config = Config.fromfile(args.out_dir / 'runs/a/config.py')
+    assert [part.end for part in config.param_scheduler][-1] == config.train_cfg.val_interval == 360
+    assert not (args.out_dir / 'runs/a/trial').exists()
+    # as if it had been killed
+    (args.out_dir / 'runs/a/finished.json').unlink()
+    again = ablate.Training(args, 'a', entry, budgeted=True)
+    again.refuse_other_settings(ablate.make_tool())
+    assert again.run(args)['iterations'] == 360
+    length = Config.fromfile(entry.config).train_cfg.max_iters
+    assert ablate.Training(args, 'b', entry, budgeted=False).run(args)['iterations'] == length
+    assert trained == [('trial', 20), ('a', 360), ('a', 360), ('b', length)]
+    other = ablate.Training(SimpleNamespace(**vars(args) | dict(minutes=2.0)), 'a', entry, budgeted=True)
+    assert other.settings != again.settings
 
 
 @pytest.mark.parametrize(
@@ -113,7 +138,39 @@ def test_config_that_cannot_be_read_is_refused_before_anything_is_trained(last, 
     assert not args.out_dir.exists()
 
 
+@pytest.mark.parametrize('budget', ['images', 'minutes'])
+@pytest.mark.parametrize(
+    ('train_cfg', 'hooks', 'what'),
+    [
+        (dict(by_epoch=True, max_epochs=2), dict(checkpoint=dict(type='CheckpointHook')), 'it trains by epochs'),
+        (dict(type='IterBasedTrainLoop', max_iters=2), None, 'it saves no checkpoints'),
+    ],
+)
+def test_a_budget_for_what_has_no_length_in_iterations_is_refused(
+    ablate, args, tmp_path, capsys, budget, train_cfg, hooks, what
+):
+    config = dict(train_dataloader=dict(batch_size=2), train_cfg=train_cfg, default_hooks=hooks)
+    Config(config).dump(tmp_path / 'good.py')
+    Config(dict(data='good.py', methods=dict(a=dict(config='good.py')))).dump(tmp_path / 'study.py')
+    args.study = tmp_path / 'study.py'
+    setattr(args, budget, 4)
+    tool = ablate.make_tool()
+    with pytest.raises(SystemExit):
+        ablate.check_trainings(tool, args, ablate.read_study(tool, args.study))
+    assert what in capsys.readouterr().err
+
+
+def test_data_that_cannot_be_read_are_refused_before_anything_is_trained(ablate, args, tmp_path, capsys):
+    Config(dict(data='absent.py', methods=dict(ours=dict(config='cainet-photos')))).dump(tmp_path / 'study.py')
+    args.study = tmp_path / 'study.py'
+    tool = ablate.make_tool()
+    with pytest.raises(SystemExit):
+        ablate.check_trainings(tool, args, ablate.read_study(tool, args.study))
+    assert f'data of study {args.study} cannot be used' in capsys.readouterr().err
+
+
 def test_a_named_network_is_compared_and_not_trained(ablate, args, tmp_path, shipped):
+    Config().dump(tmp_path / 'good.py')
     Config(dict(data='good.py', methods=dict(ours=dict(config='cainet-photos')))).dump(tmp_path / 'study.py')
     args.study = tmp_path / 'study.py'
     tool, study = ablate.make_tool(), ablate.read_study(ablate.make_tool(), args.study)
@@ -202,13 +259,14 @@ def test_study_is_trained_resumed_and_compared(ablate, args, tmp_path, capfd):
 
 @pytest.mark.slow
 def test_training_ends_after_its_time_with_a_checkpoint_and_counts_on_when_resumed(tmp_path):
-    for number, limit in enumerate((1e-6, 10.0)):
+    # the second one has had its time already
+    for number, limit in enumerate((1e-6, 1e-6, 10.0)):
         config = tiny('stage2', tmp_path, iters=3)
         config.custom_hooks = [dict(type='TrainingTimeHook', limit_minutes=limit)]
         config.update(resume=number > 0, experiment_name=f'timed_{number}')
         runner = Runner.from_cfg(config)
         runner.train()
-        assert runner.iter == (1 if number == 0 else 3)
+        assert runner.iter == (1 if number < 2 else 3)
         saved = CheckpointLoader.load_checkpoint(str(tmp_path / f'iter_{runner.iter}.pth'), map_location='cpu')
         noted = saved['message_hub']['runtime_info']
         if number == 0:

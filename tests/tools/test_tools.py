@@ -17,9 +17,12 @@ from conftest import ROOT, load_tool
 from mmengine.config import Config, ConfigDict
 from mmengine.device import get_device
 from mmengine.model import BaseModel
+from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from torch.utils.data import DataLoader, Dataset
 
+from cainet_mm.datasets.sample_photos import square_crops
 from cainet_mm.engine.training_lock import LOCK
+from cainet_mm.models import CAINetDecoder
 
 TOOLS = ROOT / 'tools'
 
@@ -114,6 +117,11 @@ class TestBadInput:
         assert 'child.py' in line
         assert 'parent.py' in line
 
+    @pytest.mark.parametrize(('name', 'more'), [('train', []), ('test', ['weights.pth'])])
+    def test_a_base_of_the_package_without_its_folder(self, refusal, folder, name, more):
+        (folder / 'child.py').write_text("_base_ = 'cainet_mm::stage1.py'\n")
+        assert 'config child.py cannot be read' in refusal(name, 'child.py', *more)
+
     @pytest.mark.parametrize('option', ['max_iters', 'model.width.depth=3', 'test_evaluator.5.type=SSIM'])
     def test_options_that_do_not_fit(self, refusal, option):
         assert '--cfg-options' in refusal('train', 'config.py', '--cfg-options', option)
@@ -140,6 +148,10 @@ class TestBadInput:
     def test_mixed_precision_of_an_unknown_wrapper(self, refusal):
         line = refusal('train', 'config.py', '--amp', '--cfg-options', 'optim_wrapper.type=ApexOptimWrapper')
         assert 'ApexOptimWrapper' in line
+
+    def test_mixed_precision_without_an_optimizer(self, refusal, folder):
+        (folder / 'config.py').write_text(f'{CONFIG}\noptim_wrapper = None\n')
+        assert '--amp found no optimizer' in refusal('train', 'config.py', '--amp')
 
     def test_scaling_without_a_base_batch_size(self, refusal):
         assert 'base_batch_size' in refusal('train', 'config.py', '--auto-scale-lr')
@@ -265,6 +277,13 @@ class TestMixedPrecision:
         assert self.convert(monkeypatch, True, **wrapper) == wrapper
         assert 'loss_scale' not in self.convert(monkeypatch, False, **wrapper)
 
+    @pytest.mark.parametrize('kind', [OptimWrapper, AmpOptimWrapper])
+    def test_the_type_may_be_the_class(self, monkeypatch, kind):
+        assert self.convert(monkeypatch, True, type=kind, optimizer=dict(type='Adam')).type == 'AmpOptimWrapper'
+        if kind is AmpOptimWrapper:
+            with pytest.raises(ValueError, match='AmpOptimWrapper, which needs an accelerator'):
+                load_tool('train', monkeypatch).refuse_what_needs_cuda(ConfigDict(type=kind, optimizer=dict()))
+
     def test_the_type_may_be_named_and_bfloat16_is_not_scaled(self, run_tool, refusal, monkeypatch):
         wrapper = dict(type='OptimWrapper', optimizer=dict(type='Adam'))
         for dtype, loss_scale in (('float16', 'dynamic'), ('bfloat16', dict(enabled=False))):
@@ -357,6 +376,24 @@ def test_a_full_disk_is_a_sentence(folder, monkeypatch, capsys):
         tool.main()
     assert stopped.value.code == 1
     assert 'scalars.json could not be written (No space left on device). Make room' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(('name', 'more'), [('train', []), ('test', ['weights.pth'])])
+def test_what_the_package_refuses_is_a_sentence_and_other_errors_keep_their_traceback(
+    folder, monkeypatch, capsys, name, more
+):
+    tool = load_tool(name, monkeypatch)
+    monkeypatch.setattr('signal.signal', lambda number, handler: None)
+    monkeypatch.setattr(sys, 'argv', [f'{name}.py', 'config.py', *more])
+    monkeypatch.setattr(tool, 'build_runner', lambda command, config: CAINetDecoder((4, 8), kernel_size=2))
+    with pytest.raises(SystemExit) as stopped:
+        tool.main()
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err == f'{name}.py: error: CAINetDecoder takes an odd kernel_size, got 2.\n'
+    # a slip, though within the package
+    monkeypatch.setattr(tool, 'build_runner', lambda command, config: square_crops(np.zeros(4), 2, 1))
+    with pytest.raises(ValueError, match='not enough values to unpack'):
+        tool.main()
 
 
 class Deadly(Dataset):

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from functools import partial
 
 import cv2
 import numpy as np
@@ -113,6 +114,13 @@ def test_what_cannot_work_is_refused_in_a_sentence(tool, photos, tmp_path, capsy
     (tmp_path / 'file').touch()
     (tmp_path / 'e/lists').mkdir(parents=True)
     (tmp_path / 'e/lists/train.txt').write_text('mine.png\n')
+    names = [path.relative_to(photos).as_posix() for path in sorted(photos.rglob('*.png'))]
+    for folder in ('own', 'twice'):
+        (tmp_path / folder / 'lists').mkdir(parents=True)
+        (tmp_path / folder / 'lists/train.txt').write_text(''.join(f'{name}\n' for name in names[2:]))
+        (tmp_path / folder / 'lists/test.txt').write_text(f'{names[0]}\n./{names[2 if folder == "twice" else 1]}\n')
+    (tmp_path / 'b').mkdir()
+    (tmp_path / 'b/arguments.json').write_text('{"photos": "elsewhere", "minutes": 3.0}')
     (tmp_path / 'latin.txt').write_bytes('caf\xe9.png\n'.encode('latin-1'))
     for arguments, sentence in (
         ((tmp_path / 'absent', tmp_path / 'a'), 'is no folder'),
@@ -122,7 +130,14 @@ def test_what_cannot_work_is_refused_in_a_sentence(tool, photos, tmp_path, capsy
         ((photos, tmp_path / 'f', '--held-out', tmp_path / 'file', '--size', 128), 'its list is empty'),
         ((photos, tmp_path / 'e', '--size', 128), 'train.txt is there alone'),
         ((photos, tmp_path / 'a', '--minutes', 0), '--minutes takes a number above 0'),
-        ((empty, tmp_path / 'b'), 'has no images'),
+        ((empty, tmp_path / 'g'), 'has no images'),
+        ((photos, tmp_path / 'h', '--cfg-options', 'foo'), '--cfg-options takes pairs KEY=VALUE'),
+        (
+            (photos, tmp_path / 'h', '--cfg-options', 'train_cfg.max_iters.x=4'),
+            'does not fit stage1_64.py',
+        ),
+        ((photos, tmp_path / 'twice', '--size', 128), f'{names[2]} is in both lists of'),
+        ((photos, tmp_path / 'own', '--size', 128, '--held-out', photos / 'garden'), 'leave out --held-out, or remove'),
         ((few, tmp_path / 'c', '--size', 128), 'has 5 photographs of 128 pixels or more to train on'),
         ((tiny, tmp_path / 'd', '--size', 128), 'is 100x200 pixels, smaller than 128'),
         ((photos, tmp_path / 'b', '--minutes', 3), 'holds a training with other arguments (photos'),
@@ -133,6 +148,16 @@ def test_what_cannot_work_is_refused_in_a_sentence(tool, photos, tmp_path, capsy
         assert stopped.value.code == 2
         assert sentence in said
         assert ': error: ' in said.splitlines()[-1] and 'Traceback' not in said
+    assert [path.parent.name for path in tmp_path.glob('*/arguments.json')] == ['b'], 'what is refused claims no folder'
+
+
+def test_lists_of_ones_own_are_taken_as_they_are(tool, photos, tmp_path):
+    names = [path.relative_to(photos).as_posix() for path in sorted(photos.rglob('*.png'))]
+    (tmp_path / 'out/lists').mkdir(parents=True)
+    (tmp_path / 'out/lists/train.txt').write_text(''.join(f'{name}\n' for name in [*names[2:], names[2]]))
+    (tmp_path / 'out/lists/test.txt').write_text(f'{names[0]}\n{names[1]}\n')
+    args = tool.parse(tool.make_tool(), [str(photos), str(tmp_path / 'out'), '--size', '128'])
+    assert tool.prepare_lists(tool.make_tool(), args) == dict(train=11, test=2)
 
 
 def test_lists_of_too_few_photographs_do_not_stand_in_the_way_of_more(tool, photos, tmp_path):
@@ -152,7 +177,9 @@ def test_lists_of_too_few_photographs_do_not_stand_in_the_way_of_more(tool, phot
 
 
 @pytest.mark.slow
-def test_it_trains_every_stage_goes_on_where_it_was_stopped_and_publishes(tool, photos, small, tmp_path, capsys):
+def test_it_trains_every_stage_goes_on_where_it_was_stopped_and_publishes(
+    tool, photos, small, tmp_path, capsys, monkeypatch
+):
     out = tmp_path / 'out'
     arguments = [str(photos), str(out), '--size', '128', '--held-out', str(photos / 'garden')]
     arguments += ['--cfg-options', 'train_dataloader.num_workers=0']
@@ -200,7 +227,7 @@ def test_it_trains_every_stage_goes_on_where_it_was_stopped_and_publishes(tool, 
     assert re.search(r'hole PSNR \d+\.\d\d dB \(.*Telea .*\) on 6 photographs at 128 pixels', said)
 
     before = set(out.rglob('*'))
-    tool.TRIAL = 4
+    monkeypatch.setattr(tool, 'make_trial', partial(tool.make_trial, iterations=4))
     assert 0 < tool.time_iteration(configs['stage2_128']) < 10
     assert set(out.rglob('*')) == before
     with pytest.raises(SystemExit):

@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -107,7 +108,11 @@ def read_curves(work_dir: Path) -> Curves:
     """
     curves: dict[str, dict[int, float]] = {}
     for path in sorted(work_dir.glob('*/vis_data/scalars.json')):
-        entries = [json.loads(line) for line in path.read_text(encoding='utf-8').splitlines()]
+        entries = []
+        for line in path.read_text(encoding='utf-8').splitlines():
+            # a run that was killed may have left a part of one
+            with suppress(json.JSONDecodeError):
+                entries.append(json.loads(line))
         if not entries:
             continue
         begin = entries[0]['step']

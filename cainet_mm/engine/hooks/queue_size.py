@@ -11,16 +11,25 @@ from torch.utils.data import DataLoader
 
 from ...datasets.resumable import ResumableSampler
 from ...utils.dist import unwrap_model
+from ..optim_wrappers import wrappers_of
 
 
 @HOOKS.register_module()
 class QueueFitsBatchHook(Hook):
-    """Stops stage 1 at its start when its batches do not divide the queue.
+    """Stops stage 1 at its start when its batches do not divide the queue, or gradients are accumulated.
 
-    :class:`SiameseMoCo` refuses such a batch when it meets one; the smaller last batch of an epoch comes late.
+    :class:`SiameseMoCo` refuses such a batch when it meets one; the smaller last batch of an epoch comes late. It
+    updates the key encoder, Eq. (2), and the queue with every batch, so that each has to be a step of its own.
     """
 
     def before_train(self, runner: Runner) -> None:
+        counts = {name: wrapper._accumulative_counts for name, wrapper in wrappers_of(runner)}
+        if max(counts.values()) > 1:
+            raise ValueError(
+                f'Stage 1 makes a step of every batch, but accumulative_counts of optim_wrapper is {counts}: the key '
+                'encoder and the queue would be updated by each part of a step. Set accumulative_counts=1; it is the '
+                'queue that stands for a large batch.'
+            )
         check_queue_fits(unwrap_model(runner.model).queue_len, runner.train_dataloader, get_world_size())
 
 

@@ -13,9 +13,10 @@ class SampleGradientPenalty(nn.Module):
         \lambda\, \mathbb{E}_{Y'} (\|\nabla_{Y'} D(Y')\|_2 - 1)^2, \qquad
         Y' = t Y + (1 - t) \hat Y, \; t \sim U(0, 1) \text{ per sample}
 
-    The norm is over all pixels and channels of a sample; D(Y') of a critic that returns several scores for an image,
-    such as a map of them, is their mean, as in the loss. The call has the form of MMagic's
-    ``GradientPenaltyLoss``, so that one can stand in the other's place; that one takes a norm at every pixel.
+    The exponent is WGAN-GP's; the one printed in Eq. (13) is taken for a slip. The norm is over all pixels and channels
+    of a sample; D(Y') of a critic that returns several scores for an image, such as a map of them, is their mean, as in
+    the loss. The call has the form of MMagic's ``GradientPenaltyLoss``, so that one can stand in the other's place;
+    that one takes a norm at every pixel.
 
     Args:
         loss_weight: :math:`\lambda`.

@@ -16,9 +16,10 @@ class TextureLoss(FeatureLoss):
         \mathcal{L}_{style} = \frac{1}{N} \sum_i \frac{1}{C_i C_i} \|G^i(Y) - G^i(\hat Y)\|_1, \qquad
         G^i = \frac{\Phi^i (\Phi^i)^T}{C_i h_i w_i}
 
-    over the three features after pool-1, pool-2 and pool-3 (the bar is the mean over a feature). VGG-16 is shared by
-    both terms, by all scales and by all losses that name the same weights; it is no submodule of the loss, so it is
-    in no optimiser and in no checkpoint. The target's features carry no gradient.
+    over the three features after pool-1, pool-2 and pool-3. The mean over a feature (the bar) and the division of the
+    Gram matrix by C h w are choices of ours, which the printed formulas leave open. VGG-16 is shared by both terms, by
+    all scales and by all losses that name the same weights; it is no submodule of the loss, so it is in no optimiser
+    and in no checkpoint. The target's features carry no gradient.
 
     Args:
         vgg: Weights of VGG-16: ``'torchvision://vgg16'``, a local file, a URL, or ``None`` for random weights, which

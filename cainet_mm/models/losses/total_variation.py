@@ -15,11 +15,11 @@ class DilatedTVLoss(nn.Module):
         \frac{1}{N} \sum_{(i,j),(i,j+1) \in \Omega} |\hat Y^{i,j+1} - \hat Y^{i,j}|
         + \frac{1}{N} \sum_{(i,j),(i+1,j) \in \Omega} |\hat Y^{i+1,j} - \hat Y^{i,j}|
 
-    :math:`\Omega` is the hole and every pixel that touches it, also by a corner; N is the number of values (pixels
-    times channels) in :math:`\Omega` over the whole batch. A difference counts only where both its pixels are in
-    :math:`\Omega`. A batch without holes gives 0. Where several processes share a batch, N is its mean over them, so
-    that the mean of their losses, and of their gradients, is the loss of the whole batch; all of them have to call the
-    loss then.
+    :math:`\Omega` is the hole and every pixel that touches it, also by a corner; N, which the paper leaves open, is the
+    number of values (pixels times channels) in :math:`\Omega` over the whole batch. A difference counts only where both
+    its pixels are in :math:`\Omega`. A batch without holes gives 0. Where several processes share a batch, N is its
+    mean over them, so that the mean of their losses, and of their gradients, is the loss of the whole batch; all of
+    them have to call the loss then.
 
     Args:
         loss_weight: Weight of the loss.
