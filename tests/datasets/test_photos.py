@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from torch.utils.data import DataLoader
 
 from cainet_mm.datasets import PhotoDataset
 
@@ -66,6 +68,16 @@ def test_too_many_bad_images_stop_training(photo_folder, warnings_said):
     with pytest.raises(ValueError, match=r'2 of 8 images are bad, more than max_bad_share=0\.1'):
         for _ in range(2):
             dataset[1], dataset[2]
+
+
+def test_workers_count_bad_images_together(photo_folder):
+    for number in (2, 3):
+        (photo_folder / f'photo_{number}.png').write_bytes(b'broken')
+    dataset = PhotoDataset(data_root=str(photo_folder), pipeline=PIPELINE, max_bad_share=0.1)
+    torch.manual_seed(2)
+    # each worker gets one of them, and draws a good one in its place
+    with pytest.raises(ValueError, match='2 of 8 images are bad'):
+        list(DataLoader(dataset, sampler=[2, 3], num_workers=2, collate_fn=list))
 
 
 def test_a_share_of_bad_images_outside_of_0_to_1_is_refused(photo_folder):

@@ -120,22 +120,22 @@ class TestObjective:
         structure = sum(
             6 * (outputs[k - 1] - pyramid[k - 1].target).abs().mean() for k in STRUCTURE
         ) / len(STRUCTURE)  # fmt: skip
-        texture = 0
+        texture = adversarial = 0
         for k in TEXTURE:
             output, (target, mask) = outputs[k - 1], pyramid[k - 1]
             perceptual, style = texture_terms(output, target)
             region = F.max_pool2d(mask, 3, 1, 1).expand_as(output).bool()
             both_across, both_down = region[..., 1:] & region[..., :-1], region[..., 1:, :] & region[..., :-1, :]
             variation = output.diff(dim=-1)[both_across].abs().sum() + output.diff(dim=-2)[both_down].abs().sum()
-            adversarial = -model.disc(output).mean()
-            texture += (
-                0.1 * perceptual + 240 * style + 0.1 * variation / region.sum() + 0.001 * adversarial
-            ) / len(TEXTURE)  # fmt: skip
+            adversarial += 0.001 * -model.disc(output).mean() / len(TEXTURE)
+            texture += (0.1 * perceptual + 240 * style + 0.1 * variation / region.sum()) / len(TEXTURE)
 
         terms = model.generator_losses(outputs, pyramid)
         assert terms.keys() == {'loss_rec', 'loss_perceptual', 'loss_style', 'loss_tv', 'loss_adv'}
+        # it is too small to be seen in the total
+        torch.testing.assert_close(terms['loss_adv'], adversarial)
         torch.testing.assert_close(
-            model.parse_losses(terms)[0], structure + texture, check_dtype=False, rtol=1e-5, atol=0
+            model.parse_losses(terms)[0], structure + texture + adversarial, check_dtype=False, rtol=1e-5, atol=0
         )
 
     def test_eq_13_critic_scores_real_images_high_and_the_generator_s_low(self):
