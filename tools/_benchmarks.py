@@ -1,4 +1,4 @@
-"""What tools/benchmark.py measures: each case is a function, beside a reference that is run in turns with it.
+"""What tools/benchmark.py measures: each case is a function, and a reference that is run in turns with it.
 
 The reference of a training step is written here, as one would from public parts: a generator pass for the critic and
 another for the generator, targets scaled anew by each loss, true and filled images one after the other through the
@@ -165,7 +165,7 @@ def make_step(bench, mode, config):
 
 
 class NaiveStep:
-    """The same objective put together without care for what is computed twice; in float32, contiguous."""
+    """The same objective put together plainly, with some things computed twice; in float32, contiguous."""
 
     def __init__(self, bench, config):
         self.model = model = unfused(bench.build(config, 'eager').train())
@@ -225,7 +225,7 @@ def scaled(image, output):
 
 
 def bench_generator(bench, mode):
-    """A forward pass as a fill does it, beside DFNet at the same widths, in the same mode."""
+    """A forward pass as a fill does it, compared with DFNet at the same widths, in the same mode."""
     models = [bench.build(config, mode).eval() for config in (stage2_config(bench), dfnet_config())]
     unfused(models[1])
     inputs = torch.rand(bench.batch, 4, bench.size, bench.size, device=bench.device)
@@ -282,7 +282,7 @@ def bench_parts(bench, mode):
 
 
 def bench_step(bench, mode, interval=1):
-    """The whole step of stage 2 beside the naive one."""
+    """The whole step of stage 2, compared with the naive one."""
     config = stage2_config(bench, train_cfg=dict(disc_step=1, penalty_interval=interval))
     step, _ = make_step(bench, mode, config)
     naive = NaiveStep(bench, stage2_config(bench))
@@ -330,7 +330,7 @@ def bench_loader(bench, images=16):
 
 
 def bench_onnx(bench):
-    """Networks as `tools/export.py` writes them, in ONNX Runtime, beside PyTorch."""
+    """Networks as `tools/export.py` writes them, in ONNX Runtime, compared with PyTorch."""
     networks = {'CAINet': bench.build(stage2_config(bench), 'eager').eval()}
     networks['DFNet'] = unfused(bench.build(dfnet_config(), 'eager').eval())
     networks['cainet-photos'] = load_model('cainet-photos')
@@ -344,7 +344,7 @@ def bench_onnx(bench):
 
 
 def bench_fill(bench, megapixels=12):
-    """A fill of a large photograph with a hole of a tenth, by the shipped network, beside Telea's method."""
+    """A fill of a large photograph with a hole of a tenth, by the shipped network, compared with Telea's method."""
     height = round((megapixels * 1e6 * 3 / 4) ** 0.5)
     width = height * 4 // 3
     ramp = np.linspace(0, 255, width, dtype=np.float32)[None, :, None]

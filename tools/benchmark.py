@@ -2,11 +2,11 @@
 
     python tools/benchmark.py OUT_DIR [--cases step fill] [--modes eager channels-last] [--device cuda]
 
-Cases: generator (a forward pass, beside DFNet), parts (of a training step), step (of stage 2, beside the same objective
-put together naively), lazy (the same with the penalty in every fourth step), stage1 (beside the encoder alone), loader
-(images a second), fill (a photograph of 12 megapixels, beside Telea's method), onnx (CAINet, DFNet and the shipped
-network in ONNX Runtime, beside PyTorch), sweep (how a step's cost grows with batch, size, scales and queue). Other
-networks than the shipped one are the paper's, with random weights.
+Cases: generator (a forward pass, compared with DFNet's), parts (of a training step), step (of stage 2, compared with a
+plain implementation of the same objective), lazy (the same with the penalty in every fourth step), stage1 (compared
+with the encoder alone), loader (images a second), fill (a photograph of 12 megapixels, compared with Telea's method),
+onnx (CAINet, DFNet and the shipped network in ONNX Runtime, compared with PyTorch), sweep (how a step's cost grows with
+batch, size, scales and queue). Other networks than the shipped one are the paper's, with random weights.
 
 OUT_DIR receives benchmark.md and benchmark.json. Run it on a machine that does nothing else: ours and the reference are
 run in turns, so that a slow moment meets both, and the range of the ratio over the rounds says how quiet it was.

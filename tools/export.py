@@ -11,7 +11,7 @@
 The file takes `image`, RGB in [-1, 1], (N, 3, H, W), and `mask`, 1 in the hole, (N, 1, H, W), and returns
 `filled`, known pixels put back. Number and sizes of images are free, unless --fixed. The file is compared with PyTorch
 at several sizes, and is there only when it passed. With --dtype float16 or int8, its size, time and PSNR are measured
-beside float32, on photographs, and a file that returns something else is not written.
+compared with float32, on photographs, and a file that returns something else is not written.
 """
 
 import argparse

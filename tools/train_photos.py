@@ -4,7 +4,7 @@
 
 It lists the photographs in PHOTOS and in the folders below it and holds some of them out, trains stage 1, then stage 2
 at 64, 128 and 256 pixels, and publishes the weights as OUT/cainet-photos-HASH.safetensors. Each validation says the
-PSNR in the holes of the photographs held out, beside that of methods that learn nothing on the same holes.
+PSNR in the holes of the photographs held out, and that of methods that learn nothing on the same holes.
 
 The same command goes on where it was stopped: stages that are finished are not trained again, and what was begun goes
 on from its last checkpoint. Lists of your own go to OUT/lists/train.txt and test.txt before the first start: one name a
