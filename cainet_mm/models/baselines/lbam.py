@@ -50,11 +50,15 @@ class AsymmetricGaussian(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Evaluate at every value of a tensor of any shape."""
-        if self.training:
-            # through .data, since a graph of an earlier forward pass may still need these very numbers
-            for name, limits in self.RANGES.items():
-                getattr(self, name).data.clamp_(*limits)
-        a, mu, sigma1, sigma2 = (getattr(self, name).clamp(*limits) for name, limits in self.RANGES.items())
+        numbers = {name: getattr(self, name) for name in self.RANGES}
+        for name, limits in self.RANGES.items():
+            if self.training:
+                # through .data, since a graph of an earlier forward pass may still need these very numbers; clamp, as
+                # below, has a gradient of 0 at its border from torch 2.14 on, and of 1 before
+                numbers[name].data.clamp_(*limits)
+            else:
+                numbers[name] = numbers[name].clamp(*limits)
+        a, mu, sigma1, sigma2 = numbers.values()
         below = x < mu
         bell = torch.exp(-torch.where(below, sigma1, sigma2) * (x - mu).square())
         return torch.where(below, a * bell, 1 + (a - 1) * bell)
