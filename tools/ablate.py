@@ -5,9 +5,9 @@
 STUDY is a config such as those in configs/studies: it names the data to compare on and the methods, each with the
 config that trains it or, for what is trained already, the name of a network, such as cainet-photos. Every method sees
 the same number of images (--images), or trains for the same time (--minutes), with the same seed; without either, each
-trains for as long as its config says. Schedules keep their shape over the length; that for --minutes follows from the
-time of a few iterations before. An encoder that methods start from is trained once, by a config of its own, for as long
-as that one says; what it saw is shown beside the budget.
+trains for as long as its config says. With --minutes, a few iterations are timed first, and say how many fit. Schedules
+keep their shape over the new length. An encoder that methods start from is trained once, by a config of its own, for as
+long as that one says; what it saw is shown with the budget.
 
 The command can be repeated after an interruption: what is finished is not trained again, and what was begun goes on
 from its last checkpoint. A method whose training fails is reported, and the others go on; the exit status is then 1.

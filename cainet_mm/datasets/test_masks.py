@@ -40,8 +40,7 @@ def draw_test_masks(
         if posixpath.isabs(key) or posixpath.normpath(key).startswith('..'):
             raise ValueError(f"The name {key!r} leads out of its folder; give names relative to the photographs'.")
     pipeline = (config.get('test_dataloader') or {}).get('dataset', {}).get('pipeline', ())
-    kinds_of_step = ('SeededByImage', SeededByImage)
-    seed = next((step.get('seed', 0) for step in pipeline if step['type'] in kinds_of_step), 0)
+    seed = next((step.get('seed', 0) for step in pipeline if step['type'] in ('SeededByImage', SeededByImage)), 0)
     for kind in kinds or known:
         draw = SeededByImage(known[kind], seed=seed)
         for key in keys:

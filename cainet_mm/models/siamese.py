@@ -65,7 +65,7 @@ class TwoMaskPreprocessor(DataPreprocessor):
         return torch.cat((self.hide(images, mask)[1], mask), dim=1)
 
     def hide(self, images: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Images with their holes emptied or filled, and what the encoder sees of these: minus the mean if centred."""
+        """Images with their holes emptied or filled, and what the encoder sees of these, centred if so set."""
         masked = images * (1 - mask) if self.hole_fill is None else self.hole_fill(images, mask)
         return masked, centre(masked) if self.centred else masked
 
